@@ -1,0 +1,66 @@
+"""Neural architecture search and compression with plugins: the public face.
+
+What a plugin needs is here; nothing heavy is imported by importing it.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from orchestrator import errors
+from orchestrator.candidate import Genotype, Record
+from orchestrator.contracts import (
+    Artifact,
+    ArtifactCompressor,
+    CompressionContext,
+    Compressor,
+    Dataset,
+    Device,
+    Estimate,
+    EstimationContext,
+    Estimator,
+    Images,
+    Latency,
+    NetworkCompressor,
+    Objective,
+    Offer,
+    Published,
+    SearchSpace,
+    Subject,
+    TrainingCompressor,
+    Trial,
+)
+from orchestrator.hookspecs import hookimpl
+from orchestrator.measuring import Timing, interleave
+
+try:
+    __version__ = version("pareto-orchestrator")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "Artifact",
+    "ArtifactCompressor",
+    "CompressionContext",
+    "Compressor",
+    "Dataset",
+    "Device",
+    "Estimate",
+    "EstimationContext",
+    "Estimator",
+    "Genotype",
+    "Images",
+    "Latency",
+    "NetworkCompressor",
+    "Objective",
+    "Offer",
+    "Published",
+    "Record",
+    "SearchSpace",
+    "Subject",
+    "Timing",
+    "TrainingCompressor",
+    "Trial",
+    "__version__",
+    "errors",
+    "hookimpl",
+    "interleave",
+]

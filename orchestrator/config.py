@@ -1,0 +1,187 @@
+"""The configuration as frozen dataclasses, one a config group, and its check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+
+import pydantic
+
+from orchestrator.errors import ConfigError, closest
+
+__all__ = [
+    "BudgetConfig",
+    "Chosen",
+    "EarlyStopConfig",
+    "ObjectiveConfig",
+    "RunConfig",
+    "StudyConfig",
+    "TrackingConfig",
+    "TrainConfig",
+    "check_config",
+]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Something a plugin offers, by name, and the options for its constructor."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """One objective: searched for or only reported, with an optional hard budget in its unit.
+
+    `reference` is the worst value that still counts towards the hypervolume; by default that of
+    the space's largest network, or 0 for an objective that is maximised.
+    """
+
+    name: str
+    role: Literal["objective", "reported"] = "objective"
+    min: float | None = None
+    max: float | None = None
+    reference: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EarlyStopConfig:
+    """When a candidate is hopeless: after `after` of its epochs (share in (0, 1)), at least
+    `rivals` finished candidates that are no worse in every other objective were more accurate at
+    that epoch by `margin` (accuracy, in [0, 1]). `rivals` 0 switches it off.
+    """
+
+    after: float = 0.5
+    rivals: int = 2
+    margin: float = 0.03
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How networks are trained. Probabilities and shares are in [0, 1]."""
+
+    epochs: pydantic.PositiveInt = 10
+    final_epochs: pydantic.PositiveInt = 30
+    batch_size: pydantic.PositiveInt = 64
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: pydantic.PositiveFloat = 4e-3
+    weight_decay: pydantic.NonNegativeFloat = 0.02
+    momentum: float = pydantic.Field(default=0.9, ge=0, lt=1)
+    warmup_share: float = pydantic.Field(default=0.1, ge=0, lt=1)
+    label_smoothing: float = pydantic.Field(default=0.05, ge=0, lt=1)
+    mirror: Literal["auto", "on", "off"] = "auto"
+    crop_padding: pydantic.NonNegativeInt = 2
+    mixup_alpha: pydantic.NonNegativeFloat = 0.0
+    erasing: float = pydantic.Field(default=0.0, ge=0, le=1)
+    ema_decay: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    mixed_precision: Literal["auto", "off"] = "auto"
+    threads: pydantic.PositiveInt = 1
+    early_stop: EarlyStopConfig = field(default_factory=EarlyStopConfig)
+
+
+@dataclass(frozen=True)
+class BudgetConfig:
+    """How much search is paid for.
+
+    `candidates` counts those that pass their budgets before training; `minutes` ends the search
+    earlier; `concurrent` 0 means one a core; `finalists` is how many of the front are shipped.
+    """
+
+    candidates: pydantic.PositiveInt = 32
+    minutes: pydantic.PositiveFloat | None = None
+    concurrent: pydantic.NonNegativeInt = 0
+    finalists: pydantic.PositiveInt = 4
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Where a run's folder lies (by default below ./runs) and what seeds it."""
+
+    dir: str | None = None
+    seed: pydantic.NonNegativeInt = 0
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """MLflow: `uri` null means SQLite at `path` (by default runs/mlflow.db)."""
+
+    enabled: bool = True
+    uri: str | None = None
+    experiment: str = "orchestrator"
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """All of it."""
+
+    space: Chosen
+    dataset: Chosen
+    device: Chosen
+    estimator: Chosen
+    sampler: Chosen
+    objective: Mapping[str, ObjectiveConfig]
+    compressor: Mapping[str, Chosen] = field(default_factory=dict)
+    teacher: str | None = None
+    train: TrainConfig = field(default_factory=TrainConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+
+def check_config(data: Mapping[str, Any]) -> StudyConfig:
+    """The configuration, checked whole; raises ConfigError naming every wrong key and value."""
+    problems = list(_unknown_keys(StudyConfig, data, ""))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    try:
+        return pydantic.TypeAdapter(StudyConfig).validate_python(dict(data))
+    except pydantic.ValidationError as error:
+        raise ConfigError("\n".join(_sentence(e) for e in error.errors())) from None
+
+
+def _unknown_keys(schema: Any, data: Any, path: str) -> Iterator[str]:
+    """Walk dataclasses and mappings of dataclasses; options are checked by their plugin."""
+    if not isinstance(data, Mapping):
+        return
+    if not is_dataclass(schema):
+        for key, value in data.items():
+            yield from _unknown_keys(schema, value, f"{path}{key}.")
+        return
+    hints = _members(schema)
+    for key, value in data.items():
+        if key not in hints:
+            yield f"{path}{key}: unknown key; {closest(str(key), hints)}"
+        elif hints[key] is not None:
+            yield from _each(hints[key], value, f"{path}{key}.")
+
+
+def _each(schema: Any, value: Any, path: str) -> Iterator[str]:
+    kind, many = schema
+    items = value.items() if many and isinstance(value, Mapping) else [("", value)]
+    for key, item in items:
+        yield from _unknown_keys(kind, item, f"{path}{key}." if key else path)
+
+
+def _members(schema: Any) -> dict[str, Any]:
+    """Field name → (nested dataclass, whether a mapping of it), or None for a plain value."""
+    import typing
+
+    hints = typing.get_type_hints(schema)
+    members: dict[str, Any] = {}
+    for item in fields(schema):
+        hint = hints[item.name]
+        arguments = typing.get_args(hint)
+        many = bool(arguments) and is_dataclass(arguments[-1])
+        members[item.name] = (
+            (hint, False) if is_dataclass(hint) else (arguments[-1], True) if many else None
+        )
+    return members
+
+
+def _sentence(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    return f"{where}: {error['msg']}, found {error['input']!r}"

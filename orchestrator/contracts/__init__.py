@@ -1,0 +1,42 @@
+"""The contracts a plugin fulfils: one abstract noun a file."""
+
+from orchestrator.contracts.compressor import (
+    ArtifactCompressor,
+    CompressionContext,
+    Compressor,
+    Loss,
+    NetworkCompressor,
+    TrainingCompressor,
+)
+from orchestrator.contracts.dataset import Dataset, Images, Split
+from orchestrator.contracts.device import Artifact, Device, Latency
+from orchestrator.contracts.estimator import Estimate, EstimationContext, Estimator
+from orchestrator.contracts.objective import Direction, Objective, Subject, Tier
+from orchestrator.contracts.offer import Offer
+from orchestrator.contracts.space import Published, SearchSpace, Trial
+
+__all__ = [
+    "Artifact",
+    "ArtifactCompressor",
+    "CompressionContext",
+    "Compressor",
+    "Dataset",
+    "Device",
+    "Direction",
+    "Estimate",
+    "EstimationContext",
+    "Estimator",
+    "Images",
+    "Latency",
+    "Loss",
+    "NetworkCompressor",
+    "Objective",
+    "Offer",
+    "Published",
+    "SearchSpace",
+    "Split",
+    "Subject",
+    "Tier",
+    "TrainingCompressor",
+    "Trial",
+]

@@ -1,0 +1,102 @@
+"""A search space: which architectures there are, and how one becomes a plain network."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from orchestrator.candidate import Architecture, Choices
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Published", "SearchSpace", "Trial"]
+
+
+class Trial(Protocol):
+    """The part of an Optuna trial that a space or a compressor may use."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of `choices`; a name always comes with the same choices."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        """An integer in [low, high]."""
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """A number in [low, high]."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A named point of a space: a network from a paper, or that network scaled to small images.
+
+    `choices` are the answers to `suggest`, name → value, active ones only. `params`, `macs` and
+    `top1_percent` are the published facts (1000 classes, 3 channels); None where a point is our
+    own scaling and nobody published figures for it.
+    """
+
+    choices: Choices
+    image_size: int
+    source: str
+    params: int | None = None
+    macs: int | None = None
+    top1_percent: float | None = None
+
+
+class SearchSpace(ABC):
+    """A family of networks with choices.
+
+    One instance stands for one preset: "full" holds the published networks, "small" suits 32×32
+    images on two cores. Options come as keyword arguments of the constructor.
+
+    Weights can be shared between a space's networks when names are roles: a parameter of the same
+    role carries the same name in every architecture, different operators at one position carry
+    different names (`stages.2.blocks.3.mb4d.…`, `stages.2.blocks.3.mb3d.…`), and each stage has
+    a container of its own so that one stage's depth never renames another's blocks.
+    """
+
+    name: ClassVar[str]
+    presets: ClassVar[tuple[str, ...]] = ("full", "small")
+
+    def __init__(self, *, preset: str = "small") -> None:
+        self.preset = preset
+
+    @abstractmethod
+    def suggest(self, trial: Trial) -> Architecture:
+        """Draw an architecture, define-by-run; a choice is asked only where it has an effect.
+
+        Returns JSON values in canonical form: equal networks give equal architectures.
+        """
+
+    @abstractmethod
+    def build(
+        self, architecture: Architecture, *, classes: int, in_channels: int, image_size: int
+    ) -> nn.Module:
+        """A plain module from (B, in_channels, image_size, image_size) to (B, classes) logits.
+
+        Weights are drawn from torch's global generator. Raises BuildError for an architecture
+        that does not fit the image size.
+        """
+
+    def published(self) -> Mapping[str, Published]:
+        """The named points of this preset, tried first by every search; may be empty."""
+        return {}
+
+    def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
+        """Layers of `network` whose number of outputs pruning must not change.
+
+        Attention projections and layers that feed a channel shuffle belong here; what follows
+        from pruning their inputs is still allowed. The classifier is always kept.
+        """
+        return ()
+
+    def share(
+        self, name: str, full: tuple[int, ...], wanted: tuple[int, ...]
+    ) -> tuple[slice, ...] | None:
+        """Which part of a shared parameter an architecture uses; None for the default rule.
+
+        The default is the leading slice of each dimension and the centre of a kernel.
+        """
+        return None

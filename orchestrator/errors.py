@@ -1,0 +1,120 @@
+"""Every error Orchestrator raises on purpose, in one tree.
+
+    OrchestratorError
+    ├── UsageError            the user can mend it: exit status 2, one message, no traceback
+    │   ├── ConfigError       a key, a value or a combination in the configuration
+    │   │   └── BudgetError   a budget that nothing in the space can meet
+    │   ├── DataError         a missing folder, an empty class, no readable image
+    │   ├── PluginError       an unknown name, a clash, a plugin that does not load
+    │   └── RunError          a run's folder that cannot be read, locked or resumed
+    ├── CandidateError        one candidate is lost, the search goes on
+    │   ├── BuildError        its network cannot be built or run
+    │   ├── TrainingError     its loss is not finite
+    │   ├── CompressionError  a compressor refused it
+    │   ├── CompileError      the device's runtime does not take it
+    │   └── ParityError       the exported file is not the same function
+    ├── DeviceError           a device does not answer or cannot measure
+    └── Interrupted           Ctrl-C: what is known is on disk, exit status 130
+
+Messages say what was found, what was expected and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BudgetError",
+    "BuildError",
+    "CandidateError",
+    "CompileError",
+    "CompressionError",
+    "ConfigError",
+    "DataError",
+    "DeviceError",
+    "Interrupted",
+    "OrchestratorError",
+    "ParityError",
+    "PluginError",
+    "RunError",
+    "TrainingError",
+    "UsageError",
+    "closest",
+]
+
+
+class OrchestratorError(Exception):
+    """The root of the tree."""
+
+    exit_status = 1
+
+
+class UsageError(OrchestratorError):
+    """Something the user can mend."""
+
+    exit_status = 2
+
+
+class ConfigError(UsageError):
+    """A key, a value or a combination in the configuration."""
+
+
+class BudgetError(ConfigError):
+    """A budget that nothing in the space can meet."""
+
+
+class DataError(UsageError):
+    """A missing folder, an empty class, no readable image."""
+
+
+class PluginError(UsageError):
+    """An unknown name, a clash of names, or a plugin that does not load."""
+
+
+class RunError(UsageError):
+    """A run's folder that cannot be read, locked or resumed."""
+
+
+class CandidateError(OrchestratorError):
+    """One candidate is lost; the search goes on."""
+
+
+class BuildError(CandidateError):
+    """A candidate's network cannot be built or run."""
+
+
+class TrainingError(CandidateError):
+    """A candidate's training went wrong, for example to a loss that is not finite."""
+
+
+class CompressionError(CandidateError):
+    """A compressor refused a candidate."""
+
+
+class CompileError(CandidateError):
+    """The device's runtime does not take a candidate."""
+
+
+class ParityError(CandidateError):
+    """An exported file is not the same function as its network."""
+
+
+class DeviceError(OrchestratorError):
+    """A device does not answer or cannot measure."""
+
+    exit_status = 2
+
+
+class Interrupted(OrchestratorError):
+    """The user stopped the run; what is known is on disk."""
+
+    exit_status = 130
+
+
+def closest(name: str, valid: Iterable[str]) -> str:
+    """The end of a message about an unknown `name`: a guess, if one is near, and what is valid."""
+    valid = sorted(valid)
+    near = difflib.get_close_matches(name, valid, n=1)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    return f"{guess}Valid: {', '.join(valid) or 'none'}."

@@ -1,0 +1,1 @@
+"""How accuracy is known during the search."""

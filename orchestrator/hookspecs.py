@@ -1,0 +1,76 @@
+"""Every hook, in the order of a run.
+
+A hook that offers things returns light descriptions; see `orchestrator.Offer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from orchestrator.candidate import Record
+    from orchestrator.contracts import Offer
+    from orchestrator.study import Study
+
+__all__ = ["hookimpl", "hookspec"]
+
+hookspec = pluggy.HookspecMarker("orchestrator")
+hookimpl = pluggy.HookimplMarker("orchestrator")
+
+
+@hookspec
+def orchestrator_config_dirs() -> Sequence[str]:  # type: ignore[empty-body]
+    """Hydra search paths such as "pkg://my_plugin.conf"; `+search=mine` finds YAML there."""
+
+
+@hookspec
+def orchestrator_search_spaces() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Classes that fulfil `SearchSpace`."""
+
+
+@hookspec
+def orchestrator_datasets() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Classes that fulfil `Dataset`."""
+
+
+@hookspec
+def orchestrator_objectives() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Classes that fulfil `Objective`."""
+
+
+@hookspec
+def orchestrator_compressors() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Classes that fulfil one of the three kinds of `Compressor`."""
+
+
+@hookspec
+def orchestrator_devices() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Classes that fulfil `Device`."""
+
+
+@hookspec
+def orchestrator_estimators() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Classes that fulfil `Estimator`."""
+
+
+@hookspec
+def orchestrator_samplers() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Functions or classes that return an Optuna sampler; `seed` is among their arguments."""
+
+
+@hookspec
+def orchestrator_search_started(study: Study) -> None:
+    """The plan is checked and the run's folder exists; called again after a resume."""
+
+
+@hookspec
+def orchestrator_candidate_finished(study: Study, record: Record) -> None:
+    """A candidate's outcome is on disk. Called in the driver, so be quick."""
+
+
+@hookspec
+def orchestrator_search_finished(study: Study, front: Sequence[Record]) -> None:
+    """Finalists are written; `front` is the feasible, non-dominated part of the search."""

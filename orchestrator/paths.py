@@ -1,0 +1,28 @@
+"""Where things lie on disk."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+__all__ = ["cache_dir", "config_dir", "run_dir"]
+
+
+def config_dir() -> Path:
+    """The folder of built-in YAML: inside the package (wheel), else beside it (checkout)."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def cache_dir() -> Path:
+    """Where decoded images are kept between runs; `ORCHESTRATOR_CACHE` moves it."""
+    chosen = os.environ.get("ORCHESTRATOR_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(chosen) if chosen else Path(base) / "orchestrator"
+
+
+def run_dir(name: str, now: datetime) -> Path:
+    """The default folder of a run that starts `now`, below the working directory."""
+    return Path("runs") / f"{now:%Y-%m-%d_%H-%M-%S}_{name}"

@@ -1,0 +1,1 @@
+"""Proposals, budgets and the Ray Tune loop."""

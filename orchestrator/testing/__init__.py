@@ -1,0 +1,1 @@
+"""Contract suites for plugin authors: one check function a contract, raising AssertionError."""
