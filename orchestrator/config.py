@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 import pydantic
@@ -20,6 +20,7 @@ __all__ = [
     "TrackingConfig",
     "TrainConfig",
     "check_config",
+    "flat_config",
 ]
 
 
@@ -134,13 +135,47 @@ class StudyConfig:
 
 def check_config(data: Mapping[str, Any]) -> StudyConfig:
     """The configuration, checked whole; raises ConfigError naming every wrong key and value."""
-    problems = list(_unknown_keys(StudyConfig, data, ""))
+    nested = {group: _nest(group, value) for group, value in data.items()}
+    problems = list(_unknown_keys(StudyConfig, nested, ""))
     if problems:
         raise ConfigError("\n".join(problems))
     try:
-        return pydantic.TypeAdapter(StudyConfig).validate_python(dict(data))
+        return pydantic.TypeAdapter(StudyConfig).validate_python(nested)
     except pydantic.ValidationError as error:
         raise ConfigError("\n".join(_sentence(e) for e in error.errors())) from None
+
+
+def _nest(group: str, value: Any) -> Any:
+    """Put what is not ours among a plugin's options: `{name, root}` → `{name, options: {root}}`."""
+    if not isinstance(value, Mapping):
+        return value
+    if group in ("space", "dataset", "device", "estimator", "sampler"):
+        return _with_options(value, Chosen)
+    if group in ("objective", "compressor"):
+        schema = ObjectiveConfig if group == "objective" else Chosen
+        return {name: _with_options(item, schema) for name, item in value.items()}
+    return value
+
+
+def _with_options(value: Any, schema: Any) -> Any:
+    if not isinstance(value, Mapping) or "name" not in value:
+        return value
+    own = {item.name for item in fields(schema)} - {"options"}
+    options = {key: item for key, item in value.items() if key not in own}
+    return {**{key: item for key, item in value.items() if key in own}, "options": options}
+
+
+def flat_config(config: StudyConfig) -> dict[str, Any]:
+    """The inverse of `check_config`: plain values for a YAML file or another process."""
+    return {group: _flatten(value) for group, value in asdict(config).items()}
+
+
+def _flatten(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    options = value.get("options", {}) if "name" in value else {}
+    rest = {key: _flatten(item) for key, item in value.items() if key != "options" or not options}
+    return {**{key: item for key, item in rest.items() if key != "options"}, **options}
 
 
 def _unknown_keys(schema: Any, data: Any, path: str) -> Iterator[str]:

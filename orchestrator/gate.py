@@ -8,15 +8,31 @@ stream of trainings from starving a waiting measurement.
 from __future__ import annotations
 
 import fcntl
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "host_gate"]
+
+
+def host_gate() -> Gate:
+    """The gate of this machine and user: two searches that share a processor share it too.
+
+    It lies in the temporary folder because a run's folder may be on a network file system.
+    """
+    return Gate(Path(tempfile.gettempdir()) / f"orchestrator-gate-{os.getuid()}")
 
 
 class Gate:
-    """One gate a machine and run; `folder` must be on a local file system."""
+    """One gate; `folder` must be on a local file system. Pickles to the same gate.
+
+    Not re-entrant: a holder that asks again may wait for itself. Threads count as holders of
+    their own. A child made by `os.fork` keeps what its parent held; one started by `subprocess`
+    does not.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -24,7 +40,7 @@ class Gate:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Hold while training, a few batches at a time; cost: some microseconds."""
+        """Hold while training, a few batches at a time; cost: some tens of microseconds."""
         with self._locked("turnstile", fcntl.LOCK_EX):
             room = self._acquire("room", fcntl.LOCK_SH)
         try:
@@ -46,7 +62,33 @@ class Gate:
         finally:
             file.close()
 
-    def _acquire(self, name: str, kind: int):  # type: ignore[no-untyped-def]
-        file = (self.folder / f"{name}.lock").open("w")
-        fcntl.flock(file, kind)
-        return file
+    def _acquire(self, name: str, kind: int) -> IO[bytes]:
+        """The lock, held; closing the file frees it."""
+        path = self.folder / f"{name}.lock"
+        while True:
+            file = self._open(path)
+            try:
+                fcntl.flock(file, kind)
+                if _is_still(path, file):
+                    return file
+            except BaseException:  # Ctrl-C while waiting: do not leave it to the garbage collector
+                file.close()
+                raise
+            file.close()
+
+    def _open(self, path: Path) -> IO[bytes]:
+        try:
+            return path.open("wb", buffering=0)
+        except FileNotFoundError:  # temporary folders are swept by the system now and then
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return path.open("wb", buffering=0)
+
+
+def _is_still(path: Path, file: IO[bytes]) -> bool:
+    """Whether a newcomer that opens `path` meets this very lock, and not one of a new file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    held = os.fstat(file.fileno())
+    return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)

@@ -118,7 +118,8 @@ class Plugins:
     def create(self, family: str, name: str, options: Mapping[str, Any]) -> Any:
         """An instance, its options checked against the constructor's types."""
         factory = self.resolve(family, name)
-        checked = _checked_options(factory, dict(options), f"{family}.options")
+        where = f"{family}.{name}" if family in ("objective", "compressor") else family
+        checked = _checked_options(factory, dict(options), where)
         return factory(**checked)
 
     def config_dirs(self) -> list[str]:
@@ -214,7 +215,7 @@ def _checked_options(factory: Any, options: dict[str, Any], where: str) -> dict[
     """Options of the right names and types; ConfigError otherwise."""
     import pydantic
 
-    signature = inspect.signature(factory, eval_str=True)
+    signature = inspect.signature(factory)
     accepted = {
         name: parameter
         for name, parameter in signature.parameters.items()
@@ -225,7 +226,7 @@ def _checked_options(factory: Any, options: dict[str, Any], where: str) -> dict[
             raise ConfigError(f"{where}.{key}: unknown key; {closest(key, accepted)}")
     schema: dict[str, Any] = {
         name: (
-            Any if parameter.annotation is parameter.empty else parameter.annotation,
+            _annotation(factory, parameter),
             ... if parameter.default is parameter.empty else parameter.default,
         )
         for name, parameter in accepted.items()
@@ -238,3 +239,13 @@ def _checked_options(factory: Any, options: dict[str, Any], where: str) -> dict[
         lines = [f"{where}.{e['loc'][0]}: {e['msg']}, found {e['input']!r}" for e in error.errors()]
         raise ConfigError("\n".join(lines)) from None
     return {name: getattr(filled, name) for name in options}
+
+
+def _annotation(factory: Any, parameter: inspect.Parameter) -> Any:
+    """A parameter's type; the return type is left alone, as it may exist for checkers only."""
+    if parameter.annotation is parameter.empty:
+        return Any
+    if not isinstance(parameter.annotation, str):
+        return parameter.annotation
+    function = factory.__init__ if inspect.isclass(factory) else factory
+    return eval(parameter.annotation, function.__globals__)

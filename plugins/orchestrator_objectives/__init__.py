@@ -1,1 +1,41 @@
-""""""
+"""The built-in objectives: accuracy, parameters, multiply-adds, file size and latency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator import Offer, hookimpl
+
+__all__ = ["orchestrator_objectives"]
+
+
+@hookimpl
+def orchestrator_objectives() -> Sequence[Offer]:
+    """What a candidate can be judged by."""
+    return [
+        Offer(
+            "accuracy",
+            "orchestrator_objectives.accuracy:Accuracy",
+            "share of validation images that are classified correctly (top-1)",
+        ),
+        Offer(
+            "params",
+            "orchestrator_objectives.params:Parameters",
+            "trainable and frozen parameters, tied ones counted once",
+        ),
+        Offer(
+            "macs",
+            "orchestrator_objectives.macs:MultiplyAdds",
+            "multiply-adds of one image, exact or by thop's convention",
+        ),
+        Offer(
+            "size_bytes",
+            "orchestrator_objectives.size:FileSize",
+            "size of the file that is shipped",
+        ),
+        Offer(
+            "latency_ms",
+            "orchestrator_objectives.latency:LatencyMs",
+            "time of one batch-1 inference, measured on the device",
+        ),
+    ]

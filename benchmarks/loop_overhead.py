@@ -1,0 +1,152 @@
+"""What the search loop costs a candidate, against plain Ray Tune with OptunaSearch.
+
+    python benchmarks/loop_overhead.py [--candidates 120] [--rounds 3]
+
+Both evaluate the same no-op with nine choices and two objectives, two at a time, random proposals
+(so that no sampler's arithmetic hides the loop), in one Ray instance, in turn. CPU time is that of
+all processes on the way: the driver and everything Ray started. Ours also writes its journal to
+disk, which the other keeps in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+CHOICES = {f"stage{index}": [8, 16, 24, 32, 48] for index in range(9)}
+
+
+def evaluate(choices: Mapping[str, int]) -> dict[str, float]:
+    """The no-op: two numbers from nine choices."""
+    total = float(sum(choices.values()))
+    return {"accuracy": total / 500, "macs": total}
+
+
+def evaluate_ours(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The same in the form that workers of the search loop call."""
+    from orchestrator import Genotype, Record
+
+    genotype = Genotype.from_json(payload["genotype"])
+    values = evaluate(genotype.architecture)
+    return Record(payload["number"], genotype, "feasible", values).to_json()
+
+
+def ours(candidates: int, folder: Path) -> int:
+    from orchestrator.candidate import Genotype
+    from orchestrator.pareto import Axis
+    from orchestrator.search.cluster import Job, Resources
+    from orchestrator.search.loop import Limits, Observer, search
+    from orchestrator.search.proposer import Goals, Proposer
+    from orchestrator.search.samplers import random
+
+    def draw(trial: Any) -> Genotype:
+        found = {name: trial.suggest_categorical(name, values) for name, values in CHOICES.items()}
+        return Genotype("benchmark", "small", found)
+
+    axes = [Axis("accuracy", "share", "maximize", 0.0), Axis("macs", "", "minimize", 500.0)]
+    proposer = Proposer(
+        folder / "study.journal", Goals(axes), draw, lambda offset: random(seed=offset)
+    )
+    done: list[Record] = []
+    search(
+        proposer,
+        Job("loop_overhead:evaluate_ours", {}),
+        Resources(concurrent=2),
+        Limits(candidates),
+        Observer(done.append),
+    )
+    return len(done)
+
+
+def plain(candidates: int, folder: Path) -> int:
+    from optuna.samplers import RandomSampler
+    from ray import tune
+    from ray.tune.search.optuna import OptunaSearch
+
+    space = {name: tune.choice(values) for name, values in CHOICES.items()}
+    searcher = OptunaSearch(
+        metric=["accuracy", "macs"], mode=["max", "min"], sampler=RandomSampler(seed=0)
+    )
+    tuner = tune.Tuner(
+        evaluate,
+        param_space=space,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher, num_samples=candidates, max_concurrent_trials=2
+        ),
+        run_config=tune.RunConfig(storage_path=str(folder), name="plain", verbose=0),
+    )
+    return len(tuner.fit())
+
+
+def timed(loop: Callable[[int, Path], int], candidates: int) -> tuple[float, float]:
+    """(wall, CPU) milliseconds a candidate."""
+    with tempfile.TemporaryDirectory() as folder:
+        wall, cpu = time.perf_counter(), cpu_seconds()
+        count = loop(candidates, Path(folder))
+        wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
+    assert count == candidates, f"{loop.__name__} evaluated {count} of {candidates}"
+    return 1e3 * wall / candidates, 1e3 * cpu / candidates
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process and its descendants, ended children included."""
+    total = 0.0
+    me = psutil.Process()
+    for process in (me, *me.children(recursive=True)):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--candidates", type=int, default=120)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+
+    from orchestrator.search.cluster import Cluster, Resources
+
+    rows: dict[str, list[tuple[float, float]]] = {"ours": [], "plain": []}
+    with Cluster(Resources(concurrent=2)):
+        # The comparison keeps Tune's own loggers: they are what a plain user gets.
+        quiet = os.environ.pop("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS")
+        kept = os.environ.pop("TUNE_GLOBAL_CHECKPOINT_S")
+        for _ in range(arguments.rounds):
+            os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = quiet
+            os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = kept
+            rows["ours"].append(timed(ours, arguments.candidates))
+            del os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"]
+            del os.environ["TUNE_GLOBAL_CHECKPOINT_S"]
+            rows["plain"].append(timed(plain, arguments.candidates))
+    show(rows, arguments.candidates)
+
+
+def show(rows: dict[str, list[tuple[float, float]]], candidates: int) -> None:
+    median = {
+        name: tuple(statistics.median(column) for column in zip(*pairs, strict=True))
+        for name, pairs in rows.items()
+    }
+    print(f"{candidates} no-op candidates, median of {len(rows['ours'])} rounds, in turn")
+    print(f"{'':34}{'wall ms':>10}{'CPU ms':>10}   a candidate")
+    print(f"{'search loop (journal on disk)':34}{median['ours'][0]:10.1f}{median['ours'][1]:10.1f}")
+    print(f"{'tune.Tuner + OptunaSearch':34}{median['plain'][0]:10.1f}{median['plain'][1]:10.1f}")
+    ratios = [median["ours"][index] / median["plain"][index] for index in (0, 1)]
+    print(f"{'ratio':34}{ratios[0]:10.2f}{ratios[1]:10.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The space and the objective fulfil their contracts."""
+
+from __future__ import annotations
+
+import pytest
+from orchestrator_tiny.ram import PeakRam
+from orchestrator_tiny.space import TinySpace
+
+from orchestrator import Genotype, Subject
+from orchestrator.errors import BuildError
+from orchestrator.testing.objective import check_objective
+from orchestrator.testing.space import check_space
+from orchestrator.trials import FixedTrial
+
+
+@pytest.mark.parametrize("preset", TinySpace.presets)
+def test_the_space_fulfils_its_contract(preset: str) -> None:
+    check_space(TinySpace(preset=preset), samples=6)
+
+
+def test_an_image_that_cannot_be_halved_is_a_build_error() -> None:
+    stage = {"width": 8, "depth": 1, "operator": "convolution"}
+    with pytest.raises(BuildError, match="at least 8"):
+        TinySpace().build({"stages": [stage] * 3}, classes=2, in_channels=1, image_size=4)
+
+
+def test_the_objective_fulfils_its_contract() -> None:
+    check_objective(PeakRam())
+
+
+def test_the_peak_is_the_largest_input_and_output_of_one_layer() -> None:
+    subject = _subject()
+    # 3×16×16 in and 12×8×8 out, in float32.
+    assert PeakRam().measure(subject) == 4 * (3 * 256 + 12 * 64)
+    assert PeakRam(bytes_per_value=1).measure(subject) == 3 * 256 + 12 * 64
+    assert PeakRam().explain(subject) == {"layer": "stages.0.0.convolution"}
+
+
+def _subject() -> Subject:
+    space = TinySpace()
+    architecture = space.suggest(FixedTrial(space.published()["middle"].choices))
+    network = space.build(architecture, classes=4, in_channels=3, image_size=16)
+    return Subject(Genotype("tiny", "small", architecture), network, (3, 16, 16))

@@ -1,0 +1,87 @@
+"""A finalist's card: its figures, its data, how to run it and how to rebuild it, in Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["card"]
+
+# Input channels → what Pillow calls such an image.
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def card(facts: Mapping[str, Any]) -> str:
+    """The text of card.md from the contents of genotype.json."""
+    genotype = facts["genotype"]
+    size, channels, classes = facts["image_size"], facts["in_channels"], facts["classes"]
+    parts = [
+        f"# {genotype['space']} {facts['id']}",
+        f"A network of the space `{genotype['space']}` (preset `{genotype['preset']}`), found by "
+        "Orchestrator's architecture search.",
+        "## Figures",
+        _table({"figure": "value"} | {name: _shown(v) for name, v in facts["figures"].items()}),
+        "## Data",
+        f"{size} × {size} pixels, {channels} channels, {len(classes)} classes: "
+        f"{', '.join(classes[:20])}{', …' if len(classes) > 20 else ''}. Pixels are scaled to "
+        f"[0, 1]; then {_shown(facts['mean'])} is subtracted and what is left divided by "
+        f"{_shown(facts['deviation'])}, channel by channel.",
+        f"Licence of the data: {facts['licence']}.",
+        "## Compression",
+        _table({"compressor": "choices"} | {n: _shown(c) for n, c in _compressors(genotype)}),
+        "## Run it",
+        _how_to_run(facts),
+        "## Rebuild it",
+        "`python -m orchestrator rebuild FOLDER`, or in Python:",
+        "```python\nfrom pathlib import Path\nfrom orchestrator.bundle import rebuild, verify\n"
+        'network = rebuild(Path("."))  # a torch.nn.Module\nverify(Path("."))\n```',
+        "## Files and versions",
+        _table({"label": "file"} | {n: a["file"] for n, a in facts["artifacts"].items()}),
+        _table({"package": "version"} | dict(facts["versions"])),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _compressors(genotype: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, choices) for name, choices in genotype["compression"].items() if choices]
+
+
+def _table(rows: Mapping[str, str]) -> str:
+    """A Markdown table whose first item is the heading; "None." if there is nothing below."""
+    (first, second), *others = [(_cell(name), _cell(value)) for name, value in rows.items()]
+    if not others:
+        return "None."
+    lines = [f"| {first} | {second} |", "|---|---|"]
+    return "\n".join(lines + [f"| {name} | {value} |" for name, value in others])
+
+
+def _cell(text: str) -> str:
+    return str(text).replace("|", "\\|").replace("\n", " ")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _how_to_run(facts: Mapping[str, Any]) -> str:
+    files = {entry["file"]: entry["format"] for entry in facts["artifacts"].values()}
+    name, size, channels = facts["recommended"], facts["image_size"], facts["in_channels"]
+    if name is None:
+        return "No file is recommended: rebuild the network."
+    if files[name] != "onnx" or channels not in _MODES:
+        return f"`{name}` takes float32 (N, {channels}, {size}, {size}), scaled as said above."
+    return f"""In this folder, with numpy, pillow and onnxruntime:
+
+```python
+import json, pathlib, numpy as np, onnxruntime, PIL.Image
+facts = json.loads(pathlib.Path("genotype.json").read_text("utf-8"))
+image = PIL.Image.open("photo.png").convert("{_MODES[channels]}").resize(({size}, {size}))
+pixels = np.asarray(image, np.float32).reshape({size}, {size}, {channels}) / 255
+pixels = (pixels - np.float32(facts["mean"])) / np.float32(facts["deviation"])  # (H, W, C)
+session = onnxruntime.InferenceSession("{name}")
+feed = {{session.get_inputs()[0].name: pixels.transpose(2, 0, 1)[None]}}  # (1, C, H, W)
+print(facts["classes"][session.run(None, feed)[0].argmax()])
+```"""

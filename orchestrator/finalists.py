@@ -1,0 +1,318 @@
+"""Members of the front, trained properly, compressed, exported, checked and put into folders."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from orchestrator.bundle import EXACT, BundleContents, ImageFacts, verify, write_bundle
+from orchestrator.candidate import Genotype, Record
+from orchestrator.contracts import Artifact, EstimationContext, Latency, Subject
+from orchestrator.errors import OrchestratorError, TrainingError
+from orchestrator.evaluation import Measure
+from orchestrator.parts import excess
+from orchestrator.pipeline import Pipeline, seed_of
+from orchestrator.training import TrainRun, train
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["finish", "make_teacher"]
+
+# Less than this is within what repeated measurements differ by.
+_NOTABLE = 0.03
+# An approximation that answers otherwise more often than this is another function.
+_LEAST_AGREEMENT = 0.95
+_MOST_ACCURACY_LOST = 0.02
+_UNCOMPRESSED = "uncompressed"
+
+
+@dataclass
+class _Variant:
+    """One file of a finalist and what it answers."""
+
+    artifact: Artifact
+    test_accuracy: float
+    validation: np.ndarray
+    latency: Latency | None = None
+
+
+@dataclass
+class _Finalist:
+    """A finalist on its way."""
+
+    record: Record
+    network: nn.Module
+    variants: dict[str, _Variant] = field(default_factory=dict)
+
+    @property
+    def shipped(self) -> str:
+        """The label of the file that the candidate asked for."""
+        return list(self.variants)[-1]
+
+    @property
+    def before(self) -> _Variant:
+        """The float file without any compression."""
+        return self.variants.get(_UNCOMPRESSED, self.variants[EXACT])
+
+
+def finish(record: Record, pipeline: Pipeline, measure: Measure) -> dict[str, Any]:
+    """Take a member of the front to its folder; returns what tables and the report show.
+
+    The test split is read here and nowhere else, by the exported files in their own runtime.
+    """
+    work = pipeline.folder / "models" / f".{record.id}.work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        finalist = _train_and_export(record, pipeline, work)
+        _measure(finalist, measure)
+        return _ship(finalist, pipeline)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def make_teacher(genotype: Genotype, pipeline: Pipeline) -> dict[str, Any]:
+    """Train the network that others are distilled from; it becomes the folder `teacher`."""
+    network = pipeline.build(genotype)
+    config = pipeline.config
+    run = TrainRun(
+        epochs=config.train.final_epochs,
+        seed=seed_of(genotype, config.run.seed),
+        gate=pipeline.gate,
+    )
+    training = train(network, pipeline.parts.dataset, config.train, run)
+    figures = {"validation_accuracy": training.curve[-1]}
+    write_bundle(pipeline.folder / "teacher", _contents(genotype, network, pipeline, figures))
+    return figures
+
+
+def _train_and_export(record: Record, pipeline: Pipeline, work: Path) -> _Finalist:
+    genotype, epochs = record.genotype, pipeline.config.train.final_epochs
+    network = pipeline.build(genotype)
+    warm = _inherit(network, genotype, pipeline)
+    run = TrainRun(
+        epochs=epochs,
+        seed=seed_of(genotype, pipeline.config.run.seed),
+        loss=pipeline.loss(genotype),
+        gate=pipeline.gate,
+        warm=warm,
+    )
+    train(network, pipeline.parts.dataset, pipeline.config.train, run)
+    finalist = _Finalist(record, network)
+    if any(name in genotype.compression for name in _network_compressors(pipeline)):
+        plain = genotype.plain()
+        artifacts = pipeline.compile(
+            network, plain, work / _UNCOMPRESSED, trained=True, final=True
+        )
+        finalist.variants[_UNCOMPRESSED] = _variant(pipeline, artifacts[0])
+    finalist.network = pipeline.compress(network, genotype, epochs)
+    artifacts = pipeline.compile(
+        finalist.network, genotype, work / "model", trained=True, final=True
+    )
+    labels = [EXACT, *(_label(artifact) for artifact in artifacts[1:])]
+    for label, artifact in zip(labels, artifacts, strict=True):
+        finalist.variants[label] = _variant(pipeline, artifact)
+    return finalist
+
+
+def _inherit(network: nn.Module, genotype: Genotype, pipeline: Pipeline) -> bool:
+    """Load the weights that the search left for this architecture, if there are any."""
+    context = EstimationContext(
+        space=pipeline.parts.space,
+        dataset=pipeline.parts.dataset,
+        train=pipeline.config.train,
+        weights=pipeline.folder / "weights",
+        seed=seed_of(genotype, pipeline.config.run.seed),
+    )
+    weights = pipeline.parts.estimator.initial_weights(genotype.plain(), context)
+    if weights is None:
+        return False
+    try:
+        network.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise TrainingError(
+            f"the weights kept for {genotype.plain().key} do not fit its network: {error}. Remove "
+            f"them from {context.weights} to train it from scratch."
+        ) from error
+    return True
+
+
+def _variant(pipeline: Pipeline, artifact: Artifact) -> _Variant:
+    test = pipeline.accuracy(pipeline.predict(artifact, "test"), "test")
+    return _Variant(artifact, test, pipeline.predict(artifact, "validation"))
+
+
+def _measure(finalist: _Finalist, measure: Measure) -> None:
+    """All files of a finalist in one session, so that before and after can be compared."""
+    variants = list(finalist.variants.values())
+    for variant, latency in zip(variants, measure([v.artifact for v in variants]), strict=True):
+        variant.latency = latency
+
+
+def _ship(finalist: _Finalist, pipeline: Pipeline) -> dict[str, Any]:
+    record, shipped = finalist.record, finalist.variants[finalist.shipped]
+    values, notes = _values(finalist, pipeline)
+    figures = {**_figures(finalist, pipeline), **values, **notes}
+    figures["test_accuracy"] = shipped.test_accuracy
+    marks = _marks(finalist, pipeline, values)
+    folder = pipeline.folder / "models" / record.id
+    contents = _contents(record.genotype, finalist.network, pipeline, figures)
+    files = {k: v.artifact for k, v in finalist.variants.items() if k != _UNCOMPRESSED}
+    recommended = not any(mark.blocks for mark in marks)
+    write_bundle(folder, replace(contents, artifacts=files, recommended=finalist.shipped))
+    verified = _verified(folder, pipeline, marks)
+    entry = {
+        "id": record.id,
+        "number": record.number,
+        "name": _name(record),
+        "file": files[finalist.shipped].path.name,
+        "folder": str(folder),
+        "values": values,
+        "figures": figures,
+        "marks": [mark.text for mark in marks],
+        "recommended": recommended and verified,
+        "verified": verified,
+        "choices": dict(record.choices),
+    }
+    (folder / "result.json").write_text(json.dumps(entry, indent=1))
+    return entry
+
+
+def _contents(
+    genotype: Genotype, network: nn.Module, pipeline: Pipeline, figures: Mapping[str, Any]
+) -> BundleContents:
+    packages = ("pareto-orchestrator", "torch", "onnxruntime")
+    return BundleContents(
+        genotype=genotype,
+        network=network,
+        images=ImageFacts.of(pipeline.parts.dataset),
+        space_options=dict(pipeline.config.space.options),
+        figures=dict(figures),
+        versions={package: version(package) for package in packages},
+    )
+
+
+def _values(
+    finalist: _Finalist, pipeline: Pipeline
+) -> tuple[dict[str, float], dict[str, float | str]]:
+    """Every objective of the shipped file, accuracy on the test split, and what explains them."""
+    shipped = finalist.variants[finalist.shipped]
+    subject = Subject(
+        genotype=finalist.record.genotype,
+        network=finalist.network,
+        input_shape=pipeline.parts.shape,
+        metrics={"accuracy": shipped.test_accuracy},
+        artifact=shipped.artifact,
+        latency=lambda: _known(shipped.latency),
+    )
+    values: dict[str, float] = {}
+    notes: dict[str, float | str] = {}
+    for target in pipeline.parts.targets:
+        values[target.name] = float(target.objective.measure(subject))
+        notes.update(target.objective.explain(subject))
+    return values, notes
+
+
+def _figures(finalist: _Finalist, pipeline: Pipeline) -> dict[str, Any]:
+    shipped, before = finalist.variants[finalist.shipped], finalist.before
+    timed = _known(shipped.latency)
+    figures: dict[str, Any] = {
+        "validation_accuracy": pipeline.accuracy(shipped.validation, "validation"),
+        "latency_ms": timed.ms,
+        "latency_low_ms": timed.low_ms,
+        "latency_p95_ms": timed.high_ms,
+        "size_bytes": shipped.artifact.size_bytes,
+    }
+    if shipped is not before:
+        figures |= {
+            "test_accuracy_fp32": before.test_accuracy,
+            "latency_fp32_ms": _known(before.latency).ms,
+            "size_fp32_bytes": before.artifact.size_bytes,
+            "agreement": _agreement(finalist),
+        }
+    return figures
+
+
+def _agreement(finalist: _Finalist) -> float:
+    """The share of validation images that the file and its exact float form answer alike."""
+    shipped = finalist.variants[finalist.shipped].validation.argmax(1)
+    exact = finalist.variants[EXACT].validation.argmax(1)
+    return float((shipped == exact).mean())
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A warning on a finalist; one that blocks keeps it from being recommended."""
+
+    text: str
+    blocks: bool
+
+
+def _marks(
+    finalist: _Finalist, pipeline: Pipeline, values: Mapping[str, float]
+) -> list[_Mark]:
+    marks = [
+        _Mark(f"{name} misses its budget by {by:.4g}", True)
+        for name, by in excess(values, pipeline.parts.targets).items()
+    ]
+    if finalist.variants[finalist.shipped] is finalist.before:
+        return marks
+    return marks + _compression_marks(finalist)
+
+
+def _compression_marks(finalist: _Finalist) -> list[_Mark]:
+    """Whether compression paid, and whether the file is still the same function."""
+    shipped, before = finalist.variants[finalist.shipped], finalist.before
+    faster = _known(shipped.latency).ms < (1 - _NOTABLE) * _known(before.latency).ms
+    smaller = shipped.artifact.size_bytes < (1 - _NOTABLE) * before.artifact.size_bytes
+    marks = []
+    if not faster:
+        text = "smaller, not faster" if smaller else "compression did not pay: no smaller or faster"
+        marks.append(_Mark(text, not smaller))
+    agreement = _agreement(finalist)
+    if agreement < _LEAST_AGREEMENT:
+        text = f"answers as its float network on only {100 * agreement:.1f} % of images"
+        marks.append(_Mark(text, True))
+    lost = before.test_accuracy - shipped.test_accuracy
+    if lost > _MOST_ACCURACY_LOST:
+        marks.append(_Mark(f"compression cost {100 * lost:.1f} points of accuracy", False))
+    return marks
+
+
+def _verified(folder: Path, pipeline: Pipeline, marks: list[_Mark]) -> bool:
+    try:
+        verify(folder, pipeline.parts.device)
+    except OrchestratorError as error:
+        marks.append(_Mark(f"not verified: {error}", True))
+        return False
+    return True
+
+
+def _known(latency: Latency | None) -> Latency:
+    assert latency is not None
+    return latency
+
+
+def _label(artifact: Artifact) -> str:
+    """What was done to a file, from its name: model.int8.onnx → int8."""
+    return ".".join(artifact.path.name.split(".")[1:-1])
+
+
+def _name(record: Record) -> str:
+    named = f" ({record.origin})" if record.origin != "sampler" else ""
+    done = "+".join(record.genotype.compression) or "uncompressed"
+    return f"{record.genotype.space} #{record.number}{named}, {done}"
+
+
+def _network_compressors(pipeline: Pipeline) -> Sequence[str]:
+    from orchestrator.contracts import NetworkCompressor
+
+    return [c.name for c in pipeline.parts.compressors if isinstance(c, NetworkCompressor)]

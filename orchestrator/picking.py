@@ -1,0 +1,98 @@
+"""Answers a new budget from a finished search, at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from orchestrator import pareto
+from orchestrator.display import human
+from orchestrator.errors import BudgetError, ConfigError, closest
+from orchestrator.screen import front_table
+from orchestrator.study import Study, load
+
+__all__ = ["choose", "pick"]
+
+
+def pick(
+    folder: Path, most: Mapping[str, float], least: Mapping[str, float], *, as_json: bool
+) -> None:
+    """Print what of a search keeps the limits, its finalists first; raises BudgetError if none."""
+    study = load(folder)
+    entries = choose(study, most, least)
+    if as_json:
+        print(json.dumps(entries, indent=1))
+        return
+    units = {axis.name: axis.unit for axis in study.axes}
+    shown = [
+        {
+            "candidate": entry["id"],
+            "ships": entry["folder"] or "not yet: a candidate of the search",
+            **{name: human(value, units.get(name, "")) for name, value in entry["values"].items()},
+            "picks": ", ".join(entry["picks"]) or "–",
+        }
+        for entry in entries
+    ]
+    Console(soft_wrap=True).print(front_table(shown, list(shown[0])))
+
+
+def choose(
+    study: Study, most: Mapping[str, float], least: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Finalists within the limits, or else the search's candidates; on their front, best first."""
+    known = set(study.config.objective)
+    for name in (*most, *least):
+        if name not in known:
+            raise ConfigError(f"--max/--min {name}: unknown objective; {closest(name, known)}")
+    finalists = [
+        {"id": f["id"], "folder": f["folder"], "values": f["values"], "picks": []}
+        for f in study.finalists
+        if f["recommended"]
+    ]
+    candidates = [
+        {"id": r.id, "folder": "", "values": dict(r.values), "picks": []} for r in study.feasible
+    ]
+    for offered in (finalists, candidates):
+        kept = [entry for entry in offered if _keeps(entry["values"], most, least)]
+        if kept:
+            return _front(kept, study.axes, most, least)
+    raise BudgetError(_nearest(study, most, least))
+
+
+def _front(
+    entries: list[dict[str, Any]],
+    axes: Sequence[pareto.Axis],
+    most: Mapping[str, float],
+    least: Mapping[str, float],
+) -> list[dict[str, Any]]:
+    limited = [
+        replace(axis, max=most.get(axis.name, axis.max), min=least.get(axis.name, axis.min))
+        for axis in axes
+    ]
+    points = [entry["values"] for entry in entries]
+    for label, index in pareto.picks(points, limited).items():
+        entries[index]["picks"].append(label)
+    return [entries[index] for index in pareto.front(points, limited)]
+
+
+def _keeps(
+    values: Mapping[str, float], most: Mapping[str, float], least: Mapping[str, float]
+) -> bool:
+    high = all(values[name] <= limit for name, limit in most.items())
+    return high and all(values[name] >= limit for name, limit in least.items())
+
+
+def _nearest(study: Study, most: Mapping[str, float], least: Mapping[str, float]) -> str:
+    units = {axis.name: axis.unit for axis in study.axes}
+    told = []
+    for limits, better, word in ((most, min, "smallest"), (least, max, "largest")):
+        for name in limits:
+            found = [r.values[name] for r in study.feasible if name in r.values]
+            if found:
+                told.append(f"{word} {name} is {human(better(found), units.get(name, ''))}")
+    return f"nothing in {study.folder} keeps these limits; its {'; its '.join(told) or 'list is empty'}."

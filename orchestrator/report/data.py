@@ -1,0 +1,34 @@
+"""What a report is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.candidate import Record
+from orchestrator.pareto import Axis
+
+__all__ = ["ReportData"]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """A search and its result, as plain data; any part may be empty.
+
+    `summary` is plain text and leads the page. `reported` are further columns (name, unit), found
+    in a record's `values` or `extra`. A finalist is a mapping with the keys id, number, name,
+    picks (list of str), figures (name → number), marks (list of warnings), recommended, verified
+    and folder, each of which may be missing; a figure called `latency_fp32_ms` is shown as what
+    `latency_ms` was before compression. `plan` is the configuration and may be nested.
+    """
+
+    title: str
+    summary: str
+    records: Sequence[Record]
+    axes: Sequence[Axis]
+    reported: Sequence[tuple[str, str]] = ()
+    finalists: Sequence[Mapping[str, Any]] = ()
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)

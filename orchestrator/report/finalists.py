@@ -1,0 +1,103 @@
+"""A finalist's card: its figures, and what compression changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.display import human, label, unit_of
+from orchestrator.report.data import ReportData
+
+__all__ = ["finalist"]
+
+BEFORE = "fp32"
+# A smaller change of a share, in percentage points, is called neither good nor bad.
+NOTABLE_POINTS = 0.5
+# Unit → words for a factor of gain and of loss.
+_WORDS = {"ms": ("faster", "slower"), "s": ("faster", "slower"), "bytes": ("smaller", "larger")}
+
+
+def finalist(entry: Mapping[str, Any], data: ReportData) -> dict[str, Any]:
+    """`entry` for the page: texts, plain figures, and pairs of before and after."""
+    figures = entry.get("figures") or {}
+    units = {name: _unit(name, data) for name in figures}
+    pairs = {name: _before(name, figures) for name in figures}
+    paired = [name for name, before in pairs.items() if before]
+    hidden = {*paired, *pairs.values()}
+    return {
+        "id": str(entry.get("id", "")),
+        "number": entry.get("number"),
+        "name": str(entry.get("name") or entry.get("label") or entry.get("id", "")),
+        "picks": [_need(str(need)) for need in entry.get("picks") or ()],
+        "marks": [str(mark) for mark in entry.get("marks") or ()],
+        "recommended": bool(entry.get("recommended")),
+        "verified": bool(entry.get("verified")),
+        "folder": str(entry.get("folder") or ""),
+        "pairs": [_pair(name, pairs[name], figures, units[name]) for name in paired],
+        "figures": [
+            {"label": label(name), "text": _text(value, units[name])}
+            for name, value in figures.items()
+            if name not in hidden
+        ],
+    }
+
+
+def _before(name: str, figures: Mapping[str, Any]) -> str:
+    """The name of the same figure before compression, or an empty text."""
+    for other in figures:
+        parts = other.split("_")
+        plain = "_".join(part for part in parts if part != BEFORE)
+        both = _number(figures[name]) and _number(figures[other])
+        if BEFORE in parts and plain == name and both:
+            return other
+    return ""
+
+
+def _pair(name: str, before: str, figures: Mapping[str, Any], unit: str) -> dict[str, Any]:
+    old, new = float(figures[before]), float(figures[name])
+    most = max(abs(old), abs(new)) or 1.0
+    verdict, good = _verdict(old, new, unit)
+    return {
+        "label": label(name),
+        "before": human(old, unit),
+        "after": human(new, unit),
+        "before_share": abs(old) / most,
+        "after_share": abs(new) / most,
+        "verdict": verdict,
+        "good": good,
+    }
+
+
+def _verdict(old: float, new: float, unit: str) -> tuple[str, bool | None]:
+    """In words what changed, and whether that is welcome; None within measuring error."""
+    if unit == "share":
+        points = 100 * (new - old)
+        good = points > 0 if abs(points) >= NOTABLE_POINTS else None
+        return f"{points:+.1f} points".replace("-", "−"), good
+    if min(old, new) <= 0:
+        return "", None
+    better, worse = _WORDS.get(unit, ("less", "more"))
+    ratio = old / new
+    if 0.97 < ratio < 1.03:
+        return "unchanged", None
+    return (f"{ratio:.1f}× {better}", True) if ratio > 1 else (f"{1 / ratio:.1f}× {worse}", False)
+
+
+def _unit(name: str, data: ReportData) -> str:
+    known = {axis.name: axis.unit for axis in data.axes} | dict(data.reported)
+    plain = "_".join(part for part in name.split("_") if part != BEFORE)
+    return known.get(name) or known.get(plain) or unit_of(name)
+
+
+def _text(value: Any, unit: str) -> str:
+    return human(float(value), unit) if _number(value) else str(value)
+
+
+def _need(text: str) -> str:
+    """A pick in words: "lowest latency_ms" → "lowest latency"."""
+    return " ".join(label(word) for word in text.split())
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -1,0 +1,85 @@
+"""The key figures at the top of a report, and how the front grew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestrator.candidate import Record
+from orchestrator.display import human, label
+from orchestrator.pareto import Axis, front, hypervolume_history
+from orchestrator.report.data import ReportData
+
+__all__ = ["budget", "front_records", "history", "tiles"]
+
+
+def front_records(data: ReportData) -> list[Record]:
+    """The feasible candidates that nothing dominates, best first on the first axis."""
+    feasible = [record for record in data.records if record.outcome == "feasible"]
+    if not data.axes:
+        return []
+    return [feasible[index] for index in front([r.values for r in feasible], data.axes)]
+
+
+def budget(axis: Axis) -> str:
+    """The axis' hard limits in words; empty without any."""
+    limits = [f"≥ {human(axis.min, axis.unit)}"] if axis.min is not None else []
+    limits += [f"≤ {human(axis.max, axis.unit)}"] if axis.max is not None else []
+    return " and ".join(limits)
+
+
+def history(data: ReportData) -> list[dict[str, Any]]:
+    """The hypervolume after each candidate, in the order in which they finished."""
+    if not data.axes or not data.records:
+        return []
+    ordered = sorted(data.records, key=lambda record: (record.finished_at, record.number))
+    points = [record.values if record.outcome == "feasible" else {} for record in ordered]
+    start = min(record.finished_at - record.seconds for record in ordered)
+    volumes = hypervolume_history(points, data.axes)
+    return [
+        {
+            "number": record.number,
+            "minutes": round((record.finished_at - start) / 60, 3),
+            "volume": volume,
+        }
+        for record, volume in zip(ordered, volumes, strict=True)
+    ]
+
+
+def tiles(
+    data: ReportData, members: Sequence[Record], steps: Sequence[Mapping[str, Any]]
+) -> list[dict[str, str]]:
+    """Label, value and note of each key figure; `members` is the front, `steps` its history."""
+    counts = _counts(data.records)
+    found = [_tile("candidates", str(len(data.records)), counts)]
+    found.append(_tile("on the front", str(len(members)), f"of {_feasible(data)} feasible"))
+    found += [_best(axis, members) for axis in data.axes if members]
+    if steps:
+        volume = steps[-1]["volume"]
+        found.append(_tile("hypervolume", f"{volume:.3f}", "1 would be ideal on every axis"))
+    spent = sum(record.seconds for record in data.records)
+    if spent > 0:
+        found.append(_tile("evaluation", human(spent, "s"), "summed over candidates"))
+    return found
+
+
+def _tile(name: str, value: str, note: str) -> dict[str, str]:
+    return {"label": name, "value": value, "note": note}
+
+
+def _best(axis: Axis, members: Sequence[Record]) -> dict[str, str]:
+    best = max(members, key=lambda record: axis.sign * record.values[axis.name])
+    limit = budget(axis)
+    note = f"candidate {best.number}" + (f" · budget {limit}" if limit else "")
+    which = "highest" if axis.direction == "maximize" else "lowest"
+    return _tile(f"{which} {label(axis.name)}", human(best.values[axis.name], axis.unit), note)
+
+
+def _counts(records: Sequence[Record]) -> str:
+    kinds = ("feasible", "rejected", "stopped", "failed")
+    counts = {kind: sum(record.outcome == kind for record in records) for kind in kinds}
+    return " · ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+
+
+def _feasible(data: ReportData) -> int:
+    return sum(record.outcome == "feasible" for record in data.records)

@@ -1,0 +1,66 @@
+"""Puts figures, style, scripts and plotly.js into one file."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from orchestrator.report.data import ReportData
+from orchestrator.report.figures import payload
+
+__all__ = ["build_report"]
+
+# In this order: each file may use what stands before it.
+SCRIPTS = (
+    "dom.js",
+    "plots.js",
+    "front.js",
+    "history.js",
+    "choices.js",
+    "finalists.js",
+    "candidates.js",
+    "losses.js",
+    "main.js",
+)
+
+
+def build_report(path: Path, data: ReportData) -> None:
+    """Write the report to `path` (about 5 MB, nearly all of it plotly.js), replacing it whole.
+
+    Cost: below a second for a thousand candidates.
+    """
+    # Imported here: a command that writes no report need not wait for plotly.
+    from plotly.offline import get_plotlyjs
+
+    headline, *more = re.split(r"(?<=[.!?])\s+", data.summary.strip() or data.title, maxsplit=1)
+    parts = {
+        "title": html.escape(data.title),
+        "headline": html.escape(headline),
+        "more": html.escape(" ".join(more)),
+        "style": _asset("style.css"),
+        "payload": _embedded(payload(data)),
+        "plotly": get_plotlyjs(),
+        "script": "\n".join(_asset(name) for name in SCRIPTS),
+    }
+    page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("template.html"))
+    # A reader, or a killed process, never sees half a file.
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(page, encoding="utf-8")
+    partial.replace(path)
+
+
+def _asset(name: str) -> str:
+    folder = resources.files("orchestrator.report") / "page"
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def _embedded(value: Any) -> str:
+    """JSON that cannot end the script element it stands in, whatever the texts hold."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text

@@ -1,0 +1,227 @@
+"""Ray, started here or joined: workers for candidates, one measuring process for the device."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import ray
+from ray.exceptions import RayError
+
+from orchestrator.contracts import Artifact, Latency
+from orchestrator.errors import DeviceError, OrchestratorError
+
+__all__ = ["Cluster", "Job", "Resources", "measure_with"]
+
+# Idle OpenMP threads that spin cost 50× on a busy machine, so they sleep. Set before torch loads.
+_WORKER_ENV = {"OMP_WAIT_POLICY": "passive", "GLOO_SOCKET_IFNAME": "lo"}
+_QUIET_ENV = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DISABLE_IMPORT_WARNING": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "100000",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
+}
+_METER_START_S = 120.0
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one candidate takes, how many run at once, and which device measures."""
+
+    concurrent: int = 1
+    threads: int = 1
+    gpus: float = 0.0
+    device: str = ""
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A function that workers import ("module:function") and what every call shares.
+
+    The function takes one mapping of plain values (`common` plus the call's own) and returns one.
+    """
+
+    function: str
+    common: Mapping[str, Any]
+
+
+@ray.remote(max_retries=0)
+def call(function: str, payload: Mapping[str, Any]) -> Any:
+    """Run `function` in a worker of Ray's pool."""
+    module, _, name = function.partition(":")
+    return getattr(importlib.import_module(module), name)(payload)
+
+
+@ray.remote(num_cpus=0, max_restarts=1)
+class Meter:
+    """The one process that measures on a device; its calls queue up, so they never overlap."""
+
+    def __init__(self, function: str, payload: Mapping[str, Any]) -> None:
+        module, _, name = function.partition(":")
+        self._make = getattr(importlib.import_module(module), name)
+        self._device, self._gate = self._make(payload)
+        self._folder = Path(tempfile.mkdtemp(prefix="orchestrator-meter-"))
+
+    def calibrate(self) -> tuple[float, dict[str, str]]:
+        """The reference network's milliseconds, and the device's fingerprint."""
+        with self._gate.exclusive():
+            return self._device.calibrate(self._folder), dict(self._device.fingerprint())
+
+    def measure(self, files: Sequence[tuple[str, str, bytes]], reference_ms: float) -> list[Latency]:
+        """Latencies of files (name, format, content), all in one session on the quiet machine."""
+        artifacts = [self._write(*file) for file in files]
+        try:
+            with self._gate.exclusive():
+                return list(self._device.latencies(artifacts, reference_ms, self._folder))
+        finally:
+            for artifact in artifacts:
+                artifact.path.unlink(missing_ok=True)
+
+    def _write(self, name: str, kind: str, content: bytes) -> Artifact:
+        path = self._folder / name
+        path.write_bytes(content)
+        return Artifact(path, kind)
+
+
+class Cluster:
+    """A context manager around Ray. Leaves a joined cluster running, ends its own."""
+
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
+        self.meter_name = f"meter-{os.getpid()}-{id(self)}"
+        self.reference_ms = 0.0
+        self._meter: Any = None
+        self._owner = False
+
+    def __enter__(self) -> Self:
+        os.environ.update(_WORKER_ENV | _QUIET_ENV)
+        if not ray.is_initialized():
+            self._owner = True
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ray.init(**self._arguments())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._meter is not None:
+            ray.kill(self._meter)
+        if self._owner:
+            ray.shutdown()
+
+    def start_meter(self, job: Job, reference_ms: float | None) -> dict[str, str]:
+        """Start the measuring process; returns the device's fingerprint. Raises DeviceError.
+
+        A resumed search passes the reference it began with, so that its figures stay comparable.
+        """
+        label = f"device:{self.resources.device}"
+        options = {"name": self.meter_name, "resources": {label: 1} if label in _resources() else {}}
+        if self.resources.address and not options["resources"]:
+            raise DeviceError(
+                f"no node of the cluster offers {label!r}. Start one with ray start "
+                f"--resources='{{\"{label}\": 1}}'."
+            )
+        self._meter = Meter.options(**options).remote(job.function, dict(job.common))
+        found_ms, fingerprint = self._wait(self._meter.calibrate.remote())
+        self.reference_ms = reference_ms or found_ms
+        return dict(fingerprint)
+
+    def measure(self, artifacts: Sequence[Artifact]) -> list[Latency]:
+        """Latencies on the quiet device, all in one session."""
+        return measure_with(self.meter_name, self.reference_ms)(artifacts)
+
+    def map(self, job: Job, payloads: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Any]]:
+        """(index, result or exception) of each payload, in the order in which they finish."""
+        waiting = list(enumerate(payloads))
+        running: dict[Any, int] = {}
+        while waiting or running:
+            while waiting and len(running) < self.resources.concurrent:
+                index, payload = waiting.pop(0)
+                task = call.options(**task_options(self.resources))
+                running[task.remote(job.function, {**job.common, **payload})] = index
+            (done,), _ = ray.wait(list(running), num_returns=1)
+            try:
+                result: Any = ray.get(done)
+            except RayError as error:
+                result = cause(error)
+            yield running.pop(done), result
+
+    def _arguments(self) -> dict[str, Any]:
+        quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+        if self.resources.address:
+            env = {"env_vars": _WORKER_ENV}
+            return {"address": self.resources.address, "runtime_env": env, **quiet}
+        cpus = self.resources.concurrent * self.resources.threads
+        return {
+            "address": "local",  # never somebody else's cluster that happens to run here
+            "num_cpus": max(os.cpu_count() or 1, cpus),
+            "resources": {f"device:{self.resources.device}": 1} if self.resources.device else None,
+            "include_dashboard": False,
+            "object_store_memory": 200 * 2**20,
+            **quiet,
+        }
+
+    def _wait(self, reference: Any) -> Any:
+        try:
+            return ray.get(reference, timeout=_METER_START_S)
+        except RayError as error:
+            found = cause(error)
+            if isinstance(found, OrchestratorError):
+                raise found from None
+            raise DeviceError(f"the measuring process does not answer: {found}") from error
+
+
+def measure_with(meter: str, reference_ms: float) -> Callable[[Sequence[Artifact]], list[Latency]]:
+    """Measuring by a named meter, from any process of the cluster."""
+
+    def measure(artifacts: Sequence[Artifact]) -> list[Latency]:
+        files = [
+            (f"{index}-{a.path.name}", a.format, a.path.read_bytes())
+            for index, a in enumerate(artifacts)
+        ]
+        try:
+            found = ray.get(ray.get_actor(meter).measure.remote(files, reference_ms))
+        except RayError as error:
+            raise cause(error) from None
+        return list(found)
+
+    return measure
+
+
+def task_options(resources: Resources) -> dict[str, Any]:
+    """Options of a candidate's task.
+
+    Tune's placement group would capture it and serialise the work; "DEFAULT" keeps it out.
+    """
+    return {
+        "num_cpus": resources.threads,
+        "num_gpus": resources.gpus,
+        "scheduling_strategy": "DEFAULT",
+    }
+
+
+def cause(error: BaseException) -> Exception:
+    """The exception a worker raised, or Ray's own if the worker died."""
+    inner = getattr(error, "cause", None)
+    return inner if isinstance(inner, Exception) else Exception(str(error).strip())
+
+
+def _resources() -> Mapping[str, float]:
+    return ray.cluster_resources()  # type: ignore[no-any-return]

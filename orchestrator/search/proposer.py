@@ -1,0 +1,215 @@
+"""Asks Optuna for candidates and tells it what became of them."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.trial import Trial, TrialState
+
+from orchestrator.candidate import Genotype, Record
+from orchestrator.errors import RunError
+from orchestrator.pareto import Axis
+from orchestrator.search.journal import open_storage
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
+
+__all__ = ["Goals", "Proposal", "Proposer", "read_records"]
+
+# So many proposals in a row that are known already mean that the space is used up.
+_REPEATS = 300
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What is searched for: the objectives, and the names of all that carry a hard budget."""
+
+    axes: Sequence[Axis]
+    budgets: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A candidate to evaluate. `choices` are the sampler's answers, name → value."""
+
+    number: int
+    genotype: Genotype
+    choices: Mapping[str, Any]
+    origin: str
+
+
+class Proposer:
+    """Ask and tell around one Optuna study whose journal is the search's only truth.
+
+    A genotype is never proposed twice: a repeat is answered from what is known. What was running
+    when a search died is proposed again first.
+    """
+
+    def __init__(
+        self,
+        journal: Path,
+        goals: Goals,
+        draw: Callable[[Any], Genotype],
+        sampler: Callable[[int], BaseSampler],
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.goals = goals
+        self._draw = draw
+        self._study = _open(journal, goals.axes)
+        trials = self._study.get_trials(deepcopy=False)
+        # Another seed after a resume: the same one would draw the very same candidates again.
+        self._study.sampler = sampler(7919 * len(trials))
+        self._open_trials: dict[int, Trial] = {}
+        self._known: dict[str, FrozenTrial | None] = {}
+        self.records: dict[int, Record] = {}
+        self._lost: list[Proposal] = []
+        self._adopt(trials)
+
+    def suggest_first(self, choices: Mapping[str, Any], origin: str) -> None:
+        """Queue a point of the space by its choices; what they leave open the sampler fills in."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._study.enqueue_trial(
+                dict(choices), user_attrs={"origin": origin}, skip_if_exists=True
+            )
+
+    def recover(self, results: Path) -> None:
+        """Tell what workers finished and a killed driver never heard (their `results` files)."""
+        for proposal in list(self._lost):
+            path = results / f"{proposal.number:04d}.json"
+            if path.is_file():
+                self.tell(Record.from_json(json.loads(path.read_text())))
+                self._lost.remove(proposal)
+
+    def propose(self) -> Proposal | None:
+        """The next candidate; None when the space is used up."""
+        if self._lost:
+            return self._lost.pop(0)
+        for _ in range(_REPEATS):
+            trial = self._study.ask()
+            genotype = self._draw(trial)
+            if genotype.key in self._known:
+                self._repeat(trial, self._known[genotype.key])
+                continue
+            return self._issue(trial, genotype)
+        return None
+
+    def tell(self, record: Record) -> None:
+        """Write an outcome. When this returns it is on disk; telling it again does nothing."""
+        if record.number in self.records:
+            return
+        trial = self._trial(record.number)
+        # First the record, then the state: a crash between them is mended by `_adopt`.
+        trial.set_user_attr("record", record.to_json())
+        self._finish(trial, record)
+
+    def _issue(self, trial: Trial, genotype: Genotype) -> Proposal:
+        origin = str(trial.user_attrs.get("origin", "sampler"))
+        trial.set_user_attr("genotype", genotype.to_json())
+        self._known[genotype.key] = None
+        self._open_trials[trial.number] = trial
+        return Proposal(trial.number, genotype, dict(trial.params), origin)
+
+    def _finish(self, trial: Trial, record: Record) -> None:
+        for name in self.goals.budgets:
+            # A budget that is not known to be kept or broken is left unsaid.
+            if name in record.violations or record.outcome == "feasible":
+                trial.set_constraint(name, record.violations.get(name, 0.0))
+        values = [record.values.get(axis.name, math.nan) for axis in self.goals.axes]
+        known = all(math.isfinite(value) for value in values)
+        if record.outcome == "failed":
+            self._study.tell(trial, state=TrialState.FAIL)
+        elif known and record.outcome != "stopped":
+            # A budget that only training could tell is a constraint beside true values.
+            self._study.tell(trial, values)
+        else:
+            self._study.tell(trial, state=TrialState.PRUNED)
+        self.records[record.number] = record
+        self._known[record.genotype.key] = self._frozen(record.number)
+        self._open_trials.pop(record.number, None)
+
+    def _repeat(self, trial: Trial, known: FrozenTrial | None) -> None:
+        """Answer a known genotype without evaluating it: what is true of it, or nothing."""
+        if known is None or known.state != TrialState.COMPLETE:
+            for name, excess in (known.constraints if known else {}).items():
+                trial.set_constraint(name, excess)
+            self._study.tell(trial, state=TrialState.PRUNED)
+            return
+        trial.set_user_attr("duplicate_of", known.number)
+        for name, excess in known.constraints.items():
+            trial.set_constraint(name, excess)
+        self._study.tell(trial, known.values)
+
+    def _adopt(self, trials: list[FrozenTrial]) -> None:
+        """Take over what an earlier process left: outcomes, half-told ones, running ones."""
+        for frozen in trials:
+            attributes = frozen.user_attrs
+            if "record" in attributes:
+                record = Record.from_json(attributes["record"])
+                if frozen.state == TrialState.RUNNING:
+                    self._finish(self._trial(frozen.number), record)
+                self.records[record.number] = record
+                self._known[record.genotype.key] = self._frozen(record.number)
+            elif frozen.state == TrialState.RUNNING and "genotype" in attributes:
+                self._readopt(frozen, Genotype.from_json(attributes["genotype"]))
+            elif frozen.state == TrialState.RUNNING:
+                self._study.tell(frozen.number, state=TrialState.FAIL)
+
+    def _readopt(self, frozen: FrozenTrial, genotype: Genotype) -> None:
+        origin = str(frozen.user_attrs.get("origin", "sampler"))
+        self._known[genotype.key] = None
+        self._lost.append(Proposal(frozen.number, genotype, dict(frozen.params), origin))
+
+    def _trial(self, number: int) -> Trial:
+        trial = self._open_trials.get(number)
+        return trial or Trial(self._study, self._frozen(number)._trial_id)
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[number]
+
+
+def read_records(journal: Path) -> list[Record]:
+    """What a run has learnt, by candidate number; raises RunError if there is no journal."""
+    if not journal.is_file():
+        raise RunError(f"{journal} is missing: {journal.parent} is not the folder of a search.")
+    storage = open_storage(journal)
+    records = [
+        Record.from_json(trial.user_attrs["record"])
+        for study in storage.get_all_studies()
+        for trial in storage.get_all_trials(study._study_id, deepcopy=False)
+        if "record" in trial.user_attrs
+    ]
+    return sorted(records, key=lambda record: record.number)
+
+
+def _open(journal: Path, axes: Sequence[Axis]) -> optuna.Study:
+    study = optuna.create_study(
+        storage=open_storage(journal),
+        study_name="search",
+        directions=[axis.direction for axis in axes],
+        load_if_exists=True,
+    )
+    _check_objectives(study, [axis.name for axis in axes], journal)
+    return study
+
+
+def _check_objectives(study: optuna.Study, names: list[str], journal: Path) -> None:
+    stored = study.user_attrs.get("objectives")
+    if stored is None:
+        study.set_user_attr("objectives", names)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(names)
+    elif stored != names:
+        raise RunError(
+            f"{journal} was searched for {', '.join(stored)}, not for {', '.join(names)}. Use "
+            "another run.dir for a search with other objectives."
+        )

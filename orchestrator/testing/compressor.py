@@ -1,0 +1,135 @@
+"""The contract suite of compressors: call `check_compressor` in a plugin's own tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from orchestrator.contracts import (
+    Artifact,
+    ArtifactCompressor,
+    CompressionContext,
+    Compressor,
+    NetworkCompressor,
+    TrainingCompressor,
+)
+from orchestrator.trials import FixedTrial, RandomTrial
+
+__all__ = ["check_compressor"]
+
+_DRAWS = 32
+
+
+def check_compressor(
+    compressor: Compressor,
+    context: CompressionContext,
+    *,
+    build: Callable[[], nn.Module],
+    artifact: Artifact | None = None,
+) -> None:
+    """Raise AssertionError with a sentence if `compressor` breaks its contract.
+
+    `build` makes the same network with new random weights at each call, from images like
+    `context.calibration` to (B, classes). An ArtifactCompressor also needs `artifact`, compiled
+    by `context.device`, of a network whose predictions are not a coin's toss. Every
+    choice that 32 random draws give is tried.
+    """
+    for choices in _draws(compressor):
+        if isinstance(compressor, NetworkCompressor):
+            _check_network(compressor, choices, context, build)
+        elif isinstance(compressor, ArtifactCompressor):
+            assert artifact is not None, "an ArtifactCompressor is checked on an artifact"
+            _check_artifact(compressor, choices, context, artifact)
+        elif isinstance(compressor, TrainingCompressor):
+            _check_loss(compressor, choices, context, build())
+        else:
+            raise AssertionError(f"{type(compressor).__name__} is of none of the three kinds")
+
+
+def _draws(compressor: Compressor) -> list[Mapping[str, Any]]:
+    """The distinct choices that are not "not at all", after checking `suggest`."""
+    seen: dict[str, Mapping[str, Any]] = {}
+    for seed in range(_DRAWS):
+        trial = RandomTrial(seed)
+        choices = compressor.suggest(trial)
+        again = compressor.suggest(FixedTrial(trial.choices))
+        assert choices == again, f"equal answers gave {choices} and {again}"
+        text = json.dumps(choices, sort_keys=True)
+        assert json.loads(text) == dict(choices), f"{choices} does not survive JSON"
+        for name in trial.choices:
+            expected = f"{compressor.name}."
+            assert name.startswith(expected), f"{name!r} does not begin with {expected!r}"
+        seen[text] = choices
+    assert {} in seen.values(), 'no draw gave {}, which is how "not at all" is said'
+    active = [choices for choices in seen.values() if choices]
+    assert active, "every draw gave {}: the compressor never does anything"
+    return active
+
+
+def _check_network(
+    compressor: NetworkCompressor,
+    choices: Mapping[str, Any],
+    context: CompressionContext,
+    build: Callable[[], nn.Module],
+) -> None:
+    retrained: list[float] = []
+
+    def retrain(network: nn.Module, share: float) -> None:
+        retrained.append(share)
+
+    original = build()
+    before = sum(parameter.numel() for parameter in original.parameters())
+    preview = compressor.compress(original, choices, replace(context, retrain=None))
+    trained = compressor.compress(build(), choices, replace(context, retrain=retrain))
+    shapes, expected = _shapes(trained), _shapes(preview)
+    assert shapes == expected, f"{choices}: a preview's shapes depend on the weights"
+    after = sum(parameter.numel() for parameter in trained.parameters())
+    assert after < before, f"{choices}: {before} parameters became {after}"
+    assert all(share >= 0 for share in retrained), f"retrained for {retrained} of the epochs"
+    logits = trained.eval()(torch.from_numpy(context.calibration[:2]))
+    assert bool(torch.isfinite(logits).all()), f"{choices}: the logits are not finite"
+
+
+def _check_artifact(
+    compressor: ArtifactCompressor,
+    choices: Mapping[str, Any],
+    context: CompressionContext,
+    artifact: Artifact,
+) -> None:
+    result = compressor.transform(artifact, choices, replace(context, retrain=lambda *_: None))
+    assert result.path != artifact.path, "the original file was replaced"
+    assert result.path.parent == artifact.path.parent, "the new file is not beside the original"
+    sizes = artifact.size_bytes, result.size_bytes
+    assert sizes[1] < sizes[0], f"{choices}: {sizes[0]} bytes became {sizes[1]}"
+    predict = context.device.predict
+    expected = predict(artifact, context.calibration).argmax(1)
+    found = predict(result, context.calibration).argmax(1)
+    agreement = float(np.mean(expected == found))
+    assert agreement >= 0.9, f"{choices}: only {agreement:.0%} of the predictions stayed"
+
+
+def _check_loss(
+    compressor: TrainingCompressor,
+    choices: Mapping[str, Any],
+    context: CompressionContext,
+    student: nn.Module,
+) -> None:
+    images = torch.from_numpy(context.calibration[:8])
+    logits = student(images)  # (B, classes)
+    targets = torch.full_like(logits, 1 / logits.shape[1]).detach()
+    loss = compressor.loss(choices, context)(images, logits, targets)
+    assert loss.shape == (), f"{choices}: the loss has shape {tuple(loss.shape)}, not a scalar's"
+    assert bool(torch.isfinite(loss)), f"{choices}: the loss is {loss.item()}"
+    torch.autograd.backward(loss)
+    gradients = [p.grad for p in student.parameters() if p.grad is not None]
+    assert any(bool(g.abs().sum() > 0) for g in gradients), f"{choices}: no gradient arrives"
+
+
+def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}

@@ -1,0 +1,98 @@
+"""The contract suite of estimators: call `check_estimator` in a plugin's own tests."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from orchestrator.candidate import Genotype
+from orchestrator.contracts import Estimate, EstimationContext, Estimator
+from orchestrator.trials import RandomTrial
+
+__all__ = ["check_estimator"]
+
+
+def check_estimator(estimator: Estimator, context: EstimationContext) -> None:
+    """Raise AssertionError with a sentence if `estimator` breaks its contract.
+
+    Cost: `prepare` once and `estimate` four times with `context`, so give it few epochs, few
+    images and a space of small networks.
+    """
+    estimator = pickle.loads(pickle.dumps(estimator))
+    assert estimator.name, "an estimator has a name"
+    estimator.prepare(context)
+    genotype = _genotype(context)
+    first = _checked(estimator, genotype, context)
+    second = _checked(estimator, genotype, context)
+    assert first.curve == second.curve, f"one seed, two curves: {first.curve}, {second.curve}"
+    _check_weights(estimator, genotype, context)
+    _check_reports(estimator, genotype, context)
+
+
+def _genotype(context: EstimationContext) -> Genotype:
+    space = context.space
+    return Genotype(space.name, space.preset, space.suggest(RandomTrial(0)))
+
+
+def _built(genotype: Genotype, context: EstimationContext) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return context.space.build(
+            genotype.architecture,
+            classes=len(context.dataset.classes),
+            in_channels=context.dataset.in_channels,
+            image_size=context.dataset.image_size,
+        )
+
+
+def _checked(estimator: Estimator, genotype: Genotype, context: EstimationContext) -> Estimate:
+    random_state = torch.get_rng_state()
+    estimate = estimator.estimate(_built(genotype, context), genotype, context)
+    untouched = torch.equal(random_state, torch.get_rng_state())
+    assert untouched, "torch's global random state is left as it was"
+    assert estimate.curve, "the curve holds at least one accuracy"
+    assert all(0 <= value <= 1 for value in estimate.curve), f"not in [0, 1]: {estimate.curve}"
+    assert not estimate.stopped, "nobody asked it to stop"
+    _check_network(estimate.network.eval(), context)
+    return estimate
+
+
+def _check_network(network: nn.Module, context: EstimationContext) -> None:
+    dataset = context.dataset
+    images = torch.zeros(2, dataset.in_channels, dataset.image_size, dataset.image_size)
+    with torch.no_grad():
+        logits = network(images)
+    shape = (2, len(dataset.classes))
+    assert tuple(logits.shape) == shape, f"logits are {tuple(logits.shape)}, expected {shape}"
+    assert bool(torch.isfinite(logits).all()), "logits are finite"
+
+
+def _check_weights(estimator: Estimator, genotype: Genotype, context: EstimationContext) -> None:
+    weights = estimator.initial_weights(genotype, context)
+    if weights is not None:
+        _built(genotype, context).load_state_dict(dict(weights))
+    other = replace(genotype, compression={"pruning": {"ratio": 0.5}})
+    compressed = estimator.initial_weights(other, context)
+    alike = (compressed is None) == (weights is None)
+    assert alike, "a compressed candidate starts from its uncompressed architecture's weights"
+
+
+def _check_reports(estimator: Estimator, genotype: Genotype, context: EstimationContext) -> None:
+    """`on_epoch` sees the whole curve, and its False is obeyed."""
+    seen: list[float] = []
+
+    def watch(epoch: int, accuracy: float) -> bool:
+        seen.append(accuracy)
+        assert epoch == len(seen), f"epoch {epoch} was reported as number {len(seen)}"
+        return True
+
+    network = _built(genotype, context)
+    estimate = estimator.estimate(network, genotype, replace(context, on_epoch=watch))
+    assert seen in ([], list(estimate.curve)), f"reported {seen}, returned {estimate.curve}"
+    halting = replace(context, on_epoch=lambda epoch, accuracy: False)
+    halted = estimator.estimate(_built(genotype, context), genotype, halting)
+    obeyed = len(halted.curve) == 1 and halted.stopped == (len(estimate.curve) > 1)
+    assert not seen or obeyed, f"told to stop after one epoch, it gave {halted}"

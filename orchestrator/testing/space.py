@@ -1,0 +1,307 @@
+"""The contract suite of a search space."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import random
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.candidate import Architecture
+from orchestrator.contracts.space import Published, SearchSpace
+from orchestrator.errors import ConfigError
+from orchestrator.trials import FixedTrial
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+__all__ = ["check_published", "check_space"]
+
+# How many of the samples are exported, and how many have each of their choices changed.
+EXPORTED = 2
+VARIED = 3
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A space and the images its networks are built for."""
+
+    space: SearchSpace
+    classes: int
+    in_channels: int
+    image_size: int
+
+    def build(self, architecture: Architecture, *, device: str = "cpu") -> nn.Module:
+        import torch
+
+        with torch.device(device):
+            return self.space.build(
+                architecture,
+                classes=self.classes,
+                in_channels=self.in_channels,
+                image_size=self.image_size,
+            )
+
+    def images(self, batch: int, seed: int) -> Tensor:
+        import torch
+
+        shape = (batch, self.in_channels, self.image_size, self.image_size)
+        return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+class _Interview:
+    """A trial that answers from `known` where it can, else at random, and keeps the questions."""
+
+    def __init__(self, seed: int, known: Mapping[str, Any] | None = None) -> None:
+        self.known = known or {}
+        self.answers: dict[str, Any] = {}
+        self.questions: dict[str, tuple[Any, ...]] = {}
+        self._random = random.Random(seed)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """A known answer that is among `choices`, else one of them."""
+        return self._answer(name, tuple(choices))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        """A known answer in range, else one of the range."""
+        return int(self._answer(name, tuple(range(low, high + 1, step))))
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """A known answer in range, else one of five numbers that span it."""
+        return float(self._answer(name, tuple(low + (high - low) * n / 4 for n in range(5))))
+
+    def another(self, name: str) -> Any:
+        """An allowed answer to a question that was asked, other than the one given."""
+        given = self.answers[name]
+        return self._random.choice([value for value in self.questions[name] if value != given])
+
+    def _answer(self, name: str, allowed: tuple[Any, ...]) -> Any:
+        before = self.questions.setdefault(name, allowed)
+        assert before == allowed, f"{name} was asked twice: {before}, then {allowed}"
+        known = self.known.get(name)
+        drawn = known if known in allowed else self._random.choice(allowed)
+        return self.answers.setdefault(name, drawn)
+
+
+def check_space(
+    space: SearchSpace,
+    *,
+    classes: int = 10,
+    in_channels: int = 3,
+    image_size: int = 32,
+    samples: int = 20,
+    seed: int = 0,
+) -> None:
+    """Raise AssertionError, saying what to mend, unless `space` fulfils `SearchSpace`.
+
+    Of `samples` random architectures each is built, run forward and backward at batch 4; a few
+    are exported to ONNX and run in onnxruntime, and have each of their choices changed in turn.
+    Cost: about 50 ms a sample in a space for small images, and some seconds at the end.
+    """
+    case = _Case(space, classes, in_channels, image_size)
+    interviews = [_interviewed(space, seed + number) for number in range(samples)]
+    _check_questions([interview for interview, _ in interviews])
+    _check_pickling(space, seed)
+    known: dict[str, Architecture] = {}
+    for number, (interview, architecture) in enumerate(interviews):
+        _check_architecture(architecture, interview)
+        _check_canonical(case, architecture, known)
+        network = _check_network(case, architecture, seed + number)
+        if number < EXPORTED:
+            _check_export(case, network, seed + number)
+        if number < VARIED:
+            _check_effects(case, interview, architecture)
+    check_published(space, classes=classes)
+
+
+def check_published(space: SearchSpace, *, classes: int = 10) -> None:
+    """Raise AssertionError unless published points are points with their published counts.
+
+    Networks are built on the meta device: about 0.1 s each. `classes` is for points without
+    published counts; the others have 1000.
+    """
+    for name, published in space.published().items():
+        trial = FixedTrial(published.choices)
+        try:
+            architecture = space.suggest(trial)
+        except ConfigError as error:
+            raise AssertionError(f"{name} is no point of {space.name}: {error}") from error
+        idle = sorted(set(published.choices) - set(trial.asked))
+        assert not idle, f"{name} gives answers that nobody asked for: {idle}"
+        assert published.source, f"{name} needs a source"
+        _check_counts(space, name, published, architecture, classes)
+
+
+def _interviewed(space: SearchSpace, seed: int) -> tuple[_Interview, Architecture]:
+    interview = _Interview(seed)
+    architecture = space.suggest(interview)
+    again = space.suggest(_Interview(seed))
+    assert architecture == again, "suggest must depend on the trial's answers only"
+    return interview, architecture
+
+
+def _check_questions(interviews: Sequence[_Interview]) -> None:
+    seen: dict[str, tuple[Any, ...]] = {}
+    for interview in interviews:
+        for name, allowed in interview.questions.items():
+            assert len(set(allowed)) > 1, f"{name} has one answer, {allowed}: do not ask"
+            before = seen.setdefault(name, allowed)
+            assert before == allowed, (
+                f"{name} came with {before} and with {allowed}; a name always comes with the same "
+                "choices, so put what they depend on into the name"
+            )
+
+
+def _check_pickling(space: SearchSpace, seed: int) -> None:
+    twin = pickle.loads(pickle.dumps(space))
+    same = twin.suggest(_Interview(seed)) == space.suggest(_Interview(seed))
+    assert same, f"{space.name} forgets its options when it is pickled"
+
+
+def _check_architecture(architecture: Architecture, interview: _Interview) -> None:
+    plain = json.loads(json.dumps(architecture))
+    assert plain == architecture, (
+        f"an architecture holds JSON values only (lists, no tuples; text keys), found "
+        f"{architecture} which comes back as {plain}"
+    )
+    assert json.loads(json.dumps(interview.answers)) == interview.answers, "answers are JSON values"
+
+
+def _check_canonical(
+    case: _Case, architecture: Architecture, known: dict[str, Architecture]
+) -> None:
+    twin = known.setdefault(_signature(case, architecture), architecture)
+    assert twin == architecture, (
+        f"two architectures give the same network: {twin} and {architecture}; "
+        "bring them to one canonical form"
+    )
+
+
+def _check_network(case: _Case, architecture: Architecture, seed: int) -> nn.Module:
+    import torch
+
+    torch.manual_seed(seed)
+    network = case.build(architecture).train()
+    torch.manual_seed(seed)
+    twin = case.build(architecture)
+    for (name, tensor), other in zip(
+        network.state_dict().items(), twin.state_dict().values(), strict=True
+    ):
+        assert torch.equal(tensor, other), f"{name} does not follow torch's global generator"
+    logits = network(case.images(4, seed))
+    found, wanted = tuple(logits.shape), (4, case.classes)
+    assert found == wanted, f"logits have shape {found}, expected {wanted}, for {architecture}"
+    assert bool(logits.isfinite().all()), f"logits are not finite for {architecture}"
+    logits.square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, f"{name} has no effect on the logits of {architecture}"
+        assert bool(parameter.grad.isfinite().all()), f"the gradient of {name} is not finite"
+    modules = {id(module) for module in network.modules()}
+    for layer in case.space.fixed_layers(network):
+        assert id(layer) in modules, f"fixed layer {layer} is not part of the network"
+    return network
+
+
+def _check_effects(case: _Case, interview: _Interview, architecture: Architecture) -> None:
+    before = _signature(case, architecture)
+    for name in interview.questions:
+        value = interview.another(name)
+        changed = _Interview(0, {**interview.answers, name: value})
+        other = case.space.suggest(changed)
+        told = f"{name}: {interview.answers[name]!r} → {value!r}"
+        assert name in changed.answers, f"{name} is asked after a choice that depends on it"
+        assert other != architecture, f"{told} leaves the architecture as it was: do not ask"
+        assert _signature(case, other) != before, f"{told} leaves the network as it was: do not ask"
+
+
+def _signature(case: _Case, architecture: Architecture) -> str:
+    """The modules and the shapes of all parameters and buffers; equal for equal networks."""
+    network = case.build(architecture, device="meta")
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    return f"{network!r}\n{shapes}"
+
+
+def _check_export(case: _Case, network: nn.Module, seed: int) -> None:
+    import numpy as np
+    import torch
+
+    network.eval()
+    images = case.images(3, seed)
+    with torch.no_grad():
+        wanted = network(images).numpy()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.onnx"
+        _export(network, images[:1], path)
+        found = _run(path, images.numpy())
+    far = float(np.abs(found - wanted).max())
+    assert far < 1e-3 * max(1.0, float(np.abs(wanted).max())), (
+        f"the exported network's logits differ by {far}; does forward fix the batch size?"
+    )
+
+
+def _export(network: nn.Module, example: Tensor, path: Path) -> None:
+    import torch
+
+    with warnings.catch_warnings():
+        # This exporter says that it is deprecated, but is ten times quicker than its successor.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            (example,),
+            str(path),
+            dynamo=False,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_axes={"images": {0: "batch"}, "logits": {0: "batch"}},
+        )
+
+
+def _run(path: Path, images: np.ndarray) -> np.ndarray:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {"images": images})
+    return logits  # type: ignore[no-any-return]
+
+
+def _check_counts(
+    space: SearchSpace,
+    name: str,
+    published: Published,
+    architecture: Architecture,
+    classes: int,
+) -> None:
+    counted = published.params is not None or published.macs is not None
+    case = _Case(space, 1000 if counted else classes, 3, published.image_size)
+    network = case.build(architecture, device="meta")
+    params, macs = _counts(case, network)
+    assert published.params in (None, params), (
+        f"{name} has {params:,} parameters, published are {published.params:,}"
+    )
+    assert published.macs in (None, macs), f"{name} has {macs:,} MACs, not {published.macs:,}"
+
+
+def _counts(case: _Case, network: nn.Module) -> tuple[int, int]:
+    """Parameters and multiply-adds of one image, attention products among them."""
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    images = torch.empty(1, case.in_channels, case.image_size, case.image_size, device="meta")
+    fast = torch.backends.mha.get_fastpath_enabled()
+    # Fused attention is invisible to the counter.
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        counter = FlopCounterMode(display=False)
+        with counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
+            network.eval()(images)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    params = sum(parameter.numel() for parameter in network.parameters())
+    return params, counter.get_total_flops() // 2

@@ -1,0 +1,184 @@
+"""The observer's hooks take a snapshot and return; a daemon thread writes.
+
+The first thing that goes wrong is told in one line, then tracking is quiet.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from orchestrator.candidate import Record
+from orchestrator.config import TrackingConfig
+from orchestrator.hookspecs import hookimpl
+from orchestrator.tracking.writer import Writer
+
+if TYPE_CHECKING:
+    from orchestrator.pareto import Axis
+
+__all__ = ["Snapshot", "TrackedRun", "Tracker", "tracking_uri", "ui_hint"]
+
+
+class TrackedRun(Protocol):
+    """The part of a study that is tracked; read in the caller's thread when a hook is called."""
+
+    @property
+    def name(self) -> str:
+        """The parent run's name."""
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder, where artifacts lie and `mlflow.json` is kept."""
+
+    @property
+    def summary_markdown(self) -> str:
+        """The result in one sentence, then a small table; MLflow's page shows four lines."""
+
+    @property
+    def axes(self) -> Sequence[Axis]:
+        """The searched objectives."""
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """space, dataset, device, version and what else tells searches apart."""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Settings of the search, few and short."""
+
+    @property
+    def hypervolume(self) -> float:
+        """Of what is known so far."""
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """All that is known so far; a resumed search logs those that MLflow has missed."""
+
+    @property
+    def finalists(self) -> Sequence[Mapping[str, Any]]:
+        """Keys id, number, picks, recommended, folder, figures, file; empty before the end."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A `TrackedRun` at one moment (`at`, seconds since 1970), safe to read in another thread."""
+
+    name: str
+    folder: Path
+    at: float
+    summary: str
+    axes: tuple[Axis, ...]
+    tags: dict[str, str]
+    params: dict[str, Any]
+    records: tuple[Record, ...]
+    finalists: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def of(cls, study: TrackedRun) -> Snapshot:
+        """What `study` is now."""
+        return cls(
+            name=study.name,
+            folder=Path(study.folder).absolute(),
+            at=time.time(),
+            summary=study.summary_markdown,
+            axes=tuple(study.axes),
+            tags={key: str(value) for key, value in study.tags.items()},
+            params=dict(study.params),
+            records=tuple(study.records),
+            finalists=tuple(study.finalists),
+        )
+
+
+class Tracker:
+    """Observer hooks that write to MLflow; register an instance as a plugin.
+
+    `default_path` is the SQLite file used where the configuration gives no URI. `warn` is called
+    at most once for a broken store and once for an unfinished `close`, from any thread.
+    """
+
+    def __init__(
+        self, config: TrackingConfig, default_path: Path, warn: Callable[[str], None] = print
+    ) -> None:
+        self.enabled = config.enabled
+        self._uri = tracking_uri(config, default_path)
+        self._experiment = config.experiment
+        self._default_path = default_path
+        self._warn = warn
+        self._jobs: queue.Queue[Callable[[Writer], None] | None] = queue.Queue()
+        self._thread: threading.Thread | None = None
+
+    @hookimpl
+    def orchestrator_search_started(self, study: TrackedRun) -> None:
+        """Open the parent run, or the one of the search that is resumed."""
+        if self.enabled:
+            self._do(partial(Writer.start, run=Snapshot.of(study)))
+
+    @hookimpl
+    def orchestrator_candidate_finished(self, study: TrackedRun, record: Record) -> None:
+        """Write one nested run and the parent's curves; returns at once."""
+        if self.enabled:
+            volume = study.hypervolume
+            self._do(partial(Writer.add, record=record, hypervolume=volume))
+
+    @hookimpl
+    def orchestrator_search_finished(self, study: TrackedRun, front: Sequence[Record]) -> None:
+        """Mark the front, attach the run's files and register the recommended finalists.
+
+        The report and the tables in the run's folder are to be written before.
+        """
+        if self.enabled:
+            members = frozenset(record.number for record in front)
+            self._do(partial(Writer.finish, run=Snapshot.of(study), front=members))
+
+    def close(self, timeout_s: float = 60.0) -> bool:
+        """Wait until all is written, at most `timeout_s` seconds; whether it was."""
+        if self._thread is None:
+            return True
+        self._jobs.put(None)
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            self._warn(
+                f"MLflow at {self._uri} was not done after {timeout_s:g} s and is left behind; "
+                "the run's folder has everything."
+            )
+        return not self._thread.is_alive()
+
+    def _do(self, job: Callable[[Writer], None]) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+            self._thread.start()
+        self._jobs.put(job)
+
+    def _work(self) -> None:
+        writer: Writer | None = None
+        try:
+            writer = Writer(self._uri, self._experiment, self._default_path)
+            while (job := self._jobs.get()) is not None:
+                job(writer)
+            writer.leave()
+        except Exception as error:
+            reason = str(error).strip().splitlines() or [repr(error)]
+            self._warn(
+                f"MLflow tracking ends here: {reason[0]} ({type(error).__name__}). The search goes "
+                f"on and the run's folder has everything; check tracking.uri, found {self._uri}."
+            )
+
+
+def tracking_uri(config: TrackingConfig, default_path: Path) -> str:
+    """Where runs are written: the configured URI, else SQLite at `default_path`, absolute."""
+    return config.uri or f"sqlite:///{default_path.absolute()}"
+
+
+def ui_hint(config: TrackingConfig, default_path: Path) -> str:
+    """What to type, and what to open, to see the runs; MLflow's start page is for chat traces."""
+    uri = tracking_uri(config, default_path)
+    page = "/#/experiments?workflowType=machine_learning"
+    if uri.startswith("http"):
+        return uri.rstrip("/") + page
+    return f"mlflow server --backend-store-uri {uri}  →  http://127.0.0.1:5000{page}"

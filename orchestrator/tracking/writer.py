@@ -1,0 +1,296 @@
+"""What is written to MLflow for a search and its candidates."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import math
+import os
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.candidate import Record
+from orchestrator.tracking import naming
+from orchestrator.tracking.models import Registry
+
+if TYPE_CHECKING:
+    from orchestrator.pareto import Axis
+    from orchestrator.tracking.observer import Snapshot
+
+__all__ = ["Writer"]
+
+STATE_FILE = "mlflow.json"
+ARTIFACTS = ("report.html", "front.csv", "candidates.csv", "config.yaml")
+# MLflow takes at most this many of each in one request.
+BATCH_PARAMS = 100
+BATCH_METRICS = 800
+
+# Name, value, milliseconds since 1970, step.
+Point = tuple[str, float, int, int]
+
+
+class Writer:
+    """Talks to MLflow in one thread; any call may raise."""
+
+    def __init__(self, uri: str, experiment: str, default_path: Path) -> None:
+        _quieten()
+        from mlflow import MlflowClient
+
+        self.uri = uri
+        # Two processes that create one SQLite file at once break each other's migration.
+        with _locked(default_path) if uri.startswith("sqlite:") else nullcontext():
+            self.client: Any = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            self.experiment = self._experiment(experiment, default_path)
+        self.parent = ""
+        self.axes: Sequence[Axis] = ()
+        self.records: dict[int, Record] = {}
+        # Number → run id, and those numbers whose run carries a star.
+        self.children: dict[int, str] = {}
+        self.starred: set[int] = set()
+        self.finished = False
+
+    def start(self, *, run: Snapshot) -> None:
+        """Open the parent run and catch up with what an earlier process could not write."""
+        self.axes = run.axes
+        self.parent = self._known(run.folder)
+        logged = self._reopen() if self.parent else set()
+        self.parent = self.parent or self._create(run)
+        self._describe(naming.description(run.summary))
+        self._catch_up(run.records, logged)
+
+    def add(self, *, record: Record, hypervolume: float) -> None:
+        """One candidate: its nested run, and a point of each of the parent's curves."""
+        self._child(record)
+        counts = Counter(known.outcome for known in self.records.values())
+        curves = {"hypervolume": hypervolume, "feasible": counts["feasible"]}
+        curves |= {f"best_{axis.name}": best for axis, best in self._best()}
+        curves |= {"rejected": counts["rejected"], "failed": counts["failed"]}
+        now = _milliseconds(record.finished_at)
+        self._log(self.parent, [(name, v, now, record.number) for name, v in curves.items()])
+
+    def finish(self, *, run: Snapshot, front: frozenset[int]) -> None:
+        """Names and tags of the front, the description, files, models."""
+        self._catch_up(run.records, set(self.children))
+        self._star(front)
+        members = {self._title(number): self.children[number] for number in sorted(front)}
+        guide = naming.links(self.experiment, members)
+        self._describe(naming.description(run.summary, guide))
+        for file in ARTIFACTS:
+            if (run.folder / file).is_file():
+                self.client.log_artifact(self.parent, str(run.folder / file))
+        at = _milliseconds(run.at)
+        self._log(self.parent, [("front_size", len(front), at, 0)])
+        for finalist in run.finalists:
+            self._finalist(finalist, naming.model_name(run.tags, run.name))
+        self.client.set_terminated(self.parent, "FINISHED")
+        self.finished = True
+
+    def leave(self) -> None:
+        """A parent run that did not finish was interrupted; a resume opens it again."""
+        if self.parent and not self.finished:
+            self.client.set_terminated(self.parent, "KILLED")
+
+    def _experiment(self, name: str, default_path: Path) -> str:
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        # Without a server the artifacts would land in the working directory.
+        beside = default_path.absolute().parent / "mlflow-artifacts" / name
+        location = None if self.uri.startswith("http") else beside.as_uri()
+        return str(self.client.create_experiment(name, artifact_location=location))
+
+    def _known(self, folder: Path) -> str:
+        """The parent run that an earlier process opened, "" if this store has none."""
+        from mlflow.exceptions import MlflowException
+
+        path = folder / STATE_FILE
+        state = json.loads(path.read_text()) if path.is_file() else {}
+        if state.get("uri") != self.uri:
+            return ""
+        try:
+            info = self.client.get_run(state["run_id"]).info
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return ""
+            raise
+        return str(info.run_id) if info.lifecycle_stage == "active" else ""
+
+    def _reopen(self) -> set[int]:
+        """Numbers of the nested runs that are complete; half-written ones are written again."""
+        self.client.update_run(self.parent, status="RUNNING")
+        logged = set()
+        for child in self._nested():
+            number = int(child.data.tags["number"])
+            self.children[number] = child.info.run_id
+            if child.data.tags.get("front") == "yes":
+                self.starred.add(number)
+            if child.info.status != "RUNNING":
+                logged.add(number)
+        return logged
+
+    def _nested(self) -> Iterator[Any]:
+        token = None
+        query = f"tags.`mlflow.parentRunId` = '{self.parent}'"
+        while True:
+            page = self.client.search_runs([self.experiment], query, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _create(self, run: Snapshot) -> str:
+        created = self.client.create_run(
+            self.experiment,
+            start_time=_milliseconds(run.at),
+            run_name=run.name,
+            tags={"kind": "search", "folder": str(run.folder), **run.tags},
+        )
+        run_id = str(created.info.run_id)
+        self._log(run_id, params=run.params)
+        state = {"uri": self.uri, "experiment_id": self.experiment, "run_id": run_id}
+        (run.folder / STATE_FILE).write_text(json.dumps(state, indent=2) + "\n")
+        return run_id
+
+    def _catch_up(self, records: Sequence[Record], logged: set[int]) -> None:
+        for record in records:
+            self.records[record.number] = record
+            if record.number not in logged:
+                self._child(record)
+
+    def _child(self, record: Record) -> None:
+        """Write a candidate's nested run; writing it twice changes nothing."""
+        self.records[record.number] = record
+        end = _milliseconds(record.finished_at)
+        if record.number not in self.children:
+            self.children[record.number] = self._create_child(record, end)
+        run_id = self.children[record.number]
+        points = [(name, value, end, 0) for name, value in record.values.items()]
+        points += [(f"excess_{name}", value, end, 0) for name, value in record.violations.items()]
+        points += [("seconds", record.seconds, end, 0)]
+        points += [("val_accuracy", v, end, epoch) for epoch, v in enumerate(record.curve, 1)]
+        self._log(run_id, points, record.choices)
+        text = json.dumps(record.to_json(), indent=2, default=str)
+        self.client.log_text(run_id, text, "candidate.json")
+        if record.error:
+            self.client.log_text(run_id, record.error, "error.txt")
+        # MLflow paints KILLED like a failure, which a rejected or stopped candidate is not.
+        status = "FAILED" if record.outcome == "failed" else "FINISHED"
+        self.client.set_terminated(run_id, status, end_time=end)
+
+    def _create_child(self, record: Record, end: int) -> str:
+        tags = {
+            "mlflow.parentRunId": self.parent,
+            "mlflow.note.content": naming.note(record, self.axes),
+            "kind": "candidate",
+            "id": record.id,
+            "number": str(record.number),
+            "outcome": record.outcome,
+            "reason": naming.clipped(record.reason or naming.last_line(record.error)),
+            "step": record.step,
+            "origin": record.origin,
+            "front": "no",
+        }
+        created = self.client.create_run(
+            self.experiment,
+            start_time=end - int(1000 * record.seconds),
+            run_name=naming.title(record, self.axes),
+            tags={name: value for name, value in tags.items() if value},
+        )
+        return str(created.info.run_id)
+
+    def _star(self, front: frozenset[int]) -> None:
+        """Mark the front's runs, and unmark those that a longer search has pushed off it."""
+        for number in sorted(front ^ self.starred):
+            run_id, name = self.children[number], self._title(number)
+            self.client.set_tag(run_id, "front", "yes" if number in front else "no")
+            self.client.update_run(run_id, name=f"★ {name}" if number in front else name)
+        self.starred = set(front)
+
+    def _title(self, number: int) -> str:
+        return naming.title(self.records[number], self.axes)
+
+    def _best(self) -> Iterator[tuple[Axis, float]]:
+        feasible = [r for r in self.records.values() if r.outcome == "feasible"]
+        for axis in self.axes:
+            values = [record.values[axis.name] for record in feasible if axis.name in record.values]
+            if values:
+                yield axis, max(values) if axis.direction == "maximize" else min(values)
+
+    def _describe(self, markdown: str) -> None:
+        self.client.set_tag(self.parent, "mlflow.note.content", markdown)
+
+    def _finalist(self, finalist: Mapping[str, Any], model: str) -> None:
+        number = int(finalist["number"])
+        run_id, recommended = self.children[number], bool(finalist["recommended"])
+        figures = finalist["figures"].items()
+        now = _milliseconds(time.time())
+        points = [(f"final_{k}", v, now, 0) for k, v in figures if isinstance(v, int | float)]
+        self._log(run_id, points)
+        tags = {
+            "picks": ", ".join(str(pick) for pick in finalist["picks"]),
+            "recommended": "yes" if recommended else "no",
+        }
+        for name, value in tags.items():
+            if value:
+                self.client.set_tag(run_id, name, value)
+        self.client.log_artifacts(run_id, str(finalist["folder"]), "bundle")
+        if recommended and Path(finalist["file"]).suffix == ".onnx":
+            registry = Registry(self.client, self.experiment)
+            registry.register(model, run_id, finalist, self._title(number))
+
+    def _log(
+        self, run_id: str, points: Sequence[Point] = (), params: Mapping[str, Any] | None = None
+    ) -> None:
+        """One request for nearly all candidates; what is not finite is left out."""
+        from mlflow.entities import Metric, Param
+
+        metrics = [
+            Metric(naming.key(name), float(value), at, step)
+            for name, value, at, step in points
+            if math.isfinite(value)
+        ]
+        pairs = [
+            Param(naming.key(name), naming.clipped(str(value)))
+            for name, value in (params or {}).items()
+        ]
+        while metrics or pairs:
+            self.client.log_batch(
+                run_id, metrics=metrics[:BATCH_METRICS], params=pairs[:BATCH_PARAMS]
+            )
+            metrics, pairs = metrics[BATCH_METRICS:], pairs[BATCH_PARAMS:]
+
+
+def _quieten() -> None:
+    """No telemetry, no start-up chatter, no minutes of retries; before MLflow is imported."""
+    for name, value in {
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "MLFLOW_LOGGING_LEVEL": "ERROR",
+    }.items():
+        os.environ.setdefault(name, value)
+    for logger in ("mlflow", "alembic"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    # MLflow's own use of SQLAlchemy and ONNX is not ours to mend.
+    warnings.filterwarnings("ignore", module=r"(mlflow|alembic|sqlalchemy|onnx)(\.|$)")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _milliseconds(seconds: float) -> int:
+    """Since 1970; now, where a record does not say."""
+    return int(1000 * (seconds or time.time()))

@@ -1,0 +1,203 @@
+"""Decoded images on disk: written once, whole or not at all, then memory-mapped by everybody."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from orchestrator.errors import DataError
+from orchestrator_datasets.listing import ImageFile
+
+__all__ = ["Decoded", "Recipe", "cache_folder", "decoded", "opened"]
+
+# To be raised when the same files would be decoded to other bytes.
+_VERSION = 1
+_CHUNK = 256
+
+# path → pixels uint8 (C, H, W), or None for a file that is no readable image
+Decode = Callable[[str], "np.ndarray | None"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the decoded bytes depend on beside the files."""
+
+    root: Path
+    image_size: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Decoded images: `pixels` uint8 (N, C, H, W), memory-mapped, and `labels` int64 (N,).
+
+    `mean` and `deviation` are a channel's, of pixels in [0, 1]; `skipped` names unreadable files.
+    """
+
+    key: str
+    pixels: np.ndarray
+    labels: np.ndarray
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    skipped: tuple[str, ...]
+
+
+def cache_folder(chosen: str | None) -> Path:
+    """`chosen`, or else where the environment says that caches go."""
+    if chosen:
+        return Path(chosen).expanduser() / "images"
+    named = os.environ.get("ORCHESTRATOR_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return (Path(named) if named else Path(base) / "orchestrator") / "images"
+
+
+def decoded(cache: Path, files: Sequence[ImageFile], recipe: Recipe, decode: Decode) -> Decoded:
+    """The decoded `files`, from `cache` if they are there and unchanged.
+
+    Cost: about a millisecond an image and core the first time. Raises DataError for a cache that
+    cannot be written.
+    """
+    key = _key(files, recipe)
+    found = opened(cache, key)
+    if found is not None:
+        return found
+    try:
+        _write(cache, key, files, recipe, decode)
+        written = opened(cache, key)
+    except OSError as error:
+        raise DataError(
+            f"cannot keep decoded images in {cache}: {error}. {len(files)} images take "
+            f"{_megabytes(files, recipe):.0f} MB there. Free some space, or set dataset.cache (or "
+            f"ORCHESTRATOR_CACHE) to a folder that can be written."
+        ) from error
+    if written is None:
+        raise DataError(f"decoded images vanished from {cache} while being written. Try again.")
+    return written
+
+
+def opened(cache: Path, key: str) -> Decoded | None:
+    """What `decoded` kept under `key`; None if it is not there or damaged."""
+    folder = cache / key
+    try:
+        index = json.loads((folder / "index.json").read_text("utf-8"))
+        pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+        labels = np.load(folder / "labels.npy")
+    except (OSError, ValueError, EOFError):
+        return None
+    if len(pixels) != len(labels):
+        return None
+    statistics = {name: tuple(index[name]) for name in ("mean", "deviation", "skipped")}
+    return Decoded(key, pixels, labels, **statistics)
+
+
+def _key(files: Sequence[ImageFile], recipe: Recipe) -> str:
+    """Changes with any file's path, size or time, so that nothing stale is ever read."""
+    digest = hashlib.sha256(
+        repr((_VERSION, str(recipe.root), recipe.image_size, recipe.channels)).encode()
+    )
+    for file in files:
+        line = f"{file.path}\0{file.size_bytes}\0{file.modified_ns}\0{file.label}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:24]
+
+
+def _write(
+    cache: Path, key: str, files: Sequence[ImageFile], recipe: Recipe, decode: Decode
+) -> None:
+    """Fill a folder of our own, then move it into place in one step.
+
+    Two processes may both do the work; the second to finish finds the place taken by the same.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".part", dir=cache))
+    try:
+        _fill(part, files, recipe, decode)
+        if opened(cache, key) is None:
+            shutil.rmtree(cache / key, ignore_errors=True)  # damaged
+        with contextlib.suppress(FileExistsError):
+            _move(part, cache / key)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _move(part: Path, place: Path) -> None:
+    try:
+        part.rename(place)
+    except OSError as error:
+        if place.is_dir():  # the other process was first; platforms name this differently
+            raise FileExistsError(str(place)) from error
+        raise
+
+
+def _fill(folder: Path, files: Sequence[ImageFile], recipe: Recipe, decode: Decode) -> None:
+    """Plain writes, no memory map: on a full disk a map would kill the process."""
+    labels: list[int] = []
+    skipped: list[str] = []
+    sums = np.zeros((2, recipe.channels))
+    shape = (recipe.channels, recipe.image_size, recipe.image_size)
+    with (folder / "pixels.npy").open("wb") as out:
+        _header(out, (len(files), *shape))
+        for chunk, images in _chunks(files, recipe, decode):
+            kept = [(f, image) for f, image in zip(chunk, images, strict=True) if image is not None]
+            skipped += [f.path for f, image in zip(chunk, images, strict=True) if image is None]
+            if kept:
+                pixels = np.stack([image for _, image in kept])
+                labels += [file.label for file, _ in kept]
+                sums += _sums(pixels)
+                out.write(pixels.tobytes())
+        out.seek(0)
+        _header(out, (len(labels), *shape))
+    np.save(folder / "labels.npy", np.array(labels, np.int64))
+    index = {**_statistics(sums, len(labels) * recipe.image_size**2), "skipped": skipped}
+    (folder / "index.json").write_text(json.dumps(index), "utf-8")
+
+
+def _chunks(
+    files: Sequence[ImageFile], recipe: Recipe, decode: Decode
+) -> Iterator[tuple[Sequence[ImageFile], list[np.ndarray | None]]]:
+    """Pillow decodes outside Python's lock, so threads are enough."""
+    with ThreadPoolExecutor(_cores()) as pool:
+        for start in range(0, len(files), _CHUNK):
+            chunk = files[start : start + _CHUNK]
+            yield chunk, list(pool.map(decode, [str(recipe.root / f.path) for f in chunk]))
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _header(out: IO[bytes], shape: tuple[int, ...]) -> None:
+    """Numpy leaves room for the first dimension, so that it can be corrected afterwards."""
+    head = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(out, head)
+
+
+def _sums(pixels: np.ndarray) -> np.ndarray:
+    """Sum and sum of squares of each channel of (N, C, H, W), as (2, C); exact."""
+    histograms = [np.bincount(pixels[:, c].ravel(), minlength=256) for c in range(pixels.shape[1])]
+    levels = np.arange(256)
+    return np.array([[h @ levels for h in histograms], [h @ levels**2 for h in histograms]])
+
+
+def _statistics(sums: np.ndarray, count: int) -> dict[str, list[float]]:
+    mean = sums[0] / max(1, count) / 255
+    square = sums[1] / max(1, count) / 255**2
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    return {"mean": mean.tolist(), "deviation": deviation.tolist()}
+
+
+def _megabytes(files: Sequence[ImageFile], recipe: Recipe) -> float:
+    return len(files) * recipe.channels * recipe.image_size**2 / 1e6

@@ -1,0 +1,146 @@
+"""A folder of one's own images, one sub-folder a class."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from orchestrator import Dataset, Images
+from orchestrator.errors import ConfigError, DataError
+from orchestrator_datasets.decoded import Decoded, Recipe, cache_folder, decoded, opened
+from orchestrator_datasets.decoding import decode
+from orchestrator_datasets.listing import Listing, SplitOptions, list_splits
+from orchestrator_datasets.splitting import check_shares
+
+__all__ = ["ImageFolder"]
+
+# Of ImageNet's training images, as torchvision's models were trained with.
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_NAMED_FILES = 5
+_SPLITS = ("train", "validation", "test")
+
+
+class ImageFolder(Dataset):
+    """JPEG, PNG, WebP and BMP files below `root`.
+
+    Splits: sub-folders `train`, `test` and `val` (or `valid`, `validation`) of `root` are used
+    where `train` is there; a split that is missing is dealt out of `train`, or out of `root`'s
+    own class folders where there is no `train`: by `seed`, with the same share of each class.
+
+    `per_class` takes the first that many files of each class, by name, into the pool that is
+    dealt out; given validation and test folders are read whole. `normalise` "auto" takes mean
+    and deviation of the training images, "imagenet" those of ImageNet.
+
+    Files that are no readable image are left out and counted in `notes`. Decoded images are kept
+    below `cache` (by default ORCHESTRATOR_CACHE, or the user's cache folder) and memory-mapped,
+    so that processes share them; a file that changes is decoded again. Raises DataError for
+    folders that cannot be a dataset.
+    """
+
+    name = "image_folder"
+
+    def __init__(  # noqa: PLR0913 - one argument an option of the YAML file
+        self,
+        *,
+        root: str,
+        image_size: int = 32,
+        in_channels: Literal[1, 3] = 3,
+        seed: int = 0,
+        validation_share: float = 0.15,
+        test_share: float = 0.15,
+        per_class: int | None = None,
+        normalise: Literal["auto", "imagenet"] = "auto",
+        mirror: bool = True,
+        licence: str = "unknown",
+        cache: str | None = None,
+    ) -> None:
+        check_shares(validation_share=validation_share, test_share=test_share)
+        _check_options(image_size, in_channels, per_class, normalise)
+        self.root = Path(root).expanduser().absolute()
+        self.image_size, self.in_channels = image_size, in_channels
+        self.mirror, self.licence = mirror, licence
+        self.options = SplitOptions(validation_share, test_share, per_class, seed)
+        self.cache = cache_folder(cache)
+        listing = list_splits(self.root, self.options)
+        self.classes = listing.classes
+        self._decoded = self._decode(listing)
+        self._keys = {name: found.key for name, found in self._decoded.items()}
+        for name, found in self._decoded.items():
+            _check_complete(name, found, self.classes)
+        self.mean, self.deviation = _normalisation(self._decoded["train"], normalise)
+        self.notes = (*listing.notes, *_skipped_notes(self.root, self._decoded))
+
+    def split(self, name: Literal["train", "validation", "test"]) -> Images:
+        """The images of one split; `pixels` is memory-mapped and read-only."""
+        if name not in self._decoded:
+            found = opened(self.cache, self._keys[name])
+            if found is None:  # another machine, or a cleared cache
+                self._decoded = self._decode(list_splits(self.root, self.options))
+            else:
+                self._decoded[name] = found
+        return Images(self._decoded[name].pixels, self._decoded[name].labels)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_decoded": {}}
+
+    def _decode(self, listing: Listing) -> dict[str, Decoded]:
+        if listing.classes != self.classes:
+            raise DataError(
+                f"the class folders of {self.root} are {', '.join(listing.classes)} here, "
+                f"expected {', '.join(self.classes)} as when the run began. Restore the folder."
+            )
+        recipe = Recipe(self.root, self.image_size, self.in_channels)
+        read = partial(decode, image_size=self.image_size, channels=self.in_channels)
+        return {name: decoded(self.cache, listing.splits[name], recipe, read) for name in _SPLITS}
+
+
+def _check_options(
+    image_size: int, in_channels: int, per_class: int | None, normalise: str
+) -> None:
+    if image_size < 1:
+        raise ConfigError(f"dataset.image_size: found {image_size}, expected 1 or more.")
+    if per_class is not None and per_class < 1:
+        raise ConfigError(f"dataset.per_class: found {per_class}, expected null, or 1 or more.")
+    if normalise == "imagenet" and in_channels != 3:
+        raise ConfigError(
+            f"dataset.normalise: imagenet is for 3 channels, found in_channels {in_channels}. "
+            f"Use normalise=auto."
+        )
+
+
+def _check_complete(split: str, found: Decoded, classes: tuple[str, ...]) -> None:
+    """Raise DataError if unreadable files emptied a class."""
+    counts = np.bincount(found.labels, minlength=len(classes))
+    for name, count in zip(classes, counts, strict=True):
+        if not count:
+            raise DataError(
+                f"class {name!r} has no readable image in the {split} split, expected at least "
+                f"one; {len(found.skipped)} files could not be read: {_some(found.skipped)}. "
+                f"Replace these files, or remove the class."
+            )
+
+
+def _normalisation(train: Decoded, normalise: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if normalise == "imagenet":
+        return _IMAGENET
+    if min(train.deviation) == 0:
+        raise DataError(
+            "all training images have one and the same colour, expected something to see. Look "
+            "at the files, or at dataset.image_size."
+        )
+    return train.mean, train.deviation
+
+
+def _skipped_notes(root: Path, splits: dict[str, Decoded]) -> tuple[str, ...]:
+    skipped = [path for name in _SPLITS for path in splits[name].skipped]
+    if not skipped:
+        return ()
+    return (f"{len(skipped)} unreadable files below {root} were left out: {_some(skipped)}",)
+
+
+def _some(paths: tuple[str, ...] | list[str]) -> str:
+    more = len(paths) - _NAMED_FILES
+    return ", ".join(paths[:_NAMED_FILES]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,288 @@
+"""Exact multiply-adds, remembered block by block.
+
+What is counted: convolutions, matrix products and attention, as torch's FlopCounterMode sees them,
+halved; biases, normalisation, activations and pooling count nothing. A network runs on the meta
+device, so weights are neither read nor needed. That alone takes 50 to 100 ms; but the networks of
+a search share their blocks, and a block that was seen before, with inputs of the same shape, is
+not run again.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
+
+from orchestrator.errors import BuildError
+from orchestrator_objectives.lending import Ledger, Loan
+
+__all__ = ["ExactCounter", "OperationCounting", "example", "visible_attention"]
+
+# Some kilobytes each; a search rarely comes near.
+_MOST_REMEMBERED = 50_000
+_ATOMS = frozenset({bool, int, float, str, type(None)}) | {
+    torch.dtype,
+    torch.device,
+    torch.layout,
+    torch.memory_format,
+}
+
+
+class ExactCounter:
+    """Counts multiply-adds; the more alike the networks, the faster.
+
+    Equal to `FlopCounterMode` / 2 on the network in evaluation mode, batch 1. The memory is this
+    object's own and is not pickled. Cost: 0.5 to 2 ms for a network of known blocks.
+    """
+
+    def __init__(self) -> None:
+        self._ledger = Ledger()
+        self._memory = _Memory()
+
+    def __reduce__(self) -> tuple[type[ExactCounter], tuple[()]]:
+        return (ExactCounter, ())
+
+    def count(self, network: nn.Module, input_shape: tuple[int, int, int]) -> int:
+        """Multiply-adds of one image (C, H, W); leaves `network` as it was.
+
+        A network that cannot run on the meta device (its shapes depend on values) is run on its
+        own device, on zeros; so is one that changes its own attributes, but on the meta device.
+        All three ways give the same figure. Raises BuildError if it cannot run at all.
+        """
+        with torch.no_grad(), visible_attention():
+            try:
+                flops = self._from_memory(network, input_shape)
+                if flops is None:
+                    flops = self._executed(network, input_shape, meta=True)
+            except Exception:
+                flops = self._executed_for_real(network, input_shape)
+        return flops // 2
+
+    def _from_memory(self, network: nn.Module, input_shape: tuple[int, int, int]) -> int | None:
+        """Floating-point operations; None if remembering does not suit the network."""
+        memory = self._memory
+        memory.begin()
+        counting = OperationCounting(memory)
+        sound = False
+        try:
+            with self._ledger.lent(network) as loans:
+                for loan in loans[1:]:
+                    if loan.signature is not None:
+                        loan.lent["forward"] = self._recalling(loan, memory, counting)
+                image = example(network, input_shape, meta=True)
+                with counting:
+                    network(image)
+                sound = not any([loan.changed() for loan in loans])
+        finally:
+            if not sound:
+                memory.forget()
+        return counting.flops if sound else None
+
+    def _recalling(self, loan: Loan, memory: _Memory, counting: OperationCounting) -> Any:
+        """A forward that answers from memory where it can."""
+        forward, signature = loan.module.forward, loan.signature
+        return lambda *args, **kwargs: memory.recall(signature, forward, (args, kwargs), counting)
+
+    def _executed(
+        self, network: nn.Module, input_shape: tuple[int, int, int], *, meta: bool
+    ) -> int:
+        with self._ledger.lent(network, meta=meta):
+            image = example(network, input_shape, meta=meta)
+            with FlopCounterMode(display=False) as counter:
+                network(image)
+        return int(counter.get_total_flops())
+
+    def _executed_for_real(self, network: nn.Module, input_shape: tuple[int, int, int]) -> int:
+        try:
+            return self._executed(network, input_shape, meta=False)
+        except Exception as error:
+            raise BuildError(
+                f"multiply-adds of {type(network).__name__} cannot be counted: it does not run on "
+                f"one image of shape {input_shape} ({type(error).__name__}: {error}). Check the "
+                "image size and channels; a network whose shapes depend on values must not be on "
+                "the meta device."
+            ) from error
+
+
+class OperationCounting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """FlopCounterMode's rules without its tracking of modules, which costs more than they do.
+
+    With a memory, an operation on meta tensors is done once for inputs of the same shape.
+    """
+
+    def __init__(self, memory: _Memory | None = None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = 0
+        self._memory = memory
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        run = functools.partial(self._run, func)
+        if self._memory is None:
+            return run(*args, **(kwargs or {}))
+        return self._memory.recall(func, run, (args, kwargs or {}), self)
+
+    def _run(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+        with self:
+            result = func.decompose(*args, **kwargs)
+        if result is not NotImplemented:
+            return result
+        output = func(*args, **kwargs)
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.flops += formula(*args, **kwargs, out_val=output)
+        return output
+
+
+class _Memory:
+    """What modules and operations did to inputs of a shape."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, _Known] = {}
+        self._learnt: list[Hashable] = []
+
+    def begin(self) -> None:
+        """A new network: `forget` will undo what is learnt from now on."""
+        self._learnt = []
+        if len(self._known) > _MOST_REMEMBERED:
+            self._known.clear()
+
+    def forget(self) -> None:
+        """Undo what the network taught that ran last."""
+        for key in self._learnt:
+            self._known.pop(key, None)
+
+    def recall(
+        self,
+        what: Hashable,
+        run: Callable[..., Any],
+        inputs: tuple[Any, dict[str, Any]],
+        counting: OperationCounting,
+    ) -> Any:
+        """The output of `run` on `inputs`, its operations added to `counting`."""
+        args, kwargs = inputs
+        tensors: list[Tensor] = []
+        try:
+            key = (what, _described(args, tensors), _described(kwargs, tensors))
+        except _OpaqueError:
+            return run(*args, **kwargs)
+        known = self._known.get(key)
+        if known is not None:
+            counting.flops += known.flops
+            return known.output(tensors)
+        before = counting.flops
+        output = run(*args, **kwargs)
+        known = _known(output, tensors, counting.flops - before)
+        # An input that was reshaped in place would not be so the next time.
+        if known is not None and key[1:] == _again(args, kwargs):
+            self._known[key] = known
+            self._learnt.append(key)
+        return output
+
+
+class _OpaqueError(Exception):
+    """An input or output that cannot be compared with an earlier one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a block did: its operations, and its output as a function of its input tensors."""
+
+    flops: int
+    output: Callable[[list[Tensor]], Any]
+
+
+def _again(args: Any, kwargs: Any) -> tuple[Hashable, ...]:
+    tensors: list[Tensor] = []
+    return tuple(_described(value, tensors) for value in (args, kwargs))
+
+
+def _described(value: Any, tensors: list[Tensor]) -> Hashable:
+    """Shapes instead of tensors, equal for inputs that a block cannot tell apart.
+
+    A tensor that comes twice is described by its place in `tensors`, where all are collected.
+    Raises _OpaqueError for anything but meta tensors, plain values and containers of them.
+    """
+    kind = type(value)
+    if kind is Tensor or kind is nn.Parameter:
+        if not value.is_meta:
+            raise _OpaqueError
+        for place, other in enumerate(tensors):
+            if other is value:
+                return place
+        tensors.append(value)
+        return (value.shape, value.stride(), value.dtype)
+    if kind is tuple or kind is list:
+        return (kind, *[_described(item, tensors) for item in value])
+    if kind is dict:
+        return (kind, *[(key, _described(item, tensors)) for key, item in value.items()])
+    if kind in _ATOMS:
+        return (kind, value)
+    raise _OpaqueError
+
+
+def _known(output: Any, tensors: list[Tensor], flops: int) -> _Known | None:
+    try:
+        return _Known(flops, _recipe(output, tensors))
+    except _OpaqueError:
+        return None
+
+
+def _recipe(value: Any, tensors: list[Tensor]) -> Callable[[list[Tensor]], Any]:
+    """How to make an output like `value` from input tensors of the same description."""
+    kind = type(value)
+    if kind is Tensor or kind is nn.Parameter:
+        return _tensor_recipe(value, tensors)
+    if kind is tuple or kind is list:
+        parts = [_recipe(item, tensors) for item in value]
+        return lambda inputs: kind(part(inputs) for part in parts)
+    if kind is dict:
+        items = {key: _recipe(item, tensors) for key, item in value.items()}
+        return lambda inputs: {key: item(inputs) for key, item in items.items()}
+    if kind in _ATOMS:
+        return lambda inputs: value
+    raise _OpaqueError
+
+
+def _tensor_recipe(value: Tensor, tensors: list[Tensor]) -> Callable[[list[Tensor]], Any]:
+    for place, tensor in enumerate(tensors):
+        if tensor is value:
+            return lambda inputs: inputs[place]
+    if not value.is_meta:
+        raise _OpaqueError
+    pattern = value.detach()
+    # A fresh tensor each time, should the caller reshape it in place.
+    return lambda inputs: pattern.detach()
+
+
+def example(network: nn.Module, input_shape: tuple[int, int, int], *, meta: bool) -> Tensor:
+    """One image of zeros (1, C, H, W) of the network's own type and, unless `meta`, device."""
+    first = next((p for p in network.parameters() if p.is_floating_point()), None)
+    dtype = torch.float32 if first is None else first.dtype
+    device = "meta" if meta else "cpu" if first is None else first.device
+    return torch.zeros((1, *input_shape), dtype=dtype, device=device)
+
+
+@contextmanager
+def visible_attention() -> Iterator[None]:
+    """Attention as the matrix products that it is.
+
+    Fused kernels, and the fast path of nn.MultiheadAttention, escape the counting of operations
+    on the CPU.
+    """
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)

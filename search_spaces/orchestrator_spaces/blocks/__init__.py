@@ -1,0 +1,1 @@
+"""The vocabulary that families share: layers, and the questions a space asks."""

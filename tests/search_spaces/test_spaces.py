@@ -1,0 +1,48 @@
+"""Every family passes the contract suite in both presets."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from orchestrator.contracts.space import SearchSpace
+from orchestrator.paths import config_dir
+from orchestrator.plugins import installed
+from orchestrator.testing.space import check_space
+
+FAMILIES = ("efficientformer", "mobilenetv3", "shufflenetv2")
+
+
+def space(family: str, preset: str = "small") -> SearchSpace:
+    made: SearchSpace = installed().create("space", family, {"preset": preset})
+    return made
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_small_preset_passes_the_suite(family):
+    check_space(space(family), samples=5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_full_preset_passes_the_suite(family):
+    check_space(space(family, "full"), samples=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("preset", "samples"), [("small", 200), ("full", 40)])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_many_samples_pass_the_suite(family, preset, samples):
+    check_space(space(family, preset), samples=samples)
+
+
+@pytest.mark.parametrize("image_size", [16, 28, 64])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_small_preset_takes_other_image_sizes_and_grey_images(family, image_size):
+    check_space(space(family), classes=3, in_channels=1, image_size=image_size, samples=1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_yaml_of_a_family_builds_its_space(family):
+    options = yaml.safe_load((config_dir() / "space" / f"{family}.yaml").read_text())
+    made = installed().create("space", options.pop("name"), options)
+    assert (made.name, made.preset) == (family, "small")

@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+import pydantic
+import pytest
+import torch
+from torch import Tensor, nn
+
+from orchestrator import Dataset, Images, augmentation
+from orchestrator.config import EarlyStopConfig, TrainConfig
+from orchestrator.contracts import Split
+from orchestrator.errors import DataError, TrainingError
+from orchestrator.gate import Gate
+from orchestrator.training import (
+    TrainRun,
+    evaluate,
+    hopeless,
+    normalise,
+    predict,
+    seconds_per_step,
+    train,
+)
+
+CONFIG = pydantic.TypeAdapter(TrainConfig).validate_python(
+    {"batch_size": 16, "learning_rate": 0.02, "crop_padding": 1}
+)
+
+
+class Halves(Dataset):
+    """Noise that is brighter in one of the halves, above or below."""
+
+    name = "halves"
+    classes = ("above", "below")
+    image_size = 8
+    in_channels = 1
+    mean = (0.5,)
+    deviation = (0.25,)
+
+    def __init__(self, count: int = 96) -> None:
+        self.count = count
+
+    def split(self, name: Split) -> Images:
+        rng = np.random.default_rng(["train", "validation", "test"].index(name))
+        labels = np.arange(self.count) % 2
+        pixels = rng.integers(0, 120, size=(self.count, 1, 8, 8))
+        pixels[labels == 0, :, :4] += 100
+        pixels[labels == 1, :, 4:] += 100
+        return Images(pixels.astype(np.uint8), labels.astype(np.int64))
+
+
+def network(seed: int = 0) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Conv2d(1, 8, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Dropout(0.2),
+            nn.Linear(8 * 16, 2),
+        )
+
+
+def run(epochs: int = 3, **more: Any) -> TrainRun:
+    return TrainRun(epochs=epochs, seed=1, **more)
+
+
+def test_a_network_learns() -> None:
+    net = network()
+    training = train(net, Halves(), CONFIG, run(5))
+    assert len(training.curve) == 5
+    assert not training.stopped
+    assert training.curve[-1] > 0.95
+    assert evaluate(net, Halves(), "test") > 0.95
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": "sgd", "learning_rate": 0.05},
+        {"mixup_alpha": 0.2, "erasing": 0.25},
+        {"ema_decay": 0.9},
+        {"mirror": "off", "crop_padding": 0, "label_smoothing": 0.0, "warmup_share": 0.0},
+    ],
+)
+def test_every_part_of_the_recipe_learns(change: dict[str, Any]) -> None:
+    training = train(network(), Halves(), replace(CONFIG, **change), run(6))
+    assert training.curve[-1] > 0.9
+
+
+def test_the_same_seed_gives_the_same_curve_and_weights() -> None:
+    config = replace(CONFIG, mixup_alpha=0.2, erasing=0.5, ema_decay=0.9)
+    first, second, third = network(), network(), network()
+    curve = train(first, Halves(), config, run()).curve
+    torch.rand(3)
+    assert train(second, Halves(), config, run()).curve == curve
+    train(third, Halves(), config, TrainRun(epochs=3, seed=2))
+    assert torch.equal(first[-1].weight, second[-1].weight)
+    assert not torch.equal(first[-1].weight, third[-1].weight)
+
+
+def test_the_global_random_state_is_left_alone() -> None:
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1]
+    train(network(), Halves(), CONFIG, run(1))
+    seconds_per_step(network(), Halves(), CONFIG)
+    assert torch.equal(torch_state, torch.get_rng_state())
+    assert np.array_equal(numpy_state, np.random.get_state()[1])
+
+
+def test_a_trained_network_is_ready_for_export() -> None:
+    net = network()
+    train(net, Halves(), CONFIG, run(1))
+    assert not net.training
+    assert all(p.is_contiguous() and p.grad is None for p in net.parameters())
+
+
+def test_on_epoch_sees_the_curve_and_may_stop() -> None:
+    seen = []
+
+    def on_epoch(epoch: int, accuracy: float) -> bool:
+        seen.append((epoch, accuracy))
+        return epoch < 2
+
+    training = train(network(), Halves(), CONFIG, run(5, on_epoch=on_epoch))
+    assert training.stopped
+    assert seen == list(enumerate(training.curve, start=1))
+    assert len(seen) == 2
+
+
+def test_stopping_after_the_last_epoch_is_no_stop() -> None:
+    training = train(network(), Halves(), CONFIG, run(1, on_epoch=lambda epoch, accuracy: False))
+    assert not training.stopped
+
+
+def test_a_loss_that_is_not_finite_names_epoch_and_step() -> None:
+    calls = []
+
+    def loss(images: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+        calls.append(1)
+        return logits.sum() * (math.nan if len(calls) == 9 else 1.0)
+
+    with pytest.raises(TrainingError, match="epoch 2, step 3 of 6"):
+        train(network(), Halves(), CONFIG, run(5, loss=loss))
+
+
+def test_the_loss_sees_what_the_network_saw() -> None:
+    shapes = []
+
+    def loss(images: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+        shapes.append((tuple(images.shape), tuple(logits.shape), tuple(targets.shape)))
+        assert torch.allclose(targets.sum(1), torch.ones(len(targets)))
+        return nn.functional.cross_entropy(logits, targets)
+
+    train(network(), Halves(96), CONFIG, run(1, loss=loss))
+    assert shapes == [((16, 1, 8, 8), (16, 2), (16, 2))] * 6
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(33, [17, 16]), (17, [17]), (3, [3]), (2, [2])])
+def test_no_batch_is_a_single_image(count: int, sizes: list[int]) -> None:
+    seen = []
+
+    def loss(images: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+        seen.append(len(images))
+        return nn.functional.cross_entropy(logits, targets)
+
+    train(network(), Halves(count), CONFIG, run(1, loss=loss))
+    assert seen == sizes
+
+
+def test_an_empty_split_is_named() -> None:
+    with pytest.raises(DataError, match="train split of halves is empty"):
+        train(network(), Halves(0), CONFIG, run(1))
+
+
+def test_warm_training_stays_near_the_weights_it_got() -> None:
+    def moved(warm: bool) -> float:
+        net, start = network(), network()
+        train(net, Halves(), CONFIG, run(1, warm=warm))
+        return float((net[-1].weight - start[-1].weight).detach().abs().mean())
+
+    assert moved(warm=True) < 0.7 * moved(warm=False)
+
+
+def test_the_averaged_weights_are_the_ones_that_are_judged() -> None:
+    net = network()
+    curve = train(net, Halves(), replace(CONFIG, ema_decay=0.99), run(3)).curve
+    assert evaluate(net, Halves(), "validation") == curve[-1]
+
+
+def test_the_gate_is_held_for_each_step_and_free_in_between() -> None:
+    held = []
+
+    class Counting:
+        @contextmanager
+        def shared(self) -> Iterator[None]:
+            held.append("in")
+            yield
+            held.append("out")
+
+    train(network(), Halves(96), CONFIG, run(1, gate=cast(Gate, Counting())))
+    assert held == ["in", "out"] * (6 + 2)  # six steps, two batches of validation
+
+
+def test_decay_spares_norms_and_biases() -> None:
+    config = replace(CONFIG, weight_decay=300.0, learning_rate=1e-3)
+    net = network()
+    train(net, Halves(), config, run(1))
+    assert net[1].weight.detach().mean() > 0.98
+    assert net[-1].weight.detach().norm() < 0.7 * network()[-1].weight.detach().norm()
+
+
+def test_prediction_keeps_order_and_mode() -> None:
+    net = network().train()
+    logits = predict(net, Halves(), "test")
+    images = torch.from_numpy(normalise(Halves().split("test").pixels, Halves()))
+    assert net.training
+    with torch.no_grad():
+        assert torch.allclose(logits, net.eval()(images), atol=1e-5)
+
+
+def test_normalised_pixels_have_the_dataset_statistics() -> None:
+    pixels = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1)
+    images = normalise(pixels, Halves())
+    assert images.dtype == np.float32
+    assert images.ravel().tolist() == [-2.0, 2.0]
+
+
+def test_a_timed_step_leaves_the_network_alone() -> None:
+    net, same = network(), network()
+    assert 0 < seconds_per_step(net, Halves(), CONFIG) < 5
+    assert torch.equal(net[0].weight, same[0].weight)
+    assert all(parameter.grad is None for parameter in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("epoch", "accuracy", "rivals", "hopeless_"),
+    [
+        (5, 0.5, [(0.1,) * 4 + (0.6,)] * 2, True),
+        (4, 0.5, [(0.9,) * 10] * 2, False),  # too early to tell
+        (5, 0.5, [(0.9,) * 10], False),  # one rival is no crowd
+        (5, 0.58, [(0.6,) * 10] * 3, False),  # within the margin
+        (6, 0.5, [(0.9,) * 5] * 3, False),  # nothing known at that epoch
+        (10, 0.1, [(0.9,) * 10] * 3, False),  # nothing left to save
+    ],
+)
+def test_a_candidate_is_hopeless_when_enough_rivals_are_ahead(
+    epoch: int, accuracy: float, rivals: list[tuple[float, ...]], hopeless_: bool
+) -> None:
+    config = EarlyStopConfig(after=0.5, rivals=2, margin=0.03)
+    assert hopeless(epoch, accuracy, 10, rivals, config) is hopeless_
+
+
+def test_early_stopping_can_be_switched_off() -> None:
+    assert not hopeless(9, 0.0, 10, [(1.0,) * 10] * 5, EarlyStopConfig(rivals=0))
+
+
+def test_a_crop_is_a_window_of_the_padded_image() -> None:
+    pixels = torch.arange(1, 17, dtype=torch.uint8).reshape(1, 1, 4, 4).repeat(64, 1, 1, 1)
+    cropped = augmentation.crop(pixels, 1, np.random.default_rng(0))
+    padded = nn.functional.pad(pixels[0, 0], (1,) * 4)
+    windows = {
+        tuple(padded[y : y + 4, x : x + 4].ravel().tolist()) for y in (0, 1, 2) for x in (0, 1, 2)
+    }
+    assert cropped.shape == pixels.shape
+    assert {tuple(image.ravel().tolist()) for image in cropped} == windows
+
+
+def test_a_mirror_swaps_left_and_right_of_about_half() -> None:
+    pixels = torch.arange(200, dtype=torch.uint8).reshape(100, 1, 1, 2)
+    mirrored = augmentation.mirror(pixels, np.random.default_rng(0))
+    swapped = (mirrored != pixels).flatten(1).any(1)
+    assert 30 < int(swapped.sum()) < 70
+    assert torch.equal(mirrored[swapped], pixels[swapped].flip(-1))
+
+
+def test_erasing_blanks_one_rectangle() -> None:
+    images = torch.ones(200, 2, 16, 16)
+    erased = augmentation.erase(images, 0.5, np.random.default_rng(0))
+    holes = erased[:, 0] == 0
+    touched = holes.flatten(1).any(1)
+    assert 70 < int(touched.sum()) < 130
+    assert torch.equal(erased[:, 0], erased[:, 1])
+    rectangles = holes.any(1)[:, None, :] & holes.any(2)[:, :, None]
+    assert torch.equal(rectangles, holes)
+    assert 0.01 < float(holes[touched].float().mean()) < 0.25
+
+
+def test_mixing_blends_images_and_targets_alike() -> None:
+    targets = torch.eye(4)
+    images = targets.reshape(4, 4, 1, 1).clone()
+    mixed, blended = augmentation.mix(images, targets, 1.0, np.random.default_rng(3))
+    assert torch.allclose(mixed.flatten(1), blended)
+    assert torch.allclose(blended.sum(1), torch.ones(4))
+    assert int((blended > 0).sum()) > 4
+
+
+def test_soft_targets_spread_the_smoothing() -> None:
+    targets = augmentation.soft_targets(torch.tensor([1]), 4, 0.2)
+    assert torch.allclose(targets, torch.tensor([[0.05, 0.85, 0.05, 0.05]]))
