@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator import augmentation
+from orchestrator import augmentation, optimisation
 from orchestrator.config import EarlyStopConfig, TrainConfig
 from orchestrator.contracts import Dataset, Loss, Split
 from orchestrator.errors import DataError, TrainingError
@@ -43,8 +42,6 @@ _GPU_EVALUATION_BATCH = 1024
 # Retraining of trained weights: this share of the peak learning rate.
 _WARM_SHARE = 1 / 3
 _GPU_RESIDENT_BYTES = 4 * 2**30
-# Gradients are cut to this norm: rarely reached, and it saves a badly scaled network.
-_GRADIENT_NORM = 5.0
 
 
 @dataclass(frozen=True)
@@ -217,9 +214,9 @@ class _Session:
         self.mirror = dataset.mirror if config.mirror == "auto" else config.mirror == "on"
         self.rng = np.random.default_rng(run.seed)
         self.loss: Loss = run.loss or _cross_entropy
-        self.optimizer = _optimizer(network, config)
-        self.precision = _Precision(self.device, config)
-        self.average = _Average(network, config.ema_decay) if config.ema_decay else None
+        self.optimizer = optimisation.optimizer_of(network, config)
+        self.precision = optimisation.Precision(self.device, config)
+        self.average = optimisation.Average(network, config.ema_decay) if config.ema_decay else None
         self.total_steps = run.epochs * len(list(self.batches()))
         self.steps = 0
 
@@ -290,94 +287,10 @@ class _Session:
 
     def _schedule(self) -> None:
         peak = self.config.learning_rate * (_WARM_SHARE if self.run.warm else 1.0)
-        share = _schedule(self.steps, self.total_steps, self.config.warmup_share)
+        share = optimisation.schedule(self.steps, self.total_steps, self.config.warmup_share)
         for group in self.optimizer.param_groups:
             group["lr"] = peak * share
         self.steps += 1
-
-
-class _Precision:
-    """Half precision on a GPU, where it is faster; full precision on a CPU."""
-
-    def __init__(self, device: torch.device, config: TrainConfig) -> None:
-        self.enabled = device.type == "cuda" and config.mixed_precision == "auto"
-        brain = self.enabled and torch.cuda.is_bf16_supported()
-        self.dtype = torch.bfloat16 if brain else torch.float16
-        scaled = self.enabled and not brain
-        self.scaler = torch.amp.GradScaler("cuda", enabled=True) if scaled else None
-
-    def autocast(self) -> AbstractContextManager[object]:
-        """Around forward and loss."""
-        return torch.autocast("cuda", self.dtype) if self.enabled else nullcontext()
-
-    def update(self, loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Backward, clip, step; float16 gradients are scaled so that they do not vanish."""
-        if self.scaler is None:
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), _GRADIENT_NORM)
-            optimizer.step()
-            return
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        self.scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(network.parameters(), _GRADIENT_NORM)
-        self.scaler.step(optimizer)
-        self.scaler.update()
-
-
-class _Average:
-    """Exponential moving average of weights and statistics (Polyak and Juditsky, 1992).
-
-    The decay starts low, (1 + t) / (10 + t), so that a short training is not held back by its
-    first random weights.
-    """
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network = copy.deepcopy(network)
-        self.decay = decay
-        self.steps = 0
-
-    @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Move a little towards `network`."""
-        self.steps += 1
-        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        pairs = list(zip(_tensors(self.network), _tensors(network), strict=True))
-        smooth = [pair for pair in pairs if pair[0].is_floating_point()]
-        torch._foreach_lerp_([a for a, _ in smooth], [b for _, b in smooth], 1 - decay)
-        for ours, theirs in pairs:
-            if not ours.is_floating_point():
-                ours.copy_(theirs)
-
-
-def _tensors(network: nn.Module) -> Iterator[Tensor]:
-    yield from network.parameters()
-    yield from network.buffers()
-
-
-def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Fused: half the cost of an update on a CPU. Norms and biases do not decay."""
-    trained = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
-    free = [p for name, p in trained if p.ndim <= 1 or name.endswith("bias")]
-    decayed = [p for name, p in trained if not (p.ndim <= 1 or name.endswith("bias"))]
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": free, "weight_decay": 0.0},
-    ]
-    if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
-    momentum = config.momentum
-    return torch.optim.SGD(
-        groups, lr=config.learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True
-    )
-
-
-def _schedule(step: int, steps: int, warmup_share: float) -> float:
-    """Linear warm-up, then half a cosine to 0; a share of the peak learning rate in (0, 1]."""
-    warmup = round(warmup_share * steps)
-    if step < warmup:
-        return (step + 1) / warmup
-    done = (step - warmup) / max(1, steps - warmup)
-    return 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _cross_entropy(images: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
@@ -396,7 +309,7 @@ def _held(gate: Gate | None) -> AbstractContextManager[None]:
 
 
 def _device_of(network: nn.Module) -> torch.device:
-    return next(_tensors(network), torch.empty(0)).device
+    return next(optimisation.tensors(network), torch.empty(0)).device
 
 
 @contextmanager

@@ -3,13 +3,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pydantic
 import pytest
 import torch
+import yaml
 from torch import Tensor, nn
 
 from orchestrator import Dataset, Images, augmentation
@@ -17,6 +19,7 @@ from orchestrator.config import EarlyStopConfig, TrainConfig
 from orchestrator.contracts import Split
 from orchestrator.errors import DataError, TrainingError
 from orchestrator.gate import Gate
+from orchestrator.paths import config_dir
 from orchestrator.training import (
     TrainRun,
     evaluate,
@@ -69,6 +72,14 @@ def network(seed: int = 0) -> nn.Module:
 
 def run(epochs: int = 3, **more: Any) -> TrainRun:
     return TrainRun(epochs=epochs, seed=1, **more)
+
+
+@pytest.mark.parametrize("path", sorted((config_dir() / "train").glob("*.yaml")), ids=str)
+def test_every_recipe_names_every_setting(path: Path) -> None:
+    recipe = yaml.safe_load(path.read_text("utf-8"))
+    assert recipe.keys() == {item.name for item in fields(TrainConfig)}
+    assert recipe["early_stop"].keys() == {item.name for item in fields(EarlyStopConfig)}
+    pydantic.TypeAdapter(TrainConfig).validate_python(recipe)
 
 
 def test_a_network_learns() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,18 +20,26 @@ NOTE_CHARACTERS = 7500
 TAG_CHARACTERS = 250
 # More runs than this make the compare page unreadable.
 COMPARED = 30
+# MLflow's lists cut a name after some forty characters.
+SHORT = {"accuracy": "acc", "parameters": "params"}
 QUERY = "workflowType=machine_learning"
 
 
 def title(record: Record, axes: Sequence[Axis]) -> str:
-    """A run's name: "0007 98.1 % accuracy · 1.2 M MACs", "0009 failed: train"."""
+    """A run's name: "0007 98.1 % acc · 1.2 M MACs · 3.1 ms", "0009 failed: train"."""
     number = f"{record.number:04d}"
     if record.outcome == "failed":
         return f"{number} failed: {record.step or last_line(record.error)}"
     if record.outcome == "rejected":
         return f"{number} rejected: {_excess(record)}"
     early = "stopped early · " if record.outcome == "stopped" else ""
-    return f"{number} {early}{_figures(record, axes)}".rstrip(" ·")
+    units = Counter(axis.unit for axis in axes)
+    # The unit tells which figure a time is, unless there are two.
+    parts = [
+        human(value, axis.unit) if axis.unit == "ms" and units["ms"] == 1 else _named(value, axis)
+        for axis, value in _known(record, axes)
+    ]
+    return f"{number} {early}{' · '.join(parts)}".rstrip(" ·")
 
 
 def note(record: Record, axes: Sequence[Axis]) -> str:
@@ -91,15 +100,22 @@ def last_line(text: str) -> str:
 
 def _figures(record: Record, axes: Sequence[Axis]) -> str:
     return " · ".join(
-        f"{human(record.values[axis.name], axis.unit)} {label(axis.name)}"
-        for axis in axes
-        if axis.name in record.values
+        f"{human(value, axis.unit)} {label(axis.name)}" for axis, value in _known(record, axes)
     )
+
+
+def _named(value: float, axis: Axis) -> str:
+    name = label(axis.name)
+    return f"{human(value, axis.unit)} {SHORT.get(name, name)}"
+
+
+def _known(record: Record, axes: Sequence[Axis]) -> list[tuple[Axis, float]]:
+    return [(axis, record.values[axis.name]) for axis in axes if axis.name in record.values]
 
 
 def _excess(record: Record) -> str:
     over = [
-        f"{label(name)} off its budget by {human(excess, unit_of(name))}"
+        f"{label(name)} {human(excess, unit_of(name))} off budget"
         for name, excess in record.violations.items()
     ]
     return ", ".join(over) or record.reason

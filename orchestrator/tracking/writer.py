@@ -84,8 +84,6 @@ class Writer:
         for file in ARTIFACTS:
             if (run.folder / file).is_file():
                 self.client.log_artifact(self.parent, str(run.folder / file))
-        at = _milliseconds(run.at)
-        self._log(self.parent, [("front_size", len(front), at, 0)])
         for finalist in run.finalists:
             self._finalist(finalist, naming.model_name(run.tags, run.name))
         self.client.set_terminated(self.parent, "FINISHED")

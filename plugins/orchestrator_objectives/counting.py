@@ -172,7 +172,7 @@ class _Memory:
         args, kwargs = inputs
         tensors: list[Tensor] = []
         try:
-            key = (what, _described(args, tensors), _described(kwargs, tensors))
+            key = (what, *_all_described(args, kwargs, tensors))
         except _OpaqueError:
             return run(*args, **kwargs)
         known = self._known.get(key)
@@ -183,7 +183,7 @@ class _Memory:
         output = run(*args, **kwargs)
         known = _known(output, tensors, counting.flops - before)
         # An input that was reshaped in place would not be so the next time.
-        if known is not None and key[1:] == _again(args, kwargs):
+        if known is not None and key[1:] == _all_described(args, kwargs, []):
             self._known[key] = known
             self._learnt.append(key)
         return output
@@ -201,9 +201,14 @@ class _Known:
     output: Callable[[list[Tensor]], Any]
 
 
-def _again(args: Any, kwargs: Any) -> tuple[Hashable, ...]:
-    tensors: list[Tensor] = []
-    return tuple(_described(value, tensors) for value in (args, kwargs))
+def _all_described(
+    args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor]
+) -> tuple[Hashable, ...]:
+    if len(args) == 1 and not kwargs and type(args[0]) is Tensor and args[0].is_meta:
+        (image,) = args  # nearly always, so it is worth a shorter way
+        tensors.append(image)
+        return (image.shape, image.stride(), image.dtype)
+    return (_described(args, tensors), _described(kwargs, tensors))
 
 
 def _described(value: Any, tensors: list[Tensor]) -> Hashable:
@@ -260,8 +265,14 @@ def _tensor_recipe(value: Tensor, tensors: list[Tensor]) -> Callable[[list[Tenso
     if not value.is_meta:
         raise _OpaqueError
     pattern = value.detach()
-    # A fresh tensor each time, should the caller reshape it in place.
-    return lambda inputs: pattern.detach()
+
+    def fresh(inputs: list[Tensor]) -> Tensor:
+        # Not the pattern itself, as the caller may reshape its tensor in place; and past the
+        # counting mode, which would take ten times as long.
+        with torch._C._DisableTorchDispatch():
+            return pattern.detach()
+
+    return fresh
 
 
 def example(network: nn.Module, input_shape: tuple[int, int, int], *, meta: bool) -> Tensor:

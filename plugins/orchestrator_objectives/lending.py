@@ -40,8 +40,8 @@ class Loan:
     own: dict[str, Any]
     lent: dict[str, Any]
     signature: int | None = None
-    expected: dict[str, Any] = dataclasses.field(default_factory=dict)
-    containers: list[str] = dataclasses.field(default_factory=list)
+    expected: dict[str, Any] | None = None
+    containers: tuple[str, ...] = ()
 
     def changed(self) -> bool:
         """Whether the forward pass set, removed or extended an attribute or a buffer."""
@@ -100,8 +100,8 @@ class Ledger:
                 signable = signable and signature is not None
         loan.expected = lent.copy()
         for name in ("_parameters", "_buffers", *loan.containers):
-            if lent[name]:
-                lent[name] = lent[name].copy()
+            # Empty ones too: thop adds a buffer to every layer it counts.
+            lent[name] = lent[name].copy()
         if signable:
             loan.signature = self._numbers.setdefault(tuple(parts), len(self._numbers))
         return loan.signature
@@ -142,7 +142,7 @@ class Ledger:
         if isinstance(value, Tensor):
             loan.lent[name] = substitute(value)
             return
-        loan.containers.append(name)
+        loan.containers += (name,)
         if isinstance(value, dict):
             items = {k: substitute(v) if isinstance(v, Tensor) else v for k, v in value.items()}
             loan.lent[name] = items

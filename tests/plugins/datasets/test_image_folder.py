@@ -327,3 +327,18 @@ def test_the_centre_of_a_wide_photo_is_kept(tmp_path: Path) -> None:
     decoded = decode(path, 16, 1)
     assert decoded.shape == (1, 16, 16)
     assert decoded[:, :, 1:-1].mean() > 250
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp"])
+def test_damaged_bytes_never_raise(tmp_path: Path, suffix: str) -> None:
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 255, (12, 12, 3), dtype=np.uint8))
+    whole = np.frombuffer(Path(saved(tmp_path / f"a.{suffix}", noise)).read_bytes(), np.uint8)
+    damaged = tmp_path / f"b.{suffix}"
+    for _ in range(100):
+        data = whole.copy()
+        data[rng.integers(0, len(data), 4)] = rng.integers(0, 256, 4)
+        damaged.write_bytes(data[: rng.integers(len(data) // 2, len(data) + 1)].tobytes())
+        pixels = decode(str(damaged), 8, 3)
+        assert pixels is None or pixels.shape == (3, 8, 8)

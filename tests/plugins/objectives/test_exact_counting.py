@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from orchestrator_objectives.counting import ExactCounter, visible_attention
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -16,7 +17,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from orchestrator.errors import BuildError
 from orchestrator.plugins import installed
 from orchestrator.trials import RandomTrial
-from orchestrator_objectives.counting import ExactCounter, visible_attention
 
 SHAPE = (3, 16, 16)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from orchestrator_objectives.params import count_parameters
 from torch import nn
 
 from orchestrator import Artifact, Genotype, Latency, Objective, Subject
@@ -13,7 +14,6 @@ from orchestrator.errors import BuildError, CandidateError
 from orchestrator.paths import config_dir
 from orchestrator.plugins import installed
 from orchestrator.testing.objective import check_objective
-from orchestrator_objectives.params import count_parameters
 
 NAMES = ["accuracy", "latency_ms", "macs", "params", "size_bytes"]
 

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from orchestrator_objectives.macs import MultiplyAdds
+from orchestrator_objectives.thop_counting import count_by_thop
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from orchestrator import Genotype, Subject
 from orchestrator.errors import BuildError
-from orchestrator_objectives.macs import MultiplyAdds
-from orchestrator_objectives.thop_counting import count_by_thop
 
 SHAPE = (4, 8, 8)
 

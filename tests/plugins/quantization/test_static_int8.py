@@ -62,6 +62,14 @@ def test_convolutions_really_run_in_integers(artifact, context, tmp_path):
     assert "Conv" not in operators
 
 
+def test_names_of_inputs_and_outputs_stay_and_others_are_short(artifact, context):
+    quantized = StaticQuantization().transform(artifact, INT8, context)
+    graph = onnx.load(quantized.path).graph
+    assert [value.name for value in (*graph.input, *graph.output)] == ["images", "logits"]
+    onnx.checker.check_model(str(quantized.path), full_check=True)
+    assert max(len(initializer.name) for initializer in graph.initializer) <= 4
+
+
 def test_the_file_is_named_for_what_was_done_and_nothing_else_is_left(artifact, context):
     quantized = StaticQuantization().transform(artifact, INT8, context)
     assert quantized == Artifact(artifact.path.parent / "model.int8.onnx", "onnx")
