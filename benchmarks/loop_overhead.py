@@ -56,7 +56,7 @@ def ours(candidates: int, folder: Path) -> int:
     proposer = Proposer(
         folder / "study.journal", Goals(axes), draw, lambda offset: random(seed=offset)
     )
-    done: list[Record] = []
+    done: list[Any] = []
     search(
         proposer,
         Job("loop_overhead:evaluate_ours", {}),

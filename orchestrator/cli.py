@@ -247,8 +247,13 @@ def _plugins(arguments: list[str]) -> None:
     as_json = parser.parse_args(arguments).json
     found = installed()
     rows = [
-        {"family": family, "name": name, "summary": entry.offer.summary,
-         "plugin": entry.plugin, "package": entry.package}
+        {
+            "family": family,
+            "name": name,
+            "summary": entry.offer.summary,
+            "plugin": entry.plugin,
+            "package": entry.package,
+        }
         for family in FAMILIES
         for name, entry in found.offered(family).items()
     ]
@@ -294,7 +299,9 @@ def _limits(pairs: Sequence[str]) -> dict[str, float]:
         try:
             limits[name] = float(value)
         except ValueError:
-            raise ConfigError(f"expected NAME=VALUE such as latency_ms=20, found {pair!r}.") from None
+            raise ConfigError(
+                f"expected NAME=VALUE such as latency_ms=20, found {pair!r}."
+            ) from None
     return limits
 
 

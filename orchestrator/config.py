@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -22,6 +22,10 @@ __all__ = [
     "check_config",
     "flat_config",
 ]
+
+
+Share = Annotated[float, pydantic.Field(ge=0, le=1)]
+OpenShare = Annotated[float, pydantic.Field(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)
@@ -66,18 +70,18 @@ class TrainConfig:
 
     epochs: pydantic.PositiveInt = 10
     final_epochs: pydantic.PositiveInt = 30
-    batch_size: pydantic.PositiveInt = 64
+    batch_size: pydantic.PositiveInt = 32
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: pydantic.PositiveFloat = 4e-3
     weight_decay: pydantic.NonNegativeFloat = 0.02
-    momentum: float = pydantic.Field(default=0.9, ge=0, lt=1)
-    warmup_share: float = pydantic.Field(default=0.1, ge=0, lt=1)
-    label_smoothing: float = pydantic.Field(default=0.05, ge=0, lt=1)
+    momentum: OpenShare = 0.9
+    warmup_share: OpenShare = 0.1
+    label_smoothing: OpenShare = 0.05
     mirror: Literal["auto", "on", "off"] = "auto"
-    crop_padding: pydantic.NonNegativeInt = 2
+    crop_padding: pydantic.NonNegativeInt = 1
     mixup_alpha: pydantic.NonNegativeFloat = 0.0
-    erasing: float = pydantic.Field(default=0.0, ge=0, le=1)
-    ema_decay: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    erasing: Share = 0.0
+    ema_decay: OpenShare = 0.0
     mixed_precision: Literal["auto", "off"] = "auto"
     threads: pydantic.PositiveInt = 1
     early_stop: EarlyStopConfig = field(default_factory=EarlyStopConfig)

@@ -109,9 +109,7 @@ def _train_and_export(record: Record, pipeline: Pipeline, work: Path) -> _Finali
     finalist = _Finalist(record, network)
     if any(name in genotype.compression for name in _network_compressors(pipeline)):
         plain = genotype.plain()
-        artifacts = pipeline.compile(
-            network, plain, work / _UNCOMPRESSED, trained=True, final=True
-        )
+        artifacts = pipeline.compile(network, plain, work / _UNCOMPRESSED, trained=True, final=True)
         finalist.variants[_UNCOMPRESSED] = _variant(pipeline, artifacts[0])
     finalist.network = pipeline.compress(network, genotype, epochs)
     artifacts = pipeline.compile(
@@ -217,7 +215,8 @@ def _values(
     notes: dict[str, float | str] = {}
     for target in pipeline.parts.targets:
         values[target.name] = float(target.objective.measure(subject))
-        notes.update(target.objective.explain(subject))
+        explained = target.objective.explain(subject)
+        notes.update({f"{target.name}_{name}": note for name, note in explained.items()})
     return values, notes
 
 
@@ -227,8 +226,6 @@ def _figures(finalist: _Finalist, pipeline: Pipeline) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "validation_accuracy": pipeline.accuracy(shipped.validation, "validation"),
         "latency_ms": timed.ms,
-        "latency_low_ms": timed.low_ms,
-        "latency_p95_ms": timed.high_ms,
         "size_bytes": shipped.artifact.size_bytes,
     }
     if shipped is not before:
@@ -256,9 +253,7 @@ class _Mark:
     blocks: bool
 
 
-def _marks(
-    finalist: _Finalist, pipeline: Pipeline, values: Mapping[str, float]
-) -> list[_Mark]:
+def _marks(finalist: _Finalist, pipeline: Pipeline, values: Mapping[str, float]) -> list[_Mark]:
     marks = [
         _Mark(f"{name} misses its budget by {by:.4g}", True)
         for name, by in excess(values, pipeline.parts.targets).items()

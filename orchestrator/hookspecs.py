@@ -13,7 +13,7 @@ import pluggy
 if TYPE_CHECKING:
     from orchestrator.candidate import Record
     from orchestrator.contracts import Offer
-    from orchestrator.study import Study
+    from orchestrator.state import Study
 
 __all__ = ["hookimpl", "hookspec"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.candidate import Genotype
+from orchestrator.candidate import Choices, Genotype
 from orchestrator.config import ObjectiveConfig, StudyConfig
 from orchestrator.contracts import (
     ArtifactCompressor,
@@ -70,8 +70,8 @@ class Parts:
         """The targets of these tiers."""
         return [target for target in self.targets if target.objective.tier in tiers]
 
-    def active(self, kind: type[Compressor], genotype: Genotype) -> Iterator[tuple[Any, Any]]:
-        """The compressors of one kind that a genotype uses, with their choices, in order."""
+    def active(self, kind: Any, genotype: Genotype) -> Iterator[tuple[Any, Choices]]:
+        """The compressors of one kind (a class) that a genotype uses, with their choices."""
         for compressor in self.compressors:
             choices = genotype.compression.get(compressor.name)
             if isinstance(compressor, kind) and choices:
@@ -89,8 +89,7 @@ def assemble(config: StudyConfig) -> Parts:
         estimator=make("estimator", config.estimator.name, config.estimator.options),
         targets=[_target(key, item) for key, item in config.objective.items()],
         compressors=_in_stage_order(
-            make("compressor", chosen.name, chosen.options)
-            for chosen in config.compressor.values()
+            make("compressor", chosen.name, chosen.options) for chosen in config.compressor.values()
         ),
     )
     if not any(target.searched for target in parts.targets):

@@ -14,7 +14,8 @@ from orchestrator import pareto
 from orchestrator.display import human
 from orchestrator.errors import BudgetError, ConfigError, closest
 from orchestrator.screen import front_table
-from orchestrator.study import Study, load
+from orchestrator.state import Study
+from orchestrator.study import load
 
 __all__ = ["choose", "pick"]
 
@@ -57,7 +58,8 @@ def choose(
     candidates = [
         {"id": r.id, "folder": "", "values": dict(r.values), "picks": []} for r in study.feasible
     ]
-    for offered in (finalists, candidates):
+    offers: tuple[list[dict[str, Any]], ...] = (finalists, candidates)
+    for offered in offers:
         kept = [entry for entry in offered if _keeps(entry["values"], most, least)]
         if kept:
             return _front(kept, study.axes, most, least)
@@ -90,9 +92,10 @@ def _keeps(
 def _nearest(study: Study, most: Mapping[str, float], least: Mapping[str, float]) -> str:
     units = {axis.name: axis.unit for axis in study.axes}
     told = []
-    for limits, better, word in ((most, min, "smallest"), (least, max, "largest")):
-        for name in limits:
-            found = [r.values[name] for r in study.feasible if name in r.values]
-            if found:
-                told.append(f"{word} {name} is {human(better(found), units.get(name, ''))}")
-    return f"nothing in {study.folder} keeps these limits; its {'; its '.join(told) or 'list is empty'}."
+    for name in (*most, *least):
+        found = [r.values[name] for r in study.feasible if name in r.values]
+        if found:
+            word, best = ("smallest", min(found)) if name in most else ("largest", max(found))
+            told.append(f"{word} {name} is {human(best, units.get(name, ''))}")
+    known = "; its ".join(told) or "list of feasible candidates is empty"
+    return f"nothing in {study.folder} keeps these limits; its {known}."

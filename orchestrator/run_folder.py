@@ -44,13 +44,17 @@ class RunFolder:
         """The HTML report."""
         return self.path / "report.html"
 
-    def start(self, config: StudyConfig, plan: Plan, overrides: Sequence[str]) -> None:
-        """Write what is needed to repeat or resume the search; raises RunError if it is taken."""
+    def refuse_second_search(self) -> None:
+        """Raise RunError if the folder holds a search."""
         if self.journal.exists():
             raise RunError(
                 f"{self.path} holds a search already. Go on with it by "
                 f"`python -m orchestrator resume {self.path}`, or choose another run.dir."
             )
+
+    def start(self, config: StudyConfig, plan: Plan, overrides: Sequence[str]) -> None:
+        """Write what is needed to repeat or resume the search; raises RunError if it is taken."""
+        self.refuse_second_search()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             text = yaml.safe_dump(flat_config(config), sort_keys=False)
@@ -150,4 +154,6 @@ def _environment() -> list[str]:
         "machine": platform.machine(),
         "system": platform.platform(),
     }
-    return [f"{name}=={value}" for name, value in {**machine, **dict(sorted(packages.items()))}.items()]
+    return [
+        f"{name}=={value}" for name, value in {**machine, **dict(sorted(packages.items()))}.items()
+    ]

@@ -16,7 +16,7 @@ from orchestrator.display import human, label
 if TYPE_CHECKING:
     from orchestrator.config import StudyConfig
     from orchestrator.planning import Plan
-    from orchestrator.study import Study
+    from orchestrator.state import Study
 
 __all__ = ["Terminal", "front_table", "plan_tables"]
 
@@ -52,7 +52,11 @@ class Terminal:
         self._stage, self._total = name, total
         self._began, self._first = time.monotonic(), -1
         if self._live.is_terminal:
-            columns = (TextColumn("{task.description:<10}"), BarColumn(24), TextColumn("{task.fields[line]}"))
+            columns = (
+                TextColumn("{task.description:<10}"),
+                BarColumn(24),
+                TextColumn("{task.fields[line]}"),
+            )
             self._progress = Progress(*columns, console=self._live, refresh_per_second=4)
             self._task = self._progress.add_task(name, total=total, line="")
             self._progress.start()
@@ -80,7 +84,7 @@ class Terminal:
         if study.finalists:
             self.out.print(finalist_table(study.finalists))
         self.out.print(escape(study.summary), highlight=False)
-        self.out.print(f"Report: {escape(str(study.folder_.report))}", highlight=False)
+        self.out.print(f"Report: {escape(str(study.home.report))}", highlight=False)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -89,7 +93,9 @@ class Terminal:
     def _told(self, study: Study) -> str:
         if self._stage != "search":
             return ""
-        counts = {k: sum(r.outcome == k for r in study.records) for k in ("rejected", "stopped", "failed")}
+        counts = {
+            k: sum(r.outcome == k for r in study.records) for k in ("rejected", "stopped", "failed")
+        }
         told = "  ".join(f"{name} {count}" for name, count in counts.items())
         best = max((r.values.get("accuracy", 0.0) for r in study.feasible), default=0.0)
         return (
@@ -125,7 +131,11 @@ def forecast(plan: Plan) -> str:
 def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
     """What will be searched, for what, and how it is compressed."""
     facts = Table(show_header=False, box=None, pad_edge=False)
-    size = f"about {plan.space_size:.1e} genotypes" if plan.space_size > 1e4 else f"about {plan.space_size:.0f} genotypes"
+    size = (
+        f"about {plan.space_size:.1e} genotypes"
+        if plan.space_size > 1e4
+        else f"about {plan.space_size:.0f} genotypes"
+    )
     for name, text in {
         "space": f"{config.space.name}, {size}; named points first: "
         + (", ".join(seed.name for seed in plan.seeds) or "none"),
@@ -141,12 +151,18 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
 
 def _objective_table(config: StudyConfig, plan: Plan) -> Table:
     axes = {axis.name: axis for axis in plan.axes}
-    table = Table("objective", "direction", "unit", "budget", "seen in the space", box=None, pad_edge=False)
+    table = Table(
+        "objective", "direction", "unit", "budget", "seen in the space", box=None, pad_edge=False
+    )
     for name, item in config.objective.items():
         axis = axes.get(name)
         unit = axis.unit if axis else ""
         low, high = plan.ranges.get(name, (None, None))
-        seen = f"{human(low, unit)} … {human(high, unit)}" if low is not None and high is not None else ""
+        seen = (
+            f"{human(low, unit)} … {human(high, unit)}"
+            if low is not None and high is not None
+            else ""
+        )
         table.add_row(
             label(name),
             axis.direction if axis else "reported only",
@@ -165,7 +181,17 @@ def _budget(low: float | None, high: float | None, unit: str) -> str:
 
 def finalist_table(finalists: Sequence[Mapping[str, Any]]) -> Table:
     """The finalists as they ship."""
-    table = Table("finalist", "test accuracy", "latency", "size", "MACs", "picks", "marks", pad_edge=False, box=None)
+    table = Table(
+        "finalist",
+        "test accuracy",
+        "latency",
+        "size",
+        "MACs",
+        "picks",
+        "marks",
+        pad_edge=False,
+        box=None,
+    )
     for entry in sorted(finalists, key=lambda f: -f["figures"]["test_accuracy"]):
         figures = entry["figures"]
         table.add_row(

@@ -204,7 +204,8 @@ def test_a_recommended_finalist_becomes_a_model_version(store, search) -> None:
     (version,) = client.search_model_versions("name = 'tiny-digits'")
     run = runs(store)[1][0]
     assert version.run_id == run.info.run_id and run.data.metrics["final_accuracy"] == 0.88
-    assert client.get_model_version_by_alias("tiny-digits", "most-accurate").run_id == version.run_id
+    alias = client.get_model_version_by_alias("tiny-digits", "most-accurate")
+    assert alias.run_id == version.run_id
     written = Path(version.source.removeprefix("file://"))
     assert "signature" in (written / "MLmodel").read_text()
     assert (written / "input_example.json").is_file()

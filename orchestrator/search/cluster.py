@@ -58,14 +58,13 @@ class Job:
     common: Mapping[str, Any]
 
 
-@ray.remote(max_retries=0)
+@ray.remote(max_retries=0)  # type: ignore[untyped-decorator]
 def call(function: str, payload: Mapping[str, Any]) -> Any:
     """Run `function` in a worker of Ray's pool."""
     module, _, name = function.partition(":")
     return getattr(importlib.import_module(module), name)(payload)
 
 
-@ray.remote(num_cpus=0, max_restarts=1)
 class Meter:
     """The one process that measures on a device; its calls queue up, so they never overlap."""
 
@@ -80,7 +79,9 @@ class Meter:
         with self._gate.exclusive():
             return self._device.calibrate(self._folder), dict(self._device.fingerprint())
 
-    def measure(self, files: Sequence[tuple[str, str, bytes]], reference_ms: float) -> list[Latency]:
+    def measure(
+        self, files: Sequence[tuple[str, str, bytes]], reference_ms: float
+    ) -> list[Latency]:
         """Latencies of files (name, format, content), all in one session on the quiet machine."""
         artifacts = [self._write(*file) for file in files]
         try:
@@ -132,13 +133,17 @@ class Cluster:
         A resumed search passes the reference it began with, so that its figures stay comparable.
         """
         label = f"device:{self.resources.device}"
-        options = {"name": self.meter_name, "resources": {label: 1} if label in _resources() else {}}
+        options = {
+            "name": self.meter_name,
+            "resources": {label: 1} if label in _resources() else {},
+        }
         if self.resources.address and not options["resources"]:
             raise DeviceError(
                 f"no node of the cluster offers {label!r}. Start one with ray start "
                 f"--resources='{{\"{label}\": 1}}'."
             )
-        self._meter = Meter.options(**options).remote(job.function, dict(job.common))
+        actor = ray.remote(num_cpus=0, max_restarts=1)(Meter)
+        self._meter = actor.options(**options).remote(job.function, dict(job.common))
         found_ms, fingerprint = self._wait(self._meter.calibrate.remote())
         self.reference_ms = reference_ms or found_ms
         return dict(fingerprint)

@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -24,7 +23,7 @@ from ray import tune
 from ray.exceptions import RayError
 from ray.tune.search import Searcher
 
-from orchestrator.candidate import Genotype, Record
+from orchestrator.candidate import Record
 from orchestrator.errors import DeviceError
 from orchestrator.search.cluster import Job, Resources, call, cause, task_options
 from orchestrator.search.proposer import Proposal, Proposer
@@ -119,7 +118,7 @@ class _Evaluator(tune.Trainable):  # type: ignore[misc]
 
 
 class _Searcher(Searcher):  # type: ignore[misc]
-    """Tune's side of the proposer: what it suggests are evaluators, what it hears are candidates."""
+    """Tune's side of the proposer: it suggests evaluators and hears of candidates."""
 
     def __init__(
         self, proposer: Proposer, resources: Resources, limits: Limits, observer: Observer

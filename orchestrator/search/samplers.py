@@ -28,7 +28,9 @@ def orchestrator_samplers() -> Sequence[Offer]:
     ]
 
 
-def tpe(*, seed: int, multivariate: bool = True, group: bool = False, startup: int = 10) -> BaseSampler:
+def tpe(
+    *, seed: int, multivariate: bool = True, group: bool = False, startup: int = 10
+) -> BaseSampler:
     """Bergstra et al. 2011; several objectives as Ozaki et al. 2022. `startup` draws are random."""
     from optuna.samplers import TPESampler
 

@@ -1,0 +1,148 @@
+"""A search and what is known of it: what observers, the screen and the report read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from orchestrator import pareto
+from orchestrator.candidate import Record
+from orchestrator.config import StudyConfig
+from orchestrator.display import human
+from orchestrator.planning import Plan
+from orchestrator.run_folder import RunFolder
+
+__all__ = ["Screen", "Study"]
+
+_OUTCOMES = ("feasible", "rejected", "stopped", "failed")
+
+
+@dataclass
+class Study:
+    """A search and what is known of it; observers read this."""
+
+    config: StudyConfig
+    home: RunFolder
+    plan: Plan
+    overrides: Sequence[str] = ()
+    records: list[Record] = field(default_factory=list)
+    finalists: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The run's name, that of its folder."""
+        return self.home.path.resolve().name
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.home.path
+
+    @property
+    def axes(self) -> Sequence[pareto.Axis]:
+        """The searched objectives."""
+        return self.plan.axes
+
+    @property
+    def feasible(self) -> list[Record]:
+        """Candidates that keep every budget."""
+        return [record for record in self.records if record.outcome == "feasible"]
+
+    @property
+    def front(self) -> list[Record]:
+        """The feasible candidates that no other dominates."""
+        feasible = self.feasible
+        members = pareto.front([record.values for record in feasible], self.axes)
+        return [feasible[index] for index in members]
+
+    @property
+    def hypervolume(self) -> float:
+        """Of the feasible candidates, in [0, 1]."""
+        return pareto.hypervolume([record.values for record in self.feasible], self.axes)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What tells searches apart."""
+        config = self.config
+        groups = ("space", "dataset", "device", "estimator", "sampler")
+        chosen = {group: str(getattr(config, group).name) for group in groups}
+        return {**chosen, "compressors": ", ".join(config.compressor) or "none"}
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Settings of the search, few and short."""
+        config = self.config
+        budgets = {
+            f"{name}.{end}": value
+            for name, item in config.objective.items()
+            for end in ("min", "max")
+            if (value := getattr(item, end)) is not None
+        }
+        return {
+            "candidates": config.budget.candidates,
+            "epochs": config.train.epochs,
+            "final_epochs": config.train.final_epochs,
+            "seed": config.run.seed,
+            **budgets,
+        }
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats it."""
+        return " ".join(["python -m orchestrator", *self.overrides])
+
+    @property
+    def summary(self) -> str:
+        """The result in one sentence."""
+        counts = {k: sum(r.outcome == k for r in self.records) for k in _OUTCOMES}
+        told = ", ".join(f"{n} {k}" for k, n in counts.items() if n)
+        front = len(self.front)
+        text = f"{len(self.records)} candidates ({told or 'none yet'}), {front} on the front"
+        best = max(self.finalists, key=lambda f: f["figures"]["test_accuracy"], default=None)
+        if best is None:
+            return f"{text}."
+        accuracy = human(best["figures"]["test_accuracy"], "share")
+        latency = human(best["figures"]["latency_ms"], "ms")
+        size = human(best["figures"]["size_bytes"], "bytes")
+        return f"{text}. Most accurate finalist: {accuracy} on test, {latency}, {size}."
+
+    @property
+    def summary_markdown(self) -> str:
+        """The summary, then a table of the finalists."""
+        if not self.finalists:
+            return self.summary
+        head = "| finalist | picks | test accuracy | latency | size |\n|---|---|---|---|---|\n"
+        return f"**{self.summary}**\n\n{head}" + "\n".join(map(_markdown_row, self.finalists))
+
+
+class Screen(Protocol):
+    """What shows a study to a person; the terminal's is in `orchestrator.screen`."""
+
+    def plan(self, config: StudyConfig, plan: Plan) -> None:
+        """Before anything is paid for."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A stage of the story begins; `total` steps are ahead."""
+
+    def step(self, study: Study, done: int) -> None:
+        """Something of the stage is done."""
+
+    def note(self, text: str) -> None:
+        """A warning or a remark."""
+
+    def result(self, study: Study) -> None:
+        """The end."""
+
+
+def _markdown_row(entry: Mapping[str, Any]) -> str:
+    figures = entry["figures"]
+    cells = [
+        entry["id"],
+        ", ".join(entry["picks"]) or "–",
+        human(figures["test_accuracy"], "share"),
+        human(figures["latency_ms"], "ms"),
+        human(figures["size_bytes"], "bytes"),
+    ]
+    return f"| {' | '.join(cells)} |"
