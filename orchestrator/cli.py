@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import re
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -171,11 +170,15 @@ def _register_search_path() -> None:
 
 def _told(story: Callable[[Any], Any], screen: Any) -> None:
     """Run a story and name its folder in the last line."""
-    _stop_on_terminate()
     try:
         study = story(screen)
     finally:
         screen.close()
+    if study.config.tracking.enabled:
+        from orchestrator.study import tracking_store
+        from orchestrator.tracking import ui_hint
+
+        print(f"MLflow: {ui_hint(study.config.tracking, tracking_store(study.folder))}")
     print(f"Run folder: {study.folder}")
 
 
@@ -303,15 +306,6 @@ def _limits(pairs: Sequence[str]) -> dict[str, float]:
                 f"expected NAME=VALUE such as latency_ms=20, found {pair!r}."
             ) from None
     return limits
-
-
-def _stop_on_terminate() -> None:
-    """SIGTERM ends a search as Ctrl-C does, its state told and on disk."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
 
 
 def _quieten() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, Literal
@@ -144,9 +145,24 @@ def check_config(data: Mapping[str, Any]) -> StudyConfig:
     if problems:
         raise ConfigError("\n".join(problems))
     try:
-        return pydantic.TypeAdapter(StudyConfig).validate_python(nested)
+        config = pydantic.TypeAdapter(StudyConfig).validate_python(nested)
     except pydantic.ValidationError as error:
         raise ConfigError("\n".join(_sentence(e) for e in error.errors())) from None
+    for key, item in config.objective.items():
+        _check_budget(key, item)
+    return config
+
+
+def _check_budget(key: str, item: ObjectiveConfig) -> None:
+    """Raise ConfigError for limits that are no numbers or exclude each other."""
+    limits = {"min": item.min, "max": item.max, "reference": item.reference}
+    for end, value in limits.items():
+        if value is not None and not math.isfinite(value):
+            raise ConfigError(f"objective.{key}.{end}: found {value}, expected a finite number.")
+    if item.min is not None and item.max is not None and item.min > item.max:
+        raise ConfigError(
+            f"objective.{key}: min {item.min:g} is above max {item.max:g}, so nothing keeps both."
+        )
 
 
 def _nest(group: str, value: Any) -> Any:

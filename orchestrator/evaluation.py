@@ -108,7 +108,6 @@ class _Evaluation:
 
     def run(self) -> Record:
         preview = self.pipeline.preview(self.now.genotype)
-        self.now.step = "static objectives"
         self._take(self.parts.tier("static"), self._subject(preview))
         if broken := self._broken():
             return self._rejected(broken)
@@ -123,7 +122,6 @@ class _Evaluation:
         """Deployed objectives of the untrained network in its final shape."""
         self.now.step = "export of the untrained network"
         artifact = self._compile(preview, folder / "preview", trained=False)
-        self.now.step = "deployed objectives"
         self._take(self.parts.tier("deployed"), self._subject(preview, artifact))
 
     def _trained(self, folder: Path) -> Record:
@@ -141,7 +139,6 @@ class _Evaluation:
         network = self.pipeline.compress(estimate.network, self.now.genotype, epochs)
         self.now.step = "export"
         artifact = self._compile(network, folder / "model", trained=True)
-        self.now.step = "objectives"
         self._take_final(network, artifact)
         broken = self._broken()
         return self._rejected(broken) if broken else self._record("feasible")
@@ -184,6 +181,7 @@ class _Evaluation:
 
     def _take(self, targets: Sequence[Target], subject: Subject) -> None:
         for target in targets:
+            self.now.step = f"objective {target.name}"
             value = float(target.objective.measure(subject))
             if not math.isfinite(value):
                 raise CandidateError(f"objective {target.name} is {value}, expected a finite one.")

@@ -171,7 +171,7 @@ def _ship(finalist: _Finalist, pipeline: Pipeline) -> dict[str, Any]:
         "id": record.id,
         "number": record.number,
         "name": _name(record),
-        "file": files[finalist.shipped].path.name,
+        "file": str(folder / files[finalist.shipped].path.name),
         "folder": str(folder),
         "values": values,
         "figures": figures,

@@ -81,6 +81,7 @@ class Parts:
 def assemble(config: StudyConfig) -> Parts:
     """Create every part; raises UsageError for what does not exist or does not fit together."""
     make = installed().create
+    _check_preset(config)
     device = make("device", config.device.name, config.device.options)
     parts = Parts(
         space=make("space", config.space.name, config.space.options),
@@ -94,13 +95,18 @@ def assemble(config: StudyConfig) -> Parts:
     )
     if not any(target.searched for target in parts.targets):
         raise ConfigError("no objective has role=objective, so there is nothing to search for.")
-    if parts.space.preset not in parts.space.presets:
-        raise ConfigError(
-            f"space.preset: {parts.space.name} has no {parts.space.preset!r}; "
-            f"{closest(parts.space.preset, parts.space.presets)}"
-        )
     check_pipeline(parts.compressors, device.formats)
     return parts
+
+
+def _check_preset(config: StudyConfig) -> None:
+    """Before the space is made, as its constructor may look the preset up."""
+    preset = config.space.options.get("preset")
+    known = installed().resolve("space", config.space.name).presets
+    if preset is not None and preset not in known:
+        name = config.space.name
+        text = closest(str(preset), known)
+        raise ConfigError(f"space.preset: {name} has no {preset!r}; {text}")
 
 
 def draw(parts: Parts, trial: Trial) -> Genotype:

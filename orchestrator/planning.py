@@ -9,13 +9,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.bundle import read_facts
 from orchestrator.candidate import Choices
 from orchestrator.display import human
 from orchestrator.errors import BudgetError, ConfigError
 from orchestrator.pareto import Axis
 from orchestrator.parts import Parts, Target
 from orchestrator.pipeline import Pipeline
-from orchestrator.probing import Deployed, Probe, check_static, cost, probe, probe_space, space_size
+from orchestrator.plugins import installed
+from orchestrator.probing import (
+    Deployed,
+    Probe,
+    check_static,
+    cost,
+    probe,
+    probe_space,
+    smallest,
+    space_size,
+)
 from orchestrator.training import seconds_per_step
 from orchestrator.trials import FixedTrial, RandomTrial
 
@@ -23,6 +34,8 @@ __all__ = ["Plan", "Seed", "make_plan"]
 
 # A latency is known for the network with the fewest multiply-adds, which need not be the fastest.
 _LATENCY_SLACK = 2.0
+# Channels pruned to a half and weights of 8 bits make a file some 16 times smaller.
+_COMPRESSION_SLACK = 16.0
 
 
 @dataclass(frozen=True)
@@ -69,16 +82,19 @@ def make_plan(pipeline: Pipeline, concurrent: int) -> Plan:
     Costs some seconds; raises BudgetError for a budget that nothing in the space can meet.
     """
     parts = pipeline.parts
+    _check_sampler(pipeline)
+    _check_teacher(pipeline)
     seeds = _seeds(parts)
     probes = probe_space(pipeline, [seed.choices for seed in seeds])
+    for target in parts.targets:
+        _check_share(target)
     for target in parts.tier("static"):
         check_static(pipeline, target, probes)
     by_size = sorted(probes, key=lambda probe: cost(probe.values))
     with tempfile.TemporaryDirectory(prefix="orchestrator-plan-") as folder:
         deployed = Deployed(pipeline, Path(folder))
         largest = deployed.values(by_size[-1])
-        smallest = deployed.values(by_size[0])
-        warnings = _check_deployed(parts, smallest)
+        warnings = _check_deployed(pipeline, deployed, probes)
         return Plan(
             space_size=space_size(parts),
             axes=[
@@ -115,7 +131,49 @@ def _no_compression(parts: Parts) -> dict[str, Any]:
     return found
 
 
-def _check_deployed(parts: Parts, smallest: Mapping[str, float]) -> list[str]:
+def _check_sampler(pipeline: Pipeline) -> None:
+    """Raise UsageError for a sampler's name or options now, rather than after the teacher."""
+    chosen = pipeline.config.sampler
+    installed().create("sampler", chosen.name, {**chosen.options, "seed": 0})
+
+
+def _check_teacher(pipeline: Pipeline) -> None:
+    """Raise RunError or ConfigError for a given teacher that cannot teach."""
+    if not pipeline.config.teacher:
+        return
+    found = len(read_facts(Path(pipeline.config.teacher))["classes"])
+    expected = len(pipeline.parts.dataset.classes)
+    if found != expected:
+        raise ConfigError(
+            f"teacher: {pipeline.config.teacher} knows {found} classes, expected the dataset's "
+            f"{expected}. Give a network trained on the same classes, or teacher=null."
+        )
+
+
+def _check_share(target: Target) -> None:
+    """Raise BudgetError for a share that nothing can reach."""
+    low, high = target.config.min, target.config.max
+    if target.objective.unit == "share" and ((low or 0) > 1 or (high is not None and high < 0)):
+        raise BudgetError(
+            f"objective.{target.name}: it lies between 0 and 1, found a budget of "
+            f"{low if high is None else high}. 90 % is written 0.9."
+        )
+
+
+def _check_deployed(
+    pipeline: Pipeline, deployed: Deployed, probes: Sequence[Probe]
+) -> list[str]:
+    """Warnings about budgets that few can meet; raises BudgetError where none can."""
+    limits = {t.name: t.config.max for t in deployed.targets if t.config.max is not None}
+    if not limits:
+        return []
+    found = deployed.values(min(probes, key=lambda probe: cost(probe.values)))
+    if any(found[name] > limit for name, limit in limits.items()):
+        found = deployed.values(smallest(pipeline, probes))
+    return _too_tight(pipeline.parts, found)
+
+
+def _too_tight(parts: Parts, smallest: Mapping[str, float]) -> list[str]:
     warnings = []
     for target in parts.tier("deployed"):
         limit = target.config.max
@@ -125,11 +183,11 @@ def _check_deployed(parts: Parts, smallest: Mapping[str, float]) -> list[str]:
         unit = target.objective.unit
         text = (
             f"objective.{target.name}: the budget asks for at most {human(limit, unit)}, but the "
-            f"smallest network looked at needs {human(value, unit)} before compression"
+            f"smallest network found needs {human(value, unit)} before compression"
         )
         if value > _LATENCY_SLACK * limit and not parts.compressors:
             raise BudgetError(f"{text}. Loosen the budget or choose another space or preset.")
-        if value > 2 * _LATENCY_SLACK * limit:
+        if value > _COMPRESSION_SLACK * limit:
             raise BudgetError(f"{text}, and compression will not mend that. Loosen the budget.")
         warnings.append(f"{text}; only compressed candidates may meet it.")
     return warnings

@@ -79,6 +79,10 @@ class Plugins:
 
     def register(self, module: Any, name: str, package: str) -> None:
         """Add one plugin; what is wrong with it becomes a problem and it is left out."""
+        if self.manager.has_plugin(name):
+            message = f"the name {name!r} is taken by {self.packages.get(name, 'another plugin')}"
+            self.problems.append(Problem(name, package, message))
+            return
         try:
             self.manager.register(module, name=name)
             _refuse_misspelt(self.manager, module, name)
@@ -92,7 +96,7 @@ class Plugins:
     def offered(self, family: str) -> dict[str, Offered]:
         """Name → offer of a config group. Two offers of one name are a PluginError."""
         found: dict[str, Offered] = {}
-        for plugin, offers in self._results(FAMILIES[family]):
+        for plugin, offers in self._results(FAMILIES[family], Offer):
             for offer in offers:
                 entry = Offered(family, offer, plugin, self.packages[plugin])
                 if offer.name in found:
@@ -124,7 +128,8 @@ class Plugins:
 
     def config_dirs(self) -> list[str]:
         """Hydra search paths of all plugins."""
-        return [path for _, paths in self._results("orchestrator_config_dirs") for path in paths]
+        found = self._results("orchestrator_config_dirs", str)
+        return [path for _, paths in found for path in paths]
 
     def notify(self, hook: str, **arguments: Any) -> list[Problem]:
         """Call an observer hook of every plugin; one that raises never stops the others."""
@@ -140,7 +145,7 @@ class Plugins:
                 failed.append(Problem(name, self.packages.get(name, "?"), message, details))
         return failed
 
-    def _results(self, hook: str) -> Iterator[tuple[str, Any]]:
+    def _results(self, hook: str, kind: type) -> Iterator[tuple[str, Any]]:
         for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
             name = implementation.plugin_name
             if name not in self.packages:
@@ -149,6 +154,10 @@ class Plugins:
                 result = list(implementation.function())
             except Exception as error:
                 self._drop(name, f"{hook} raised {error!r}", traceback.format_exc())
+                continue
+            if strange := [item for item in result if not isinstance(item, kind)]:
+                message = f"{hook} returned {strange[0]!r}, expected {kind.__name__}"
+                self._drop(name, message, "")
                 continue
             yield name, result
 
@@ -185,7 +194,7 @@ def _load(plugins: Plugins, point: importlib.metadata.EntryPoint) -> None:
     package = point.dist.name if point.dist else "?"
     try:
         module = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         plugins.problems.append(
             Problem(point.name, package, f"does not import: {error!r}", traceback.format_exc())
         )

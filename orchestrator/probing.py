@@ -17,7 +17,16 @@ from orchestrator.parts import Parts, Target, draw
 from orchestrator.pipeline import Pipeline
 from orchestrator.trials import FixedTrial, RandomTrial
 
-__all__ = ["Deployed", "Probe", "check_static", "cost", "probe", "probe_space", "space_size"]
+__all__ = [
+    "Deployed",
+    "Probe",
+    "check_static",
+    "cost",
+    "probe",
+    "probe_space",
+    "smallest",
+    "space_size",
+]
 
 _SAMPLES = 24
 _SAMPLING_SECONDS = 6.0
@@ -87,9 +96,14 @@ def probe_space(pipeline: Pipeline, named: Sequence[Choices]) -> list[Probe]:
 
 def probe(pipeline: Pipeline, trial: FixedTrial | RandomTrial) -> Probe:
     """The architecture a trial draws, without compression, and its static values."""
-    genotype = draw(pipeline.parts, trial).plain()
+    genotype = _plain(pipeline.parts, trial)
     choices = trial.asked if isinstance(trial, FixedTrial) else trial.choices
     return Probe(genotype, dict(choices), _static(pipeline, genotype))
+
+
+def _plain(parts: Parts, trial: FixedTrial | RandomTrial) -> Genotype:
+    """Compressors are not asked, so that a probe's choices are those of its architecture."""
+    return Genotype(parts.space.name, parts.space.preset, parts.space.suggest(trial))
 
 
 def _static(pipeline: Pipeline, genotype: Genotype) -> dict[str, float]:
@@ -110,7 +124,7 @@ def check_static(pipeline: Pipeline, target: Target, probes: Sequence[Probe]) ->
     for limit, sign in ((target.config.max, 1.0), (target.config.min, -1.0)):
         if limit is None:
             continue
-        best = _descend(pipeline, target.name, sign, limit, probes)
+        best = _reachable(pipeline, target.name, sign, limit, probes)
         if sign * best > sign * limit:
             unit = target.objective.unit
             wanted = "at most" if sign > 0 else "at least"
@@ -122,33 +136,49 @@ def check_static(pipeline: Pipeline, target: Target, probes: Sequence[Probe]) ->
             )
 
 
-def _descend(
+def smallest(pipeline: Pipeline, probes: Sequence[Probe]) -> Probe:
+    """The least costly network that descent finds; cost: a build for each choice of the space."""
+    best = min(probes, key=lambda probe: cost(probe.values))
+    name = next((name for name in ("macs", "params", *best.values) if name in best.values), None)
+    return _descend(pipeline, name, 1.0, -math.inf, probes) if name else best
+
+
+def _reachable(
     pipeline: Pipeline, name: str, sign: float, limit: float, probes: Sequence[Probe]
 ) -> float:
-    """The least (sign 1) or largest (sign -1) value, one choice at a time from the best probe."""
+    """The least (sign 1) or largest (sign -1) value that descent and compression find."""
+    best = _descend(pipeline, name, sign, limit, probes)
+    values = [best.values[name]]
+    if sign * values[0] > sign * limit:
+        values += _compressed(pipeline, best, name)
+    return sign * min(sign * value for value in values)
+
+
+def _descend(
+    pipeline: Pipeline, name: str, sign: float, limit: float, probes: Sequence[Probe]
+) -> Probe:
+    """One choice at a time from the best probe, until the limit is met or nothing is better."""
     best = min(probes, key=lambda probe: sign * probe.values[name])
     for _ in range(_DESCENT_ROUNDS):
         before = best
         for neighbour in _neighbours(pipeline, best):
             if sign * best.values[name] <= sign * limit:
-                return best.values[name]
+                return best
             if sign * neighbour.values[name] < sign * best.values[name]:
                 best = neighbour
         if best is before:
             break
-    return min(
-        (best.values[name], *_compressed(pipeline, best, name)), key=lambda value: sign * value
-    )
+    return best
 
 
 def _neighbours(pipeline: Pipeline, probe: Probe) -> Iterator[Probe]:
     """Every network that differs in one answer, others redrawn only where they became open."""
     for key in probe.choices:
         options = _Options(key)
-        draw(pipeline.parts, _Redraw(probe.choices, {}, options))
+        _plain(pipeline.parts, _Redraw(probe.choices, {}, options))
         for option in options.found:
             trial = _Redraw(probe.choices, {key: option}, options)
-            genotype = draw(pipeline.parts, trial).plain()
+            genotype = _plain(pipeline.parts, trial)
             yield Probe(genotype, dict(trial.choices), _static(pipeline, genotype))
 
 
@@ -172,7 +202,7 @@ class _Redraw(RandomTrial):
         return self._pick(name, list(choices))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        return int(self._pick(name, [low, high]))
+        return int(self._pick(name, [low, range(low, high + 1, step)[-1]]))
 
     def suggest_float(self, name: str, low: float, high: float) -> float:
         return float(self._pick(name, [low, high]))
@@ -207,7 +237,6 @@ class _Compression(RandomTrial):
         self._known = known
 
     def _keep(self, name: str, value: Any) -> Any:
-        # Compressors prefix their names ("pruning.ratio"), and planning draws them anew.
         return super()._keep(name, self._known.get(name, value))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,8 +33,8 @@ class Study:
 
     @property
     def name(self) -> str:
-        """The run's name, that of its folder."""
-        return self.home.path.resolve().name
+        """What people call the search."""
+        return f"{self.config.space.name} on {self.config.dataset.name}"
 
     @property
     def folder(self) -> Path:
@@ -68,7 +69,12 @@ class Study:
         config = self.config
         groups = ("space", "dataset", "device", "estimator", "sampler")
         chosen = {group: str(getattr(config, group).name) for group in groups}
-        return {**chosen, "compressors": ", ".join(config.compressor) or "none"}
+        return {
+            **chosen,
+            "compressors": ", ".join(config.compressor) or "none",
+            "folder": self.folder.resolve().name,
+            "version": version("pareto-orchestrator"),
+        }
 
     @property
     def params(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from orchestrator.stages import Stages, notify, worker
 from orchestrator.state import Screen, Study
 from orchestrator.tracking import Tracker
 
-__all__ = ["load", "plan_of", "resume", "run", "write_report"]
+__all__ = ["load", "plan_of", "resume", "run", "tracking_store", "write_report"]
 
 _TRACKING_SECONDS = 90.0
 
@@ -82,11 +82,15 @@ def write_report(study: Study) -> Path:
     return study.home.report
 
 
+def tracking_store(folder: Path) -> Path:
+    """MLflow's database where no server is configured: beside the runs, so that they share it."""
+    return folder.resolve().parent / "mlflow.db"
+
+
 def _tell(study: Study, parts: Parts, screen: Screen) -> Study:
     """The story itself, the folder held against other processes."""
     plugins = installed()
-    default_store = study.folder.parent / "mlflow.db"
-    tracker = Tracker(study.config.tracking, default_store.resolve(), screen.note)
+    tracker = Tracker(study.config.tracking, tracking_store(study.folder), screen.note)
     plugins.manager.register(tracker, name="tracking")
     try:
         with exclusive(study.folder), Cluster(_resources(study.config)) as cluster:

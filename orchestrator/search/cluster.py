@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -114,6 +116,7 @@ class Cluster:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 ray.init(**self._arguments())
+        _stop_on_terminate()
         return self
 
     def __exit__(
@@ -226,6 +229,16 @@ def cause(error: BaseException) -> Exception:
     """The exception a worker raised, or Ray's own if the worker died."""
     inner = getattr(error, "cause", None)
     return inner if isinstance(inner, Exception) else Exception(str(error).strip())
+
+
+def _stop_on_terminate() -> None:
+    """SIGTERM ends a search as Ctrl-C does. Set after Ray's own handler, which dumps core."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)
 
 
 def _resources() -> Mapping[str, float]:

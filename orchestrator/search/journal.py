@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -37,7 +37,7 @@ class _Journal(JournalFileBackend):
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold a run's folder; raises RunError if another process does. Freed even by kill -9."""
-    with (folder / "lock").open("w") as file:
+    with _lock_file(folder) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -47,17 +47,39 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
 
 
-def open_storage(path: Path) -> JournalStorage:
-    """Optuna's storage on a journal; raises RunError if it is not one."""
-    if path.exists():
-        _mend(path)
+def open_storage(path: Path, *, mend: bool) -> JournalStorage:
+    """Optuna's storage on a journal; raises RunError if it is not one.
+
+    Only who holds the folder may `mend`: to another reader a line that is being written looks torn.
+    """
     try:
+        if path.exists():
+            _refuse_foreign(path)
+            if mend:
+                _mend(path)
         return JournalStorage(_Journal(str(path)))
-    except (ValueError, KeyError, AssertionError, TypeError, OSError) as error:
+    except (ValueError, LookupError, AssertionError, TypeError, AttributeError, OSError) as error:
         raise RunError(
-            f"{path} cannot be read as a study's journal: {error}. Restore it from a copy, or "
+            f"{path} cannot be read as a study's journal: {error!r}. Restore it from a copy, or "
             "start a new search in another folder."
         ) from error
+
+
+def _lock_file(folder: Path) -> IO[str]:
+    try:
+        return (folder / "lock").open("w")
+    except OSError as error:
+        raise RunError(
+            f"{folder} cannot be written: {error.strerror}. A search needs write access to it."
+        ) from error
+
+
+def _refuse_foreign(path: Path) -> None:
+    """A file that does not begin like a journal is left as it is, rather than cut as torn."""
+    with path.open("rb") as file:
+        start = file.read(1)
+    if start not in (b"", b"{"):
+        raise ValueError(f"it begins with {start!r}, expected b'{{'")
 
 
 def _mend(path: Path) -> None:

@@ -84,9 +84,10 @@ class Proposer:
     def recover(self, results: Path) -> None:
         """Tell what workers finished and a killed driver never heard (their `results` files)."""
         for proposal in list(self._lost):
-            path = results / f"{proposal.number:04d}.json"
-            if path.is_file():
-                self.tell(Record.from_json(json.loads(path.read_text())))
+            record = _result(results / f"{proposal.number:04d}.json")
+            # Another genotype: the journal was put back to an older copy since.
+            if record is not None and record.genotype.key == proposal.genotype.key:
+                self.tell(record)
                 self._lost.remove(proposal)
 
     def propose(self) -> Proposal | None:
@@ -162,6 +163,13 @@ class Proposer:
                 self._readopt(frozen, Genotype.from_json(attributes["genotype"]))
             elif frozen.state == TrialState.RUNNING:
                 self._study.tell(frozen.number, state=TrialState.FAIL)
+                self._ask_again(frozen)
+
+    def _ask_again(self, frozen: FrozenTrial) -> None:
+        """Queue a named point anew whose trial died before its genotype was known."""
+        choices = frozen.system_attrs.get("fixed_params")
+        if choices is not None:
+            self._study.enqueue_trial(choices, user_attrs=frozen.user_attrs)
 
     def _readopt(self, frozen: FrozenTrial, genotype: Genotype) -> None:
         origin = str(frozen.user_attrs.get("origin", "sampler"))
@@ -176,11 +184,26 @@ class Proposer:
         return self._study.get_trials(deepcopy=False)[number]
 
 
+def _result(path: Path) -> Record | None:
+    """What a worker kept of a candidate; None where there is nothing that can be read."""
+    try:
+        return Record.from_json(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
 def read_records(journal: Path) -> list[Record]:
-    """What a run has learnt, by candidate number; raises RunError if there is no journal."""
+    """What a run has learnt, by candidate number; raises RunError for an unreadable journal.
+
+    There is none yet where a run was stopped before its search began, while its teacher trained.
+    """
     if not journal.is_file():
-        raise RunError(f"{journal} is missing: {journal.parent} is not the folder of a search.")
-    storage = open_storage(journal)
+        if (journal.parent / "results").exists():
+            raise RunError(
+                f"{journal} is missing although candidates were evaluated. Restore it from a copy."
+            )
+        return []
+    storage = open_storage(journal, mend=False)
     records = [
         Record.from_json(trial.user_attrs["record"])
         for study in storage.get_all_studies()
@@ -192,7 +215,7 @@ def read_records(journal: Path) -> list[Record]:
 
 def _open(journal: Path, axes: Sequence[Axis]) -> optuna.Study:
     study = optuna.create_study(
-        storage=open_storage(journal),
+        storage=open_storage(journal, mend=True),
         study_name="search",
         directions=[axis.direction for axis in axes],
         load_if_exists=True,

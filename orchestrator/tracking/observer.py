@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from orchestrator.candidate import Record
 from orchestrator.config import TrackingConfig
 from orchestrator.hookspecs import hookimpl
+from orchestrator.tracking.naming import clipped
 from orchestrator.tracking.writer import Writer
 
 if TYPE_CHECKING:
@@ -163,9 +164,9 @@ class Tracker:
                 job(writer)
             writer.leave()
         except Exception as error:
-            reason = str(error).strip().splitlines() or [repr(error)]
+            reason = clipped((str(error).strip().splitlines() or [repr(error)])[0])
             self._warn(
-                f"MLflow tracking ends here: {reason[0]} ({type(error).__name__}). The search goes "
+                f"MLflow tracking ends here: {reason} ({type(error).__name__}). The search goes "
                 f"on and the run's folder has everything; check tracking.uri, found {self._uri}."
             )
 

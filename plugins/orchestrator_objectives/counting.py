@@ -22,11 +22,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from orchestrator.errors import BuildError
-from orchestrator_objectives.lending import Ledger, Loan
+from orchestrator_objectives.lending import lent
+from orchestrator_objectives.signing import Signatures, Signed
 
 __all__ = ["ExactCounter", "OperationCounting", "example", "visible_attention"]
 
-# Some kilobytes each; a search rarely comes near.
+# One or two kilobytes each; a thousand networks of a space leave some ten thousand.
 _MOST_REMEMBERED = 50_000
 _ATOMS = frozenset({bool, int, float, str, type(None)}) | {
     torch.dtype,
@@ -44,7 +45,7 @@ class ExactCounter:
     """
 
     def __init__(self) -> None:
-        self._ledger = Ledger()
+        self._signatures = Signatures()
         self._memory = _Memory()
 
     def __reduce__(self) -> tuple[type[ExactCounter], tuple[()]]:
@@ -58,43 +59,54 @@ class ExactCounter:
         All three ways give the same figure. Raises BuildError if it cannot run at all.
         """
         with torch.no_grad(), visible_attention():
-            try:
-                flops = self._from_memory(network, input_shape)
-                if flops is None:
-                    flops = self._executed(network, input_shape, meta=True)
-            except Exception:
-                flops = self._executed_for_real(network, input_shape)
+            flops = self._first_that_works(network, input_shape)
         return flops // 2
 
     def _from_memory(self, network: nn.Module, input_shape: tuple[int, int, int]) -> int | None:
         """Floating-point operations; None if remembering does not suit the network."""
+        image = example(network, input_shape, meta=True)
+        if len(self._memory) > _MOST_REMEMBERED:
+            # Numbers and what is known by them go together.
+            self._signatures, self._memory = Signatures(), _Memory()
         memory = self._memory
         memory.begin()
         counting = OperationCounting(memory)
+        signed = self._signatures.sign(network)
+        root, *parts = signed.values()
+        session = (signed, memory, counting)
         sound = False
         try:
-            with self._ledger.lent(network) as loans:
-                for loan in loans[1:]:
-                    if loan.signature is not None:
-                        loan.lent["forward"] = self._recalling(loan, memory, counting)
-                image = example(network, input_shape, meta=True)
-                with counting:
-                    network(image)
-                sound = not any([loan.changed() for loan in loans])
+            for part in parts:
+                part.state["training"] = False
+                part.state["forward"] = functools.partial(_recalled, part, session)
+            root.state["training"] = False
+            _substitute(root, signed)
+            with counting:
+                network(image)
+            sound = True
         finally:
+            found = [part.give_back() for part in signed.values()]
+            sound = sound and all(found)
             if not sound:
                 memory.forget()
         return counting.flops if sound else None
 
-    def _recalling(self, loan: Loan, memory: _Memory, counting: OperationCounting) -> Any:
-        """A forward that answers from memory where it can."""
-        forward, signature = loan.module.forward, loan.signature
-        return lambda *args, **kwargs: memory.recall(signature, forward, (args, kwargs), counting)
+    def _first_that_works(self, network: nn.Module, input_shape: tuple[int, int, int]) -> int:
+        try:
+            flops = self._from_memory(network, input_shape)
+            if flops is not None:
+                return flops
+        except Exception:
+            pass  # a module that reaches deep into another, say; the next way needs no memory
+        try:
+            return self._executed(network, input_shape, meta=True)
+        except Exception:
+            return self._executed_for_real(network, input_shape)
 
     def _executed(
         self, network: nn.Module, input_shape: tuple[int, int, int], *, meta: bool
     ) -> int:
-        with self._ledger.lent(network, meta=meta):
+        with lent(network, meta=meta):
             image = example(network, input_shape, meta=meta)
             with FlopCounterMode(display=False) as counter:
                 network(image)
@@ -110,6 +122,27 @@ class ExactCounter:
                 "image size and channels; a network whose shapes depend on values must not be on "
                 "the meta device."
             ) from error
+
+
+def _recalled(part: Signed, session: _Session, /, *args: Any, **kwargs: Any) -> Any:
+    """A part's output from memory if it is there; otherwise the part runs on meta tensors."""
+    signed, memory, counting = session
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        _substitute(part, signed)
+        return part.forward(*args, **kwargs)
+
+    if part.number is None:
+        return run(*args, **kwargs)
+    return memory.recall(part.number, run, (args, kwargs), counting)
+
+
+def _substitute(part: Signed, signed: dict[int, Signed]) -> None:
+    """For a part that really runs; it may use a child's weights without calling the child."""
+    part.substitute()
+    for child in part.module.__dict__["_modules"].values():
+        if child is not None:
+            signed[id(child)].substitute()
 
 
 class OperationCounting(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -150,11 +183,12 @@ class _Memory:
         self._known: dict[Hashable, _Known] = {}
         self._learnt: list[Hashable] = []
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def begin(self) -> None:
         """A new network: `forget` will undo what is learnt from now on."""
         self._learnt = []
-        if len(self._known) > _MOST_REMEMBERED:
-            self._known.clear()
 
     def forget(self) -> None:
         """Undo what the network taught that ran last."""
@@ -187,6 +221,9 @@ class _Memory:
             self._known[key] = known
             self._learnt.append(key)
         return output
+
+
+_Session = tuple[dict[int, Signed], _Memory, OperationCounting]
 
 
 class _OpaqueError(Exception):

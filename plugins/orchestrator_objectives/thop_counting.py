@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from orchestrator.errors import BuildError
 from orchestrator_objectives.counting import OperationCounting, example, visible_attention
-from orchestrator_objectives.lending import Ledger, Loan
+from orchestrator_objectives.lending import lent
 
 __all__ = ["count_by_thop"]
 
@@ -66,9 +66,8 @@ def count_by_thop(network: nn.Module, input_shape: tuple[int, int, int]) -> int:
 def _count(network: nn.Module, input_shape: tuple[int, int, int], *, meta: bool) -> int:
     thop = _thop()
     counting = OperationCounting()
-    with Ledger().lent(network, meta=meta) as loans, torch.no_grad(), visible_attention():
+    with lent(network, meta=meta) as loans, torch.no_grad(), visible_attention():
         for loan in loans:
-            _isolate_hooks(loan)
             if type(loan.module) in _COUNTED_BY_LAYER:
                 loan.lent["forward"] = _unseen(loan.module.forward, counting)
         rules = _rules({type(loan.module) for loan in loans})
@@ -91,11 +90,6 @@ def _thop() -> Any:
                 f"counter=thop needs thop, and setuptools from Python 3.12 on ({error}); "
                 "pip install thop setuptools, or choose counter=exact."
             ) from error
-
-
-def _isolate_hooks(loan: Loan) -> None:
-    """A hook that thop leaves behind when it fails must not stay with the network."""
-    loan.lent["_forward_hooks"] = loan.own["_forward_hooks"].copy()
 
 
 def _unseen(forward: Callable[..., Any], counting: OperationCounting) -> Callable[..., Any]:

@@ -30,9 +30,9 @@ def test_the_objective_fulfils_its_contract() -> None:
 
 def test_the_peak_is_the_largest_input_and_output_of_one_layer() -> None:
     subject = _subject()
-    # 3×16×16 in and 12×8×8 out, in float32.
-    assert PeakRam().measure(subject) == 4 * (3 * 256 + 12 * 64)
-    assert PeakRam(bytes_per_value=1).measure(subject) == 3 * 256 + 12 * 64
+    # 3×16×16 in and 24×8×8 out, in float32.
+    assert PeakRam().measure(subject) == 4 * (3 * 256 + 24 * 64)
+    assert PeakRam(bytes_per_value=1).measure(subject) == 3 * 256 + 24 * 64
     assert PeakRam().explain(subject) == {"layer": "stages.0.0.convolution"}
 
 

@@ -25,7 +25,7 @@ def orchestrator_search_spaces() -> list[Offer]:
         Offer(
             name="tiny",
             target="orchestrator_tiny.space:TinySpace",
-            summary="plain and separable convolutions, a few thousand parameters",
+            summary="plain and separable convolutions, thousands of parameters",
         )
     ]
 

@@ -21,8 +21,8 @@ from orchestrator.errors import CompressionError, ConfigError
 
 __all__ = ["Codebook", "clustered"]
 
-# Below this the codebook outweighs what it saves, at 8 and at 4 bits.
-FEWEST_WEIGHTS = {8: 1024, 4: 256}
+# In a smaller tensor the codebook and its nodes outweigh what they save.
+FEWEST_WEIGHTS = 512
 ROUNDS = 20
 
 
@@ -54,7 +54,7 @@ class Codebook(ArtifactCompressor):
         if not _share_weights(model.graph, bits):
             raise CompressionError(
                 f"{artifact.path.name} has no float weight tensor of at least "
-                f"{FEWEST_WEIGHTS[bits]} values, so there is nothing to share."
+                f"{FEWEST_WEIGHTS} values, so there is nothing to share."
             )
         path = artifact.path.with_suffix(f".codebook{bits}.onnx")
         onnx.save(model, path)
@@ -85,8 +85,7 @@ def _share_weights(graph: onnx.GraphProto, bits: int) -> int:
     large = [
         tensor
         for tensor in graph.initializer
-        if tensor.data_type == TensorProto.FLOAT
-        and int(np.prod(tensor.dims)) >= FEWEST_WEIGHTS[bits]
+        if tensor.data_type == TensorProto.FLOAT and int(np.prod(tensor.dims)) >= FEWEST_WEIGHTS
     ]
     nodes: list[NodeProto] = []
     for tensor in large:

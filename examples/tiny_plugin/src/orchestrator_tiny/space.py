@@ -18,7 +18,7 @@ from orchestrator.errors import BuildError
 
 __all__ = ["TinyNet", "TinySpace"]
 
-WIDTHS = {"small": (8, 12, 16, 24), "full": (16, 32, 48, 64)}
+WIDTHS = {"small": (24, 32, 48), "full": (32, 64, 96, 128)}
 
 
 class TinySpace(SearchSpace):
@@ -52,7 +52,7 @@ class TinySpace(SearchSpace):
         choices: dict[str, Any] = {"stages": 2}
         for index in range(2):
             choices |= {
-                f"stages.{index}.width": width[1 + index],
+                f"stages.{index}.width": width[index],
                 f"stages.{index}.depth": 1,
                 f"stages.{index}.operator": "convolution",
             }

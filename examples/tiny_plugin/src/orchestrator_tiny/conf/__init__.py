@@ -1,0 +1,1 @@
+"""YAML; Hydra looks only into packages with this file."""

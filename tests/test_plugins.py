@@ -1,0 +1,189 @@
+"""Finding plugins: whatever one of them does, it is named, left out, and the rest works."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from orchestrator import Offer, hookimpl, plugins
+from orchestrator.errors import ConfigError, PluginError
+
+HEAD = "from orchestrator import Offer, hookimpl\n"
+GOOD = (
+    HEAD + "@hookimpl\ndef orchestrator_objectives():\n    return [Offer('good', 'x:Y', 'fine')]\n"
+)
+
+Install = Callable[..., plugins.Plugins]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Write distributions (entry point → source) where Python finds them, and look for plugins."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def add(**sources: str) -> plugins.Plugins:
+        for name, source in {**sources, "good": GOOD}.items():
+            info = tmp_path / f"dist_{name}-1.0.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text(
+                f"Metadata-Version: 2.1\nName: dist-{name}\nVersion: 1\n"
+            )
+            (info / "entry_points.txt").write_text(f"[orchestrator]\n{name} = plugin_{name}\n")
+            (tmp_path / f"plugin_{name}.py").write_text(source)
+            monkeypatch.delitem(sys.modules, f"plugin_{name}", raising=False)
+        return plugins.installed.__wrapped__()
+
+    return add
+
+
+def _only_problem(found: plugins.Plugins) -> plugins.Problem:
+    """The one plugin that was left out; the good one and the built-in ones must be there."""
+    assert {"good", "accuracy"} <= set(found.offered("objective"))
+    (problem,) = found.problems
+    return problem
+
+
+def test_everything_built_in_loads_without_a_problem() -> None:
+    found = plugins.installed.__wrapped__()
+    assert all(found.offered(family) for family in plugins.FAMILIES)
+    assert found.problems == []
+
+
+def test_a_plugin_that_does_not_import_is_left_out(install: Install) -> None:
+    problem = _only_problem(install(lost="import a_module_that_nobody_has\n"))
+    assert (problem.plugin, problem.package) == ("lost", "dist-lost")
+    assert "a_module_that_nobody_has" in problem.message and "Traceback" in problem.details
+
+
+def test_a_plugin_with_a_syntax_error_is_left_out(install: Install) -> None:
+    assert "SyntaxError" in _only_problem(install(typo="def (:\n")).message
+
+
+def test_a_plugin_whose_hook_raises_is_left_out(install: Install) -> None:
+    source = HEAD + "@hookimpl\ndef orchestrator_objectives():\n    raise ValueError('boo')\n"
+    problem = _only_problem(install(raising=source))
+    assert problem.message == "orchestrator_objectives raised ValueError('boo')"
+
+
+def test_a_plugin_whose_hook_returns_nothing_is_left_out(install: Install) -> None:
+    source = HEAD + "@hookimpl\ndef orchestrator_objectives():\n    pass\n"
+    assert "orchestrator_objectives" in _only_problem(install(silent=source)).message
+
+
+def test_a_plugin_that_offers_something_else_than_offers_is_left_out(install: Install) -> None:
+    source = HEAD + "@hookimpl\ndef orchestrator_objectives():\n    return ['accuracy']\n"
+    assert "Offer" in _only_problem(install(loose=source)).message
+
+
+def test_a_misspelt_hook_is_told_with_the_right_spelling(install: Install) -> None:
+    source = HEAD + "@hookimpl\ndef orchestrator_objectifs():\n    return []\n"
+    problem = _only_problem(install(misspelt=source))
+    assert "did you mean 'orchestrator_objectives'?" in problem.message
+
+
+def test_a_hook_with_a_wrong_argument_is_left_out(install: Install) -> None:
+    source = HEAD + "@hookimpl\ndef orchestrator_search_started(search):\n    pass\n"
+    problem = _only_problem(install(wrong=source))
+    assert problem.plugin == "wrong" and "search" in problem.message
+
+
+def test_two_offers_of_one_name_are_an_error_that_names_both_packages(install: Install) -> None:
+    found = install(twin=GOOD)
+    with pytest.raises(PluginError, match="two objectives are called 'good'") as caught:
+        found.offered("objective")
+    assert "dist-good" in str(caught.value) and "dist-twin" in str(caught.value)
+    assert "ORCHESTRATOR_BLOCK=" in str(caught.value)
+
+
+def test_a_plugin_that_takes_a_built_in_name_leaves_the_built_in_there(install: Install) -> None:
+    source = HEAD + "@hookimpl\ndef orchestrator_config_dirs():\n    return []\n"
+    problem = _only_problem(install(orchestrator_objectives=source))
+    assert problem.package == "dist-orchestrator_objectives"
+
+
+def test_a_blocked_plugin_is_not_even_imported(install: Install, monkeypatch) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_BLOCK", "lost,orchestrator_pruning")
+    found = install(lost="raise SystemExit('imported')\n")
+    assert found.problems == []
+    assert "pruning" not in found.offered("compressor")
+    assert "good" in found.offered("objective")
+
+
+def test_an_unknown_name_is_answered_with_a_guess_and_with_what_was_left_out(
+    install: Install,
+) -> None:
+    found = install(lost="import a_module_that_nobody_has\n")
+    with pytest.raises(PluginError, match="did you mean 'accuracy'") as caught:
+        found.resolve("objective", "acuracy")
+    assert "Left out: lost of dist-lost" in str(caught.value)
+
+
+def test_an_offer_whose_class_is_missing_says_what_to_install() -> None:
+    offer = Offer("far", "nowhere:Far", "not here", hint="pip install far")
+    found = _with(orchestrator_devices=lambda: [offer])
+    with pytest.raises(PluginError, match=r"'far' of mine does not load.*pip install far"):
+        found.resolve("device", "far")
+
+
+def test_options_are_checked_against_the_constructor() -> None:
+    offer = Offer("box", f"{__name__}:Box", "for this test")
+    found = _with(orchestrator_devices=lambda: [offer])
+    assert found.create("device", "box", {"size": 3}).size == 3
+    with pytest.raises(ConfigError, match="did you mean 'size'"):
+        found.create("device", "box", {"sise": 3})
+    with pytest.raises(ConfigError, match="found 'large'"):
+        found.create("device", "box", {"size": "large"})
+
+
+def test_an_observer_that_raises_does_not_stop_the_next() -> None:
+    heard: list[str] = []
+
+    def raising(study: str) -> None:
+        raise RuntimeError("boo")
+
+    def listening(study: str) -> None:
+        heard.append(study)
+
+    found = _with(orchestrator_search_started=raising)
+    found.register(_module(orchestrator_search_started=listening), "second", "other")
+    (problem,) = found.notify("orchestrator_search_started", study="a study")
+    assert heard == ["a study"] and problem.plugin == "mine" and "boo" in problem.message
+
+
+class Box:
+    """What is made in a test."""
+
+    def __init__(self, *, size: int = 1) -> None:
+        self.size = size
+
+
+def _module(**hooks: Callable[..., object]) -> ModuleType:
+    module = ModuleType("made_by_hand")
+    for name, function in hooks.items():
+        setattr(module, name, hookimpl(function))
+    return module
+
+
+def _with(**hooks: Callable[..., object]) -> plugins.Plugins:
+    """One plugin and nothing else."""
+    found = plugins.Plugins(plugins._manager())
+    found.register(_module(**hooks), "mine", "mine")
+    assert found.problems == []
+    return found
+
+
+def test_looking_for_plugins_imports_nothing_heavy() -> None:
+    heavy = "torch ray optuna mlflow onnx onnxruntime plotly"
+    code = (
+        "import sys; from orchestrator.plugins import FAMILIES, installed\n"
+        "[installed().offered(family) for family in FAMILIES]\n"
+        f"found = [name for name in '{heavy}'.split() if name in sys.modules]\n"
+        "assert not found, found"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
