@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from orchestrator import errors
 from orchestrator.candidate import Genotype, Record
+from orchestrator.compact import compact_onnx
 from orchestrator.contracts import (
     Artifact,
     ArtifactCompressor,
@@ -62,6 +63,7 @@ __all__ = [
     "TrainingCompressor",
     "Trial",
     "__version__",
+    "compact_onnx",
     "errors",
     "hookimpl",
     "interleave",

@@ -156,13 +156,13 @@ def _measure(finalist: _Finalist, measure: Measure) -> None:
 
 
 def _ship(finalist: _Finalist, pipeline: Pipeline) -> dict[str, Any]:
-    record, shipped = finalist.record, finalist.variants[finalist.shipped]
+    record = finalist.record
     values, notes = _values(finalist, pipeline)
-    figures = {**_figures(finalist, pipeline), **values, **notes}
-    figures["test_accuracy"] = shipped.test_accuracy
+    figures = {**_figures(finalist, pipeline), **_without(values, "accuracy")}
+    figures |= {name: notes[name] for name in ("macs_exact", "macs_thop") if name in notes}
     marks = _marks(finalist, pipeline, values)
     folder = pipeline.folder / "models" / record.id
-    contents = _contents(record.genotype, finalist.network, pipeline, figures)
+    contents = _contents(record.genotype, finalist.network, pipeline, {**figures, **notes})
     files = {k: v.artifact for k, v in finalist.variants.items() if k != _UNCOMPRESSED}
     recommended = not any(mark.blocks for mark in marks)
     write_bundle(folder, replace(contents, artifacts=files, recommended=finalist.shipped))
@@ -224,6 +224,7 @@ def _figures(finalist: _Finalist, pipeline: Pipeline) -> dict[str, Any]:
     shipped, before = finalist.variants[finalist.shipped], finalist.before
     timed = _known(shipped.latency)
     figures: dict[str, Any] = {
+        "test_accuracy": shipped.test_accuracy,
         "validation_accuracy": pipeline.accuracy(shipped.validation, "validation"),
         "latency_ms": timed.ms,
         "size_bytes": shipped.artifact.size_bytes,
@@ -236,6 +237,11 @@ def _figures(finalist: _Finalist, pipeline: Pipeline) -> dict[str, Any]:
             "agreement": _agreement(finalist),
         }
     return figures
+
+
+def _without(values: Mapping[str, float], name: str) -> dict[str, float]:
+    """A finalist's accuracy is that on test, and is called so."""
+    return {key: value for key, value in values.items() if key != name}
 
 
 def _agreement(finalist: _Finalist) -> float:

@@ -160,9 +160,7 @@ def _check_share(target: Target) -> None:
         )
 
 
-def _check_deployed(
-    pipeline: Pipeline, deployed: Deployed, probes: Sequence[Probe]
-) -> list[str]:
+def _check_deployed(pipeline: Pipeline, deployed: Deployed, probes: Sequence[Probe]) -> list[str]:
     """Warnings about budgets that few can meet; raises BudgetError where none can."""
     limits = {t.name: t.config.max for t in deployed.targets if t.config.max is not None}
     if not limits:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
+from orchestrator import compact_onnx
 from orchestrator.errors import CompileError
 
 __all__ = ["Exporter", "export"]
@@ -46,6 +47,7 @@ def export(network: nn.Module, example: Tensor, path: Path, exporter: Exporter) 
                 _WRITERS[exporter](network, images, unfinished)
         except Exception as error:
             raise CompileError(_explanation(network, exporter, error)) from error
+        compact_onnx(unfinished)
         os.replace(unfinished, path)
 
 
@@ -75,22 +77,6 @@ def _with_dynamo(network: nn.Module, images: Tensor, path: Path) -> None:
         external_data=False,
         verbose=False,
     )
-    _strip(path)
-
-
-def _strip(path: Path) -> None:
-    """Drop each node's Python traceback, which makes small networks up to 40 % larger."""
-    import onnx
-
-    model = onnx.load(str(path))
-    graph = model.graph
-    for item in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
-        del item.metadata_props[:]
-        item.doc_string = ""
-    for function in model.functions:
-        for node in function.node:
-            del node.metadata_props[:]
-    onnx.save(model, str(path))
 
 
 _WRITERS = {"torchscript": _with_torchscript, "dynamo": _with_dynamo}

@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 from onnxruntime import quantization
 
-from orchestrator import Artifact, ArtifactCompressor, CompressionContext, Trial
+from orchestrator import Artifact, ArtifactCompressor, CompressionContext, Trial, compact_onnx
 from orchestrator.errors import CompressionError, ConfigError
 
 __all__ = ["StaticQuantization"]
@@ -107,35 +107,8 @@ def _quantize(source: Path, target: Path, images: np.ndarray) -> None:
             weight_type=quantization.QuantType.QInt8,
             per_channel=True,
         )
-        _shorten(written)
+        compact_onnx(written)
         written.replace(target)
-
-
-def _shorten(path: Path) -> None:
-    """Replace names by numbers: in a small network they weigh more than its int8 weights.
-
-    Each quantized tensor brings a scale, a zero point and two nodes, all named after its path.
-    """
-    model = onnx.load(path)
-    graph = model.graph
-    if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
-        return  # a branch or a loop refers to outer names from within
-    numbers: dict[str, str] = {value.name: value.name for value in (*graph.input, *graph.output)}
-    numbers[""] = ""  # an optional input that is left out
-
-    def short(name: str) -> str:
-        return numbers.setdefault(name, f"_{len(numbers):x}")
-
-    del graph.value_info[:]
-    for node in graph.node:
-        node.ClearField("name")
-        node.ClearField("doc_string")
-        node.ClearField("metadata_props")
-        node.input[:] = [short(name) for name in node.input]
-        node.output[:] = [short(name) for name in node.output]
-    for initializer in graph.initializer:
-        initializer.name = short(initializer.name)
-    onnx.save(model, path)
 
 
 def _input(model: Path, images: np.ndarray) -> tuple[str, np.ndarray, int]:

@@ -1,0 +1,237 @@
+"""Small fakes of every contract: a tabulated space, a net of two layers, a device in memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from orchestrator import (
+    Artifact,
+    Dataset,
+    Device,
+    Estimate,
+    Estimator,
+    Genotype,
+    Images,
+    Latency,
+    NetworkCompressor,
+    Objective,
+    Offer,
+    Published,
+    SearchSpace,
+    hookimpl,
+)
+from orchestrator.candidate import Record
+from orchestrator.errors import DeviceError, TrainingError
+
+# plain: 4 widths; deep: 4 widths × 3 second widths.
+SPACE_SIZE = 16
+SMALLEST_PARAMS = 64 + 1 + 2 + 2
+
+
+class ToySpace(SearchSpace):
+    name = "toy"
+
+    def suggest(self, trial: Any) -> dict[str, Any]:
+        kind = trial.suggest_categorical("kind", ["deep", "plain"])
+        widths = [trial.suggest_int("width", 1, 4)]
+        if kind == "deep":
+            widths.append(trial.suggest_categorical("second", [5, 6, 7]))
+        return {"widths": widths}
+
+    def build(self, architecture: Any, *, classes: int, in_channels: int, image_size: int) -> Any:
+        widths = [in_channels * image_size**2, *architecture["widths"]]
+        hidden = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+        return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(widths[-1], classes))
+
+    def published(self) -> Mapping[str, Published]:
+        return {
+            "wide": Published({"kind": "plain", "width": 4}, 8, "made up"),
+            "tall": Published({"kind": "deep", "width": 4, "second": 7}, 8, "made up"),
+        }
+
+
+class ToyData(Dataset):
+    name = "toy_data"
+    classes = ("dark", "bright")
+    image_size = 8
+    in_channels = 1
+    mean = (0.5,)
+    deviation = (0.5,)
+
+    def split(self, name: str) -> Images:
+        labels = np.arange(32) % 2
+        pixels = np.broadcast_to(labels[:, None, None, None] * 200, (32, 1, 8, 8))
+        return Images(pixels.astype(np.uint8), labels)
+
+
+class ToyDevice(Device):
+    """Keeps networks in memory; a file is as long as its network has parameters."""
+
+    name = "toy_device"
+    formats = frozenset({"toy"})
+    calls: ClassVar[list[str]] = []
+    networks: ClassVar[dict[Path, Any]] = {}
+
+    def compile(self, network: Any, example: Any, path: Path, *, final: bool = False) -> Artifact:
+        self.calls.append(f"compile {path.name}")
+        file = path.with_suffix(".toy")
+        file.write_bytes(bytes(sum(p.numel() for p in network.parameters())))
+        self.networks[file] = network
+        return Artifact(file, "toy")
+
+    def predict(self, artifact: Artifact, images: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return self.networks[artifact.path](torch.from_numpy(images)).numpy()
+
+    def fingerprint(self) -> Mapping[str, str]:
+        return {"cpu": "toy"}
+
+    def runner(self, artifact: Artifact) -> Any:
+        return lambda: None
+
+    def reference(self, folder: Path) -> Artifact:
+        return Artifact(folder / "reference", "toy")
+
+    def calibrate(self, folder: Path) -> float:
+        return 1.0
+
+    def latencies(self, artifacts: Any, reference_ms: float, folder: Path) -> list[Latency]:
+        return toy_latencies(artifacts)
+
+
+def toy_latencies(artifacts: Sequence[Artifact]) -> list[Latency]:
+    """A millisecond for each hundred parameters."""
+    ToyDevice.calls.append("measure")
+    times = [artifact.size_bytes / 100 for artifact in artifacts]
+    return [Latency(ms, ms, ms, ms, ms, 1) for ms in times]
+
+
+class ToyEstimator(Estimator):
+    """Pretends that each epoch gains a tenth; `fails` makes it raise."""
+
+    name = "toy_train"
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.fails = fails
+
+    def estimate(self, network: Any, genotype: Genotype, context: Any) -> Estimate:
+        ToyDevice.calls.append("train")
+        if self.fails:
+            raise TrainingError("the loss is nan")
+        curve = []
+        for epoch in range(context.train.epochs):
+            curve.append(0.1 * (epoch + 1))
+            if not context.on_epoch(epoch, curve[-1]):
+                return Estimate(network, tuple(curve), stopped=True)
+        return Estimate(network, tuple(curve))
+
+
+class Halving(NetworkCompressor):
+    """Replaces a plain network's hidden layer by one of half its width."""
+
+    name = "halving"
+
+    def __init__(self, *, always: bool = False) -> None:
+        self.choices = [True] if always else [False, True]
+
+    def suggest(self, trial: Any) -> dict[str, Any]:
+        halve = trial.suggest_categorical("halving.halve", self.choices)
+        return {"halve": True} if halve else {}
+
+    def compress(self, network: Any, choices: Any, context: Any) -> Any:
+        ToyDevice.calls.append("compress")
+        first, last = network[1], network[-1]
+        width = max(1, first.out_features // 2)
+        layers = [nn.Linear(first.in_features, width), nn.Linear(width, last.out_features)]
+        return nn.Sequential(nn.Flatten(), *layers)
+
+
+class Odd(Objective):
+    """Static; measures `value`, or raises where there is none."""
+
+    name = "odd"
+    unit = "points"
+    direction = "minimize"
+    tier = "static"
+
+    def __init__(self, *, value: float | None = None) -> None:
+        self.value = value
+
+    def measure(self, subject: Any) -> float:
+        ToyDevice.calls.append("odd")
+        if self.value is None:
+            raise RuntimeError("no such thing")
+        return self.value
+
+
+class ToyPlugin:
+    @hookimpl
+    def orchestrator_search_spaces(self) -> list[Offer]:
+        return [Offer("toy", "toys:ToySpace", "")]
+
+    @hookimpl
+    def orchestrator_datasets(self) -> list[Offer]:
+        return [Offer("toy_data", "toys:ToyData", "")]
+
+    @hookimpl
+    def orchestrator_devices(self) -> list[Offer]:
+        return [Offer("toy_device", "toys:ToyDevice", "")]
+
+    @hookimpl
+    def orchestrator_estimators(self) -> list[Offer]:
+        return [Offer("toy_train", "toys:ToyEstimator", "")]
+
+    @hookimpl
+    def orchestrator_compressors(self) -> list[Offer]:
+        return [Offer("halving", "toys:Halving", "")]
+
+    @hookimpl
+    def orchestrator_objectives(self) -> list[Offer]:
+        return [Offer("odd", "toys:Odd", "")]
+
+
+# What Ray's workers run in tests of the loop: "toys:tabulated" and its like.
+
+
+def tabulated(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Known figures at once; `folder` counts the calls, one file a candidate."""
+    (Path(payload["folder"]) / f"{payload['number']}-{time.monotonic_ns()}").touch()
+    time.sleep(payload.get("seconds", 0.0))
+    widths = payload["genotype"]["architecture"]["widths"]
+    over = max(0, sum(widths) - payload.get("most", 99))
+    return Record(
+        number=payload["number"],
+        genotype=Genotype.from_json(payload["genotype"]),
+        outcome="rejected" if over else "feasible",
+        values={"params": float(sum(widths)), **({} if over else {"accuracy": widths[0] / 4})},
+        violations={"params": float(over)} if over else {},
+        choices=payload["choices"],
+        origin=payload["origin"],
+    ).to_json()
+
+
+def fragile(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Candidate 1 raises, candidate 2 kills its process, candidate 3 ends it."""
+    if payload["number"] == 1:
+        raise ValueError("one and no more")
+    if payload["number"] == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if payload["number"] == 3:
+        os._exit(3)
+    return tabulated(payload)
+
+
+def unplugged(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The device is gone from candidate 2 on."""
+    if payload["number"] >= 2:
+        raise DeviceError("the board does not answer")
+    return tabulated(payload)
