@@ -25,7 +25,7 @@ def compact_onnx(path: Path) -> None:
         for node in function.node:
             del node.metadata_props[:]
     for index, node in enumerate(graph.node):
-        node.name = f"{index:x}"  # quantizers tell nodes apart by name
+        node.name = f"n{index:x}_"  # quantizers tell nodes apart by name
     if not any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
         _number_tensors(graph)
     onnx.save(model, str(path))
@@ -36,7 +36,8 @@ def _number_tensors(graph) -> None:  # type: ignore[no-untyped-def]
     numbers[""] = ""  # an optional input that is left out
 
     def short(name: str) -> str:
-        return numbers.setdefault(name, f"_{len(numbers):x}")
+        # No name is the beginning of another: ONNX Runtime's quantizer mixes such tensors up.
+        return numbers.setdefault(name, f"t{len(numbers):x}_")
 
     for node in graph.node:
         node.input[:] = [short(name) for name in node.input]

@@ -75,12 +75,19 @@ def list_networks(*, as_json: bool) -> None:
 
 
 def _bundle(target: str, device: Device, folder: Path) -> tuple[Subject, Artifact]:
+    import torch
+
     facts = read_facts(Path(target))
     network = rebuild(Path(target))
     genotype = Genotype.from_json(facts["genotype"])
     shape = (facts["in_channels"], facts["image_size"], facts["image_size"])
-    label_ = facts["recommended"]
-    artifact = Artifact(Path(target) / facts["artifacts"][label_]["file"], "onnx")
+    if facts["recommended"] is None:  # a teacher: nothing was exported
+        example = torch.zeros(1, *shape)
+        artifact = device.compile(network, example, folder / "model", final=False)
+    else:
+        file = Path(target) / facts["recommended"]
+        verify(Path(target))
+        artifact = Artifact(file, file.suffix[1:])
     return Subject(genotype, network, shape, artifact=artifact), artifact
 
 

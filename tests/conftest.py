@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -31,3 +34,43 @@ def toys() -> Iterator[None]:
     yield
     plugins.manager.unregister(name="toys")
     del plugins.packages["toys"]
+
+
+# A real search of a minute at most: digits of 16×16 pixels, one epoch, nothing tracked.
+QUICK = (
+    "+search=mobilenetv3",
+    "dataset.image_size=16",
+    "train.epochs=1",
+    "train.final_epochs=1",
+    "tracking=off",
+)
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "orchestrator", *arguments]
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished search and what its command printed."""
+
+    folder: Path
+    overrides: Sequence[str]
+    printed: str
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """One search from the command line: a budget rejects some, the rest may be compressed."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    overrides = [
+        *QUICK,
+        "~compressor.distillation",
+        "budget.candidates=4",
+        "budget.finalists=2",
+        "objective.params.max=150000",
+        f"run.dir={folder}",
+    ]
+    done = subprocess.run(command(*overrides), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return FinishedRun(folder, overrides, done.stdout)

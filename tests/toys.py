@@ -128,8 +128,8 @@ class ToyEstimator(Estimator):
         if self.fails:
             raise TrainingError("the loss is nan")
         curve = []
-        for epoch in range(context.train.epochs):
-            curve.append(0.1 * (epoch + 1))
+        for epoch in range(1, context.train.epochs + 1):
+            curve.append(0.1 * epoch)
             if not context.on_epoch(epoch, curve[-1]):
                 return Estimate(network, tuple(curve), stopped=True)
         return Estimate(network, tuple(curve))
@@ -203,8 +203,8 @@ class ToyPlugin:
 
 
 def tabulated(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Known figures at once; `folder` counts the calls, one file a candidate."""
-    (Path(payload["folder"]) / f"{payload['number']}-{time.monotonic_ns()}").touch()
+    """Known figures at once; `folder` keeps a file for each call."""
+    _count(payload)
     time.sleep(payload.get("seconds", 0.0))
     widths = payload["genotype"]["architecture"]["widths"]
     over = max(0, sum(widths) - payload.get("most", 99))
@@ -220,18 +220,29 @@ def tabulated(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fragile(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Candidate 1 raises, candidate 2 kills its process, candidate 3 ends it."""
-    if payload["number"] == 1:
+    """The second call raises, the third kills its process, the fourth ends it."""
+    nth = payload.get("nth", _count(payload))
+    if nth == 1:
         raise ValueError("one and no more")
-    if payload["number"] == 2:
+    if nth == 2:
         os.kill(os.getpid(), signal.SIGKILL)
-    if payload["number"] == 3:
+    if nth == 3:
         os._exit(3)
-    return tabulated(payload)
+    return tabulated({**payload, "folder": None})
 
 
 def unplugged(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The device is gone from candidate 2 on."""
-    if payload["number"] >= 2:
+    """The device is gone from the third call on."""
+    if _count(payload) >= 2:
         raise DeviceError("the board does not answer")
-    return tabulated(payload)
+    return tabulated({**payload, "folder": None})
+
+
+def _count(payload: Mapping[str, Any]) -> int:
+    """How many calls there were before this one."""
+    if payload["folder"] is None:
+        return 0
+    folder = Path(payload["folder"])
+    before = len(list(folder.iterdir()))
+    (folder / f"{payload['number']}-{time.monotonic_ns()}").touch()
+    return before

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
+import shutil
 import signal
 import tempfile
 import threading
@@ -36,6 +38,7 @@ _QUIET_ENV = {
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
 }
 _METER_START_S = 120.0
+_METER_END_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,10 @@ class Meter:
             for artifact in artifacts:
                 artifact.path.unlink(missing_ok=True)
 
+    def close(self) -> None:
+        """Leave nothing behind."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
     def _write(self, name: str, kind: str, content: bytes) -> Artifact:
         path = self._folder / name
         path.write_bytes(content)
@@ -126,6 +133,8 @@ class Cluster:
         trace: TracebackType | None,
     ) -> None:
         if self._meter is not None:
+            with contextlib.suppress(RayError):
+                ray.get(self._meter.close.remote(), timeout=_METER_END_S)
             ray.kill(self._meter)
         if self._owner:
             ray.shutdown()
