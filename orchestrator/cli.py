@@ -100,8 +100,9 @@ def _explained(error: Exception, overrides: Sequence[str]) -> str:
         return f"{key[1]}: unknown key; {closest(last, known)}"
     missing = re.search(r"Missing mandatory value: (\S+)", text)
     if missing:
-        return f"{missing[1]}: must be given, for example {missing[1]}=VALUE."
-    return text
+        name = getattr(error, "full_key", None) or missing[1]
+        return f"{name}: must be given, for example {name}=VALUE."
+    return text.partition("\nConfig search path")[0].strip()
 
 
 def _known_keys(key: str, overrides: Sequence[str]) -> list[str]:
@@ -186,6 +187,10 @@ def _plan(arguments: list[str]) -> None:
     from orchestrator.screen import Terminal
     from orchestrator.study import plan_of
 
+    if any(argument.startswith("-") for argument in arguments):
+        parser = _parser("plan", "checks a search and forecasts its cost; starts nothing")
+        parser.add_argument("override", nargs="+", help="+search=NAME and any group.key=value")
+        parser.parse_args(arguments)
     config = compose(arguments)
     Terminal().plan(config, plan_of(config))
 

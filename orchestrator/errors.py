@@ -22,9 +22,11 @@ Messages say what was found, what was expected and what to do next.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 __all__ = [
+    "DISK_ERRORS",
     "BudgetError",
     "BuildError",
     "CandidateError",
@@ -42,6 +44,10 @@ __all__ = [
     "UsageError",
     "closest",
 ]
+
+
+# What the operating system says of a disk that takes no more.
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 class OrchestratorError(Exception):

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.candidate import Genotype, Outcome, Record
 from orchestrator.contracts import Artifact, EstimationContext, Latency, Subject
 from orchestrator.display import human
-from orchestrator.errors import CandidateError, CompileError, DeviceError, OrchestratorError
+from orchestrator.errors import (
+    DISK_ERRORS,
+    CandidateError,
+    CompileError,
+    DeviceError,
+    OrchestratorError,
+    RunError,
+)
 from orchestrator.parts import Target, excess
 from orchestrator.pipeline import Pipeline, seed_of
 from orchestrator.training import hopeless
@@ -59,14 +66,20 @@ def evaluate(
     pipeline: Pipeline,
     measure: Measure,
 ) -> Record:
-    """Take one candidate to its outcome; only a DeviceError is raised, as it ends the search."""
+    """Take one candidate to its outcome.
+
+    Raises DeviceError and RunError (a full disk, say): those are not the candidate's fault and
+    end the search, which can be resumed.
+    """
     start = time.monotonic()
     progress = _Progress(*proposal)
     try:
         record = _Evaluation(progress, rivals, pipeline, measure).run()
-    except DeviceError:
+    except (DeviceError, RunError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise RunError(f"{error}: free some disk space, then resume the search.") from error
         record = failure(progress.number, progress.genotype, error, step=progress.step)
         record = replace(
             record, values=progress.values, curve=tuple(progress.curve), extra=progress.extra

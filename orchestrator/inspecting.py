@@ -9,8 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from orchestrator.bundle import read_facts, rebuild, verify
 from orchestrator.candidate import Genotype
 from orchestrator.contracts import Artifact, Device, Subject
@@ -18,7 +16,7 @@ from orchestrator.display import human, label, unit_of
 from orchestrator.gate import host_gate
 from orchestrator.networks import build_network, published_networks
 from orchestrator.plugins import installed
-from orchestrator.screen import front_table
+from orchestrator.screen import Terminal, front_table
 
 __all__ = ["list_networks", "measure_target", "rebuild_bundle"]
 
@@ -33,8 +31,9 @@ def rebuild_bundle(folder: Path) -> None:
     for name, difference in found.differences.items():
         print(f"largest difference of the {name} file: {difference:.1e}")
     for name, agreement in found.agreements.items():
-        print(f"the {name} file answers alike on {human(agreement, 'share')} of noise images")
-    print("the same function: yes")
+        told = f"{human(agreement, 'share')} of noise images"
+        print(f"the {name} file, an approximation, answers alike on {told}")
+    print("the rebuilt network is the same function as the one that was shipped")
 
 
 def measure_target(target: str, device_name: str, *, as_json: bool) -> None:
@@ -71,7 +70,7 @@ def list_networks(*, as_json: bool) -> None:
         }
         for row in rows
     ]
-    Console(soft_wrap=True).print(front_table(shown, list(shown[0])))
+    Terminal().out.print(front_table(shown, list(shown[0])))
 
 
 def _bundle(target: str, device: Device, folder: Path) -> tuple[Subject, Artifact]:
@@ -85,9 +84,10 @@ def _bundle(target: str, device: Device, folder: Path) -> tuple[Subject, Artifac
         example = torch.zeros(1, *shape)
         artifact = device.compile(network, example, folder / "model", final=False)
     else:
-        file = Path(target) / facts["recommended"]
         verify(Path(target))
-        artifact = Artifact(file, file.suffix[1:])
+        formats = {item["file"]: item["format"] for item in facts["artifacts"].values()}
+        file = facts["recommended"]
+        artifact = Artifact(Path(target) / file, formats[file])
     return Subject(genotype, network, shape, artifact=artifact), artifact
 
 

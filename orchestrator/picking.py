@@ -8,12 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from orchestrator import pareto
 from orchestrator.display import human
 from orchestrator.errors import BudgetError, ConfigError, closest
-from orchestrator.screen import front_table
+from orchestrator.screen import Terminal, front_table
 from orchestrator.state import Study
 from orchestrator.study import load
 
@@ -39,7 +37,7 @@ def pick(
         }
         for entry in entries
     ]
-    Console(soft_wrap=True).print(front_table(shown, list(shown[0])))
+    Terminal().out.print(front_table(shown, list(shown[0])))
 
 
 def choose(

@@ -131,8 +131,7 @@ class Stages:
 
     def _write_tables(self) -> None:
         self._tables_at = time.monotonic()
-        front = [record.number for record in self.study.front]
-        self.study.home.write_tables(self.study.records, front)
+        self.study.write_tables()
 
 
 def notify(plugins: Plugins, screen: Screen, hook: str, **arguments: Any) -> None:

@@ -58,6 +58,11 @@ class Study:
         members = pareto.front([record.values for record in feasible], self.axes)
         return [feasible[index] for index in members]
 
+    def write_tables(self) -> None:
+        """candidates.csv and front.csv, by number, of what is known."""
+        ordered = sorted(self.records, key=lambda record: record.number)
+        self.home.write_tables(ordered, [record.number for record in self.front])
+
     @property
     def hypervolume(self) -> float:
         """Of the feasible candidates, in [0, 1]."""

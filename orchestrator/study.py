@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.config import StudyConfig, flat_config
-from orchestrator.errors import Interrupted
+from orchestrator.errors import DISK_ERRORS, Interrupted, RunError
 from orchestrator.gate import host_gate
 from orchestrator.parts import Parts
 from orchestrator.pipeline import Pipeline
@@ -63,7 +63,7 @@ def load(folder: Path) -> Study:
 
 def write_report(study: Study) -> Path:
     """The tables and the HTML report of what is known; returns the report's path."""
-    study.home.write_tables(study.records, [record.number for record in study.front])
+    study.write_tables()
     targets = study.config.objective
     reported = [name for name in targets if name not in {axis.name for axis in study.axes}]
     units = {name: _unit(study.config, name) for name in reported}
@@ -113,6 +113,13 @@ def _tell(study: Study, parts: Parts, screen: Screen) -> Study:
             f"stopped; everything known is in {study.folder}. Go on with: "
             f"python -m orchestrator resume {study.folder}"
         ) from None
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        raise RunError(
+            f"{study.folder} cannot be written: {error.strerror}. What was told before is kept; "
+            f"free some disk space, then python -m orchestrator resume {study.folder}"
+        ) from error
     finally:
         tracker.close(_TRACKING_SECONDS)
         plugins.manager.unregister(name="tracking")

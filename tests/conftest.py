@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command_line import QUICK, FinishedRun, command
 
 # Idle threads that spin cost more than the work on a busy machine; set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -34,29 +33,6 @@ def toys() -> Iterator[None]:
     yield
     plugins.manager.unregister(name="toys")
     del plugins.packages["toys"]
-
-
-# A real search of a minute at most: digits of 16×16 pixels, one epoch, nothing tracked.
-QUICK = (
-    "+search=mobilenetv3",
-    "dataset.image_size=16",
-    "train.epochs=1",
-    "train.final_epochs=1",
-    "tracking=off",
-)
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "orchestrator", *arguments]
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """A finished search and what its command printed."""
-
-    folder: Path
-    overrides: Sequence[str]
-    printed: str
 
 
 @pytest.fixture(scope="session")

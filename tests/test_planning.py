@@ -32,8 +32,7 @@ def test_the_size_of_the_space_is_estimated(tmp_path: Path) -> None:
 
 def test_the_same_seed_gives_the_same_plan(tmp_path: Path) -> None:
     first, again = (plan(tmp_path, run={"seed": 3}).to_json() for _ in range(2))
-    timed = {"seconds"}
-    assert {k: first[k] for k in first.keys() - timed} == {k: again[k] for k in again.keys() - timed}
+    assert {**first, "seconds": 0} == {**again, "seconds": 0}
 
 
 def test_a_plan_survives_its_file(tmp_path: Path) -> None:
@@ -72,7 +71,7 @@ def test_descent_finds_the_smallest_network(tmp_path: Path) -> None:
 def test_descent_finds_the_largest_network(tmp_path: Path) -> None:
     largest = 64 * 4 + 4 + 4 * 7 + 7 + 7 * 2 + 2
     plan(tmp_path, objective=params(min=largest))
-    with pytest.raises(BudgetError, match=f"at least {largest + 1}, but the largest found .* {largest}"):
+    with pytest.raises(BudgetError, match=f"at least {largest + 1}, but the largest .* {largest}"):
         plan(tmp_path, objective=params(min=largest + 1))
 
 

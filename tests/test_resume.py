@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, command
+from command_line import QUICK, command
 
 from orchestrator.candidate import Record
 from orchestrator.search.proposer import read_records
@@ -70,9 +70,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     plain = [f"~compressor.{name}" for name in ("distillation", "pruning", "quantization")]
     budget = [f"budget.candidates={_CANDIDATES}", "budget.finalists=1"]
     resume = ["resume", str(told.folder)]
-    told.interrupt(
-        [*QUICK, *plain, *budget, f"run.dir={told.folder}"], signal.SIGINT, finished=1
-    )
+    told.interrupt([*QUICK, *plain, *budget, f"run.dir={told.folder}"], signal.SIGINT, finished=1)
     told.interrupt(resume, signal.SIGKILL, finished=len(told.records()) + 2)
     done = subprocess.run(command(*resume), capture_output=True, text=True, check=False)
     told.statuses.append(done.returncode)

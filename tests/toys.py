@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -49,7 +50,7 @@ class ToySpace(SearchSpace):
 
     def build(self, architecture: Any, *, classes: int, in_channels: int, image_size: int) -> Any:
         widths = [in_channels * image_size**2, *architecture["widths"]]
-        hidden = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+        hidden = [nn.Linear(a, b) for a, b in pairwise(widths)]
         return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(widths[-1], classes))
 
     def published(self) -> Mapping[str, Published]:

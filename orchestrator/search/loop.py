@@ -24,7 +24,7 @@ from ray.exceptions import RayError
 from ray.tune.search import Searcher
 
 from orchestrator.candidate import Record
-from orchestrator.errors import DeviceError
+from orchestrator.errors import DeviceError, OrchestratorError, RunError
 from orchestrator.search.cluster import Job, Resources, call, cause, task_options
 from orchestrator.search.proposer import Proposal, Proposer
 
@@ -61,7 +61,8 @@ def search(
 ) -> None:
     """Propose and evaluate until a limit is met; every outcome is told as soon as it is known.
 
-    Raises DeviceError when the device is gone; KeyboardInterrupt passes through.
+    Raises DeviceError when the device is gone and RunError when the disk is full;
+    KeyboardInterrupt passes through.
     """
     searcher = _Searcher(proposer, resources, limits, observer)
     if searcher.finished:
@@ -82,7 +83,7 @@ def search(
         with contextlib.redirect_stdout(io.StringIO()):  # Tune prints a banner even so
             tuner.fit()
     if searcher.fatal is not None:
-        raise DeviceError(searcher.fatal)
+        raise searcher.fatal
 
 
 class _Evaluator(tune.Trainable):  # type: ignore[misc]
@@ -114,7 +115,8 @@ class _Evaluator(tune.Trainable):  # type: ignore[misc]
             return {"record": ray.get(self._task.remote(self._job.function, everything))}
         except RayError as error:
             found = cause(error)
-            return {"lost": str(found), "fatal": isinstance(found, DeviceError)}
+            fatal = found if isinstance(found, DeviceError | RunError) else None
+            return {"lost": str(found), "fatal": fatal}
 
 
 class _Searcher(Searcher):  # type: ignore[misc]
@@ -124,7 +126,7 @@ class _Searcher(Searcher):  # type: ignore[misc]
         self, proposer: Proposer, resources: Resources, limits: Limits, observer: Observer
     ) -> None:
         super().__init__()
-        self.fatal: str | None = None
+        self.fatal: OrchestratorError | None = None
         self._proposer = proposer
         self._concurrent = resources.concurrent
         self._limits = limits
@@ -192,7 +194,8 @@ class _Searcher(Searcher):  # type: ignore[misc]
         if error:
             self._restarts -= 1
         if self._restarts < 0:
-            self.fatal = f"Ray lost {_RESTARTS + 1} evaluators; see its logs for the reason."
+            text = f"Ray lost {_RESTARTS + 1} evaluators; see its logs for the reason."
+            self.fatal = OrchestratorError(text)
 
     def _give(self, trial_id: str) -> None:
         """Hand over the next batch; Tune's next step comes after it, as calls keep their order."""
@@ -225,9 +228,9 @@ class _Searcher(Searcher):  # type: ignore[misc]
         }
 
     def _tell(self, proposal: Proposal, outcome: Mapping[str, Any]) -> None:
-        if outcome.get("fatal"):
+        if outcome.get("fatal") is not None:
             # The candidate is not to blame: it stays open and is the first after a resume.
-            self.fatal = str(outcome["lost"])
+            self.fatal = outcome["fatal"]
             return
         record = (
             Record.from_json(outcome["record"])

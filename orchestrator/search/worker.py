@@ -14,6 +14,7 @@ from typing import Any
 from orchestrator.candidate import Genotype, Record
 from orchestrator.config import StudyConfig, check_config
 from orchestrator.contracts import Device
+from orchestrator.errors import RunError
 from orchestrator.gate import Gate, host_gate
 from orchestrator.plugins import installed
 
@@ -80,6 +81,15 @@ def _config(text: str) -> StudyConfig:
 
 def _keep(record: Record, folder: Path) -> None:
     """Survive the driver: a resumed search reads what was finished but never told."""
+    try:
+        _write(record, folder)
+    except OSError as error:
+        raise RunError(
+            f"{folder} cannot be written: {error}. Free some disk space, then resume the search."
+        ) from error
+
+
+def _write(record: Record, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     path = folder / f"{record.number:04d}.json"
     temporary = path.with_suffix(f".{os.getpid()}.tmp")

@@ -100,3 +100,13 @@ def test_its_own_tests_pass_where_it_is_installed(site: Path, tmp_path: Path) ->
     shutil.copytree(EXAMPLE / "tests", tmp_path / "tests")
     out = _run(site, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", cwd=tmp_path)
     assert " passed" in out
+
+
+def test_a_stranger_searches_it_from_the_command_line(site: Path, tmp_path: Path) -> None:
+    cheap = ["budget.candidates=3", "budget.finalists=1", "train.epochs=1", "train.final_epochs=1"]
+    arguments = ["+search=tiny", *cheap, "dataset.image_size=16", "tracking=off", "run.dir=run"]
+    out = _run(site, "-m", "orchestrator", *arguments, cwd=tmp_path)
+    assert out.strip().splitlines()[-1] == "Run folder: run"
+    (finalist,) = json.loads((tmp_path / "run" / "finalists.json").read_text())
+    assert finalist["verified"]
+    assert finalist["values"]["tiny_ram_bytes"] > 0

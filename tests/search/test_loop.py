@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,6 @@ from orchestrator.search.loop import Limits, Observer, search
 from orchestrator.search.proposer import Goals, Proposer, read_records
 
 AXES = [Axis("accuracy", "share", "maximize", 0.0), Axis("params", "", "minimize", 12.0)]
-
-pytestmark = [
-    # Ray Tune's own, raised while it starts and ends.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
 
 
 class Run:
@@ -47,9 +38,7 @@ class Run:
 
         return Proposer(self.folder / "journal", Goals(AXES, ["params"]), draw, sampler)
 
-    def search(
-        self, function: str, candidates: int, **common: Any
-    ) -> list[Record]:
+    def search(self, function: str, candidates: int, **common: Any) -> list[Record]:
         """What the journal holds afterwards."""
         job = Job(f"toys:{function}", {"folder": str(self.calls), **common})
         resources = Resources(concurrent=common.get("concurrent", 1))
@@ -123,18 +112,12 @@ def test_slots_share_the_work_and_nothing_is_lost_or_done_twice(run: Run) -> Non
 
 
 def test_a_time_limit_ends_the_search(run: Run) -> None:
-    start = time.monotonic()
-    job = {"seconds": 0.4}
-    resources = Limits(SPACE_SIZE, 2.0)
-    search(
-        run.proposer,
-        Job("toys:tabulated", {"folder": str(run.calls), **job}),
-        Resources(),
-        resources,
-        Observer(run.heard.append),
-    )
-    assert time.monotonic() - start < 15
-    assert 0 < len(run.heard) < SPACE_SIZE
+    job = Job("toys:tabulated", {"folder": str(run.calls), "seconds": 0.4})
+    observer = Observer(run.heard.append)
+    search(run.proposer, job, Resources(), Limits(SPACE_SIZE, 2.0), observer)
+    # Starting counts too, so a busy machine may finish none in two seconds.
+    assert len(run.heard) < SPACE_SIZE / 2
+    assert [record.number for record in run.heard] == run.called
 
 
 def test_a_used_up_space_ends_the_search(run: Run) -> None:

@@ -1,0 +1,79 @@
+"""What the README shows as a command is run here, in its order, with less to pay for."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+# Appended to searches: the same story, one epoch, two candidates.
+CHEAPER = (
+    "train.epochs=1 train.final_epochs=1 budget.candidates=2 budget.finalists=1 "
+    "~compressor.distillation tracking=off"
+)
+# These install; tests/examples installs the same package elsewhere and searches it.
+ELSEWHERE = {"pip install -e examples/tiny_plugin", "python -m orchestrator +search=tiny"}
+
+
+def shown() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    return [line for block in blocks for line in block.strip().splitlines()]
+
+
+def recipe(line: str) -> str:
+    """What a make target runs last, the interpreter being this one."""
+    dry = subprocess.run(
+        [*line.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert dry.returncode == 0, dry.stderr
+    return dry.stdout.strip().splitlines()[-1].replace(".venv/bin/python", "python")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photos/CLASS/*.jpg, where a reader stands."""
+    folder = tmp_path_factory.mktemp("reader")
+    random = np.random.default_rng(0)
+    for place, name in enumerate(("cat", "dog", "fox")):
+        (folder / "photos" / name).mkdir(parents=True)
+        for index in range(40):
+            pixels = random.integers(0, 100, (40, 48, 3), dtype=np.uint8)
+            pixels[..., place] += 120
+            Image.fromarray(pixels).save(folder / "photos" / name / f"{index}.jpg")
+    return folder
+
+
+def run(line: str, home: Path) -> str:
+    python = f'"{sys.executable}" '
+    line = re.sub(r"^python ", lambda _: python, line)
+    done = subprocess.run(line, shell=True, cwd=home, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("line", [line for line in shown() if line not in ELSEWHERE])
+def test_a_command_of_the_readme_works(line: str, home: Path) -> None:
+    command = recipe(line) if line.startswith("make ") else line
+    if line == "make test":
+        assert command == "python -m pytest"  # which is what runs this
+        return
+    searches = "+search=" in command and " plan " not in command
+    assert run(f"{command} {CHEAPER}" if searches else command, home).strip()
+
+
+def test_the_readme_shows_the_two_commands_first() -> None:
+    assert shown()[:2] == ["make search", "make test"]
+    assert recipe("make search") == "python -m orchestrator +search=efficientformer"
+
+
+def test_pictures_and_files_the_readme_names_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    named = re.findall(r"\]\((docs/[^)]+)\)|`((?:benchmarks|examples|orchestrator)/[\w./]+)`", text)
+    assert named
+    assert [path for pair in named for path in pair if path and not (ROOT / path).exists()] == []
