@@ -70,7 +70,7 @@ class TrainConfig:
     """How networks are trained. Probabilities and shares are in [0, 1]."""
 
     epochs: pydantic.PositiveInt = 5
-    final_epochs: pydantic.PositiveInt = 15
+    final_epochs: pydantic.PositiveInt = 12
     batch_size: pydantic.PositiveInt = 32
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: pydantic.PositiveFloat = 4e-3
@@ -96,7 +96,7 @@ class BudgetConfig:
     earlier; `concurrent` 0 means one a core; `finalists` is how many of the front are shipped.
     """
 
-    candidates: pydantic.PositiveInt = 28
+    candidates: pydantic.PositiveInt = 26
     minutes: pydantic.PositiveFloat | None = None
     concurrent: pydantic.NonNegativeInt = 0
     finalists: pydantic.PositiveInt = 4

@@ -171,8 +171,9 @@ def _ship(finalist: _Finalist, pipeline: Pipeline) -> dict[str, Any]:
         "id": record.id,
         "number": record.number,
         "name": _name(record),
-        "file": str(folder / files[finalist.shipped].path.name),
-        "folder": str(folder),
+        # Within the run's folder, which may be moved or copied.
+        "folder": f"models/{record.id}",
+        "file": f"models/{record.id}/{files[finalist.shipped].path.name}",
         "values": values,
         "figures": figures,
         "marks": [mark.text for mark in marks],

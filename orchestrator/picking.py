@@ -49,7 +49,12 @@ def choose(
         if name not in known:
             raise ConfigError(f"--max/--min {name}: unknown objective; {closest(name, known)}")
     finalists = [
-        {"id": f["id"], "folder": f["folder"], "values": f["values"], "picks": []}
+        {
+            "id": f["id"],
+            "folder": str(study.folder / f["folder"]),
+            "values": f["values"],
+            "picks": [],
+        }
         for f in study.finalists
         if f["recommended"]
     ]

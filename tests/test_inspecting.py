@@ -13,7 +13,7 @@ from orchestrator.study import load
 
 @pytest.fixture(scope="module")
 def bundle(finished_run: FinishedRun) -> Path:
-    return Path(load(finished_run.folder).finalists[0]["folder"])
+    return finished_run.folder / load(finished_run.folder).finalists[0]["folder"]
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_a_finalist_is_rebuilt_and_is_the_same_function(
 ) -> None:
     main(["rebuild", str(bundle)])
     printed = capsys.readouterr().out
-    assert "MobileNetV3" in printed and "the same function: yes" in printed
+    assert "MobileNetV3" in printed and "is the same function" in printed
 
 
 @pytest.mark.parametrize("command", ["rebuild", "measure"])

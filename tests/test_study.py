@@ -119,9 +119,9 @@ def test_finalists_come_from_the_front_and_tell_their_figures(study: Study) -> N
 def test_finalists_are_whole(study: Study) -> None:
     device = installed().create("device", "onnxruntime", {})
     for entry in study.finalists:
-        found = verify(Path(entry["folder"]), device)
+        found = verify(study.folder / entry["folder"], device)
         assert found.network_difference == 0
-        assert (Path(entry["folder"]) / entry["file"]).is_file()
+        assert (study.folder / entry["file"]).is_file()
     kept = {path.name for path in (study.folder / "models").iterdir()}
     assert kept == {entry["id"] for entry in study.finalists}
 

@@ -92,8 +92,14 @@ class Snapshot:
             tags={key: str(value) for key, value in study.tags.items()},
             params=dict(study.params),
             records=tuple(study.records),
-            finalists=tuple(study.finalists),
+            finalists=tuple(_placed(entry, Path(study.folder)) for entry in study.finalists),
         )
+
+
+def _placed(finalist: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A finalist with whole paths: its own are relative to the run's folder."""
+    places = {key: folder / finalist[key] for key in ("folder", "file") if key in finalist}
+    return {**finalist, **places}
 
 
 class Tracker:
