@@ -83,6 +83,11 @@ class Record:
         """The name people see: the number in the search and the genotype's key."""
         return f"{self.number:04d}-{self.genotype.key}"
 
+    @property
+    def paid(self) -> bool:
+        """Whether it counts towards the candidates paid for: it passed its budgets, or failed."""
+        return self.outcome != "rejected" or bool(self.extra.get("trained"))
+
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""
         return {**asdict(self), "genotype": self.genotype.to_json()}

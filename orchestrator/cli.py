@@ -247,6 +247,19 @@ def _networks(arguments: list[str]) -> None:
     list_networks(as_json=parser.parse_args(arguments).json)
 
 
+def _new_plugin(arguments: list[str]) -> None:
+    from orchestrator.new_plugin import write_plugin
+
+    parser = _parser("new-plugin", "writes a working third-party package with tests")
+    parser.add_argument("name", help="lower-case letters and digits")
+    parser.add_argument("--folder", type=Path, default=Path(), help="where to put it")
+    given = parser.parse_args(arguments)
+    folder = write_plugin(given.name, given.folder)
+    print(
+        f"{folder}: try pip install -e {folder}, then python -m orchestrator +search={given.name}"
+    )
+
+
 def _plugins(arguments: list[str]) -> None:
     from orchestrator.plugins import FAMILIES, installed
 
@@ -287,6 +300,7 @@ _COMMANDS: Mapping[str, Callable[[list[str]], None]] = {
     "measure": _measure,
     "networks": _networks,
     "plugins": _plugins,
+    "new-plugin": _new_plugin,
 }
 
 

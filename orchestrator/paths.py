@@ -6,7 +6,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-__all__ = ["cache_dir", "config_dir", "run_dir"]
+__all__ = ["cache_dir", "config_dir", "example_dir", "run_dir"]
 
 
 def config_dir() -> Path:
@@ -14,6 +14,13 @@ def config_dir() -> Path:
     package = Path(__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
+
+
+def example_dir() -> Path:
+    """The example plugin: inside the package (wheel), else in the checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "example_plugin"
+    return inside if inside.is_dir() else package.parent / "examples" / "tiny_plugin"
 
 
 def cache_dir() -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -68,7 +68,7 @@ class Stages:
         study.records = [proposer.records[number] for number in sorted(proposer.records)]
         notify(self.plugins, self.screen, "orchestrator_search_started", study=study)
         self.screen.stage("search", config.budget.candidates)
-        self.screen.step(study, paid(study.records))
+        self.screen.step(study, self._paid())
         minutes = config.budget.minutes
         search(
             proposer,
@@ -120,7 +120,7 @@ class Stages:
         self.study.records.append(record)
         hook = "orchestrator_candidate_finished"
         notify(self.plugins, self.screen, hook, study=self.study, record=record)
-        self.screen.step(self.study, paid(self.study.records))
+        self.screen.step(self.study, self._paid())
         if time.monotonic() - self._tables_at > _TABLE_SECONDS:
             self._write_tables()
 
@@ -128,6 +128,9 @@ class Stages:
         """What a candidate is compared with while it trains."""
         finished = [record for record in self.study.feasible if record.curve]
         return {"rivals": [[dict(record.values), list(record.curve)] for record in finished]}
+
+    def _paid(self) -> int:
+        return sum(record.paid for record in self.study.records)
 
     def _write_tables(self) -> None:
         self._tables_at = time.monotonic()
@@ -138,11 +141,6 @@ def notify(plugins: Plugins, screen: Screen, hook: str, **arguments: Any) -> Non
     """Call an observer hook; a plugin that raises becomes a note."""
     for problem in plugins.notify(hook, **arguments):
         screen.note(f"plugin {problem.plugin}: {problem.message}")
-
-
-def paid(records: Sequence[Record]) -> int:
-    """Candidates that passed their budgets before training, or failed on the way."""
-    return sum(r.outcome != "rejected" or bool(r.extra.get("trained")) for r in records)
 
 
 def worker(name: str) -> str:

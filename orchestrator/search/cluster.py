@@ -12,7 +12,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -43,7 +43,10 @@ _METER_END_S = 5.0
 
 @dataclass(frozen=True)
 class Resources:
-    """What one candidate takes, how many run at once, and which device measures."""
+    """What one candidate takes, how many run at once, and which device measures.
+
+    `gpus` is filled in by `Cluster`, which knows what there is.
+    """
 
     concurrent: int = 1
     threads: int = 1
@@ -124,6 +127,7 @@ class Cluster:
                 warnings.simplefilter("ignore")
                 ray.init(**self._arguments())
         _stop_on_terminate()
+        self.resources = self._with_gpus()
         return self
 
     def __exit__(
@@ -179,6 +183,11 @@ class Cluster:
             except RayError as error:
                 result = cause(error)
             yield running.pop(done), result
+
+    def _with_gpus(self) -> Resources:
+        """GPUs that Ray knows of are shared evenly; one at most goes to a candidate."""
+        found = _resources().get("GPU", 0.0)
+        return replace(self.resources, gpus=min(1.0, found / self.resources.concurrent))
 
     def _arguments(self) -> dict[str, Any]:
         quiet = {"logging_level": logging.ERROR, "log_to_driver": False}

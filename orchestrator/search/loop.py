@@ -154,8 +154,8 @@ class _Searcher(Searcher):  # type: ignore[misc]
 
     @property
     def paid(self) -> int:
-        """Candidates that passed their budgets before training, or failed on the way."""
-        return sum(_is_paid(record) for record in self._proposer.records.values())
+        """Candidates paid for so far."""
+        return sum(record.paid for record in self._proposer.records.values())
 
     @property
     def finished(self) -> bool:
@@ -255,7 +255,3 @@ def _lost(proposal: Proposal, message: str) -> Record:
         finished_at=time.time(),
         origin=proposal.origin,
     )
-
-
-def _is_paid(record: Record) -> bool:
-    return record.outcome != "rejected" or bool(record.extra.get("trained"))
