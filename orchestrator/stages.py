@@ -75,7 +75,7 @@ class Stages:
             Job(worker("evaluate_candidate"), self.common),
             self.cluster.resources,
             Limits(config.budget.candidates, 60 * minutes if minutes else None),
-            Observer(self._heard, self._rivals),
+            Observer(self._heard, self._rivals, lambda: self.cluster.stopping.asked),
         )
         self._write_tables()
 

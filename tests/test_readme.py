@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -28,8 +29,11 @@ def shown() -> list[str]:
 
 def recipe(line: str) -> str:
     """What a make target runs last, the interpreter being this one."""
+    command = [*line.split(), "--dry-run", "--no-print-directory"]
+    # A make around this one must not be noticed.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
     dry = subprocess.run(
-        [*line.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment
     )
     assert dry.returncode == 0, dry.stderr
     return dry.stdout.strip().splitlines()[-1].replace(".venv/bin/python", "python")

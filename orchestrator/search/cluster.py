@@ -7,9 +7,7 @@ import importlib
 import logging
 import os
 import shutil
-import signal
 import tempfile
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +20,7 @@ from ray.exceptions import RayError
 
 from orchestrator.contracts import Artifact, Latency
 from orchestrator.errors import DeviceError, OrchestratorError
+from orchestrator.search.stopping import Stopping
 
 __all__ = ["Cluster", "Job", "Resources", "measure_with"]
 
@@ -116,6 +115,7 @@ class Cluster:
         self.resources = resources
         self.meter_name = f"meter-{os.getpid()}-{id(self)}"
         self.reference_ms = 0.0
+        self.stopping = Stopping()
         self._meter: Any = None
         self._owner = False
 
@@ -126,7 +126,7 @@ class Cluster:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 ray.init(**self._arguments())
-        _stop_on_terminate()
+        self.stopping.__enter__()
         self.resources = self._with_gpus()
         return self
 
@@ -136,6 +136,7 @@ class Cluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stopping.__exit__(kind, error, trace)
         if self._meter is not None:
             with contextlib.suppress(RayError):
                 ray.get(self._meter.close.remote(), timeout=_METER_END_S)
@@ -178,6 +179,7 @@ class Cluster:
                 task = call.options(**task_options(self.resources))
                 running[task.remote(job.function, {**job.common, **payload})] = index
             (done,), _ = ray.wait(list(running), num_returns=1)
+            self.stopping.check()
             try:
                 result: Any = ray.get(done)
             except RayError as error:
@@ -247,16 +249,6 @@ def cause(error: BaseException) -> Exception:
     """The exception a worker raised, or Ray's own if the worker died."""
     inner = getattr(error, "cause", None)
     return inner if isinstance(inner, Exception) else Exception(str(error).strip())
-
-
-def _stop_on_terminate() -> None:
-    """SIGTERM ends a search as Ctrl-C does. Set after Ray's own handler, which dumps core."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, stop)
 
 
 def _resources() -> Mapping[str, float]:

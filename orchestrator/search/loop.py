@@ -54,6 +54,8 @@ class Observer:
     on_record: Callable[[Record], None]
     # More for each candidate's payload, at the moment it starts.
     payload: Callable[[Proposal], Mapping[str, Any]] = lambda proposal: {}
+    # Whether the user wants to stop, in case the interrupt itself was lost on its way.
+    stopped: Callable[[], bool] = lambda: False
 
 
 def search(
@@ -82,6 +84,8 @@ def search(
         )
         with contextlib.redirect_stdout(io.StringIO()):  # Tune prints a banner even so
             tuner.fit()
+    if observer.stopped():
+        raise KeyboardInterrupt
     if searcher.fatal is not None:
         raise searcher.fatal
 
@@ -163,7 +167,8 @@ class _Searcher(Searcher):  # type: ignore[misc]
         late = self._end is not None and time.monotonic() > self._end
         most = self._limits.candidates * _PROPOSALS_PER_CANDIDATE
         enough = self.paid >= self._limits.candidates or len(self._proposer.records) >= most
-        return late or enough or self._used_up or self.fatal is not None
+        over = late or enough or self._used_up or self.fatal is not None
+        return over or self._observer.stopped()
 
     def suggest(self, trial_id: str) -> Any:
         if self.finished:
