@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import statistics
 import tempfile
@@ -86,7 +87,8 @@ def plain(candidates: int, folder: Path) -> int:
         ),
         run_config=tune.RunConfig(storage_path=str(folder), name="plain", verbose=0),
     )
-    return len(tuner.fit())
+    with contextlib.redirect_stdout(io.StringIO()):  # its banners are not the result
+        return len(tuner.fit())
 
 
 def timed(loop: Callable[[int, Path], int], candidates: int) -> tuple[float, float]:
