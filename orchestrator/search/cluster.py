@@ -125,7 +125,7 @@ class Cluster:
             self._owner = True
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                ray.init(**self._arguments())
+                self._start()
         self.stopping.__enter__()
         self.resources = self._with_gpus()
         return self
@@ -185,6 +185,18 @@ class Cluster:
             except RayError as error:
                 result = cause(error)
             yield running.pop(done), result
+
+    def _start(self) -> None:
+        try:
+            ray.init(**self._arguments())
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            if not self.resources.address:
+                raise
+            raise DeviceError(
+                f"no Ray cluster answers at run.address={self.resources.address}: {error}. Check "
+                "`ray status` there; the address is that of ray start, nodes and this machine "
+                "need the same token (~/.ray/auth_token, RAY_AUTH_MODE=token) and Ray version."
+            ) from error
 
     def _with_gpus(self) -> Resources:
         """GPUs that Ray knows of are shared evenly; one at most goes to a candidate."""
