@@ -135,6 +135,12 @@ def excess(values: Mapping[str, float], targets: Sequence[Target]) -> dict[str, 
 
 def check_pipeline(compressors: Sequence[Compressor], formats: frozenset[str]) -> None:
     """Raise ConfigError if a compressor lacks what it requires or meets what it conflicts with."""
+    trained = [item.name for item in compressors if isinstance(item, TrainingCompressor)]
+    if len(trained) > 1:
+        raise ConfigError(
+            f"compressors {', '.join(trained)} each replace the training loss, of which there is "
+            "one. Keep one of them."
+        )
     provided = set(formats)
     for compressor in compressors:
         missing = compressor.requires - provided
