@@ -23,12 +23,14 @@ from orchestrator.contracts import (
     NetworkCompressor,
     Objective,
     Offer,
+    Part,
     Published,
     SearchSpace,
     Split,
     Subject,
     TrainingCompressor,
     Trial,
+    segments,
 )
 from orchestrator.hookspecs import hookimpl
 from orchestrator.measuring import Timing, interleave
@@ -54,6 +56,7 @@ __all__ = [
     "NetworkCompressor",
     "Objective",
     "Offer",
+    "Part",
     "Published",
     "Record",
     "SearchSpace",
@@ -67,4 +70,5 @@ __all__ = [
     "errors",
     "hookimpl",
     "interleave",
+    "segments",
 ]

@@ -13,7 +13,7 @@ from orchestrator.contracts.device import Artifact, Device, Latency
 from orchestrator.contracts.estimator import Estimate, EstimationContext, Estimator
 from orchestrator.contracts.objective import Direction, Objective, Subject, Tier
 from orchestrator.contracts.offer import Offer
-from orchestrator.contracts.space import Published, SearchSpace, Trial
+from orchestrator.contracts.space import Part, Published, SearchSpace, Trial, segments
 
 __all__ = [
     "Artifact",
@@ -32,6 +32,7 @@ __all__ = [
     "NetworkCompressor",
     "Objective",
     "Offer",
+    "Part",
     "Published",
     "SearchSpace",
     "Split",
@@ -39,4 +40,5 @@ __all__ = [
     "Tier",
     "TrainingCompressor",
     "Trial",
+    "segments",
 ]

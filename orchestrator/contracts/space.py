@@ -12,7 +12,22 @@ from orchestrator.candidate import Architecture, Choices
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Published", "SearchSpace", "Trial"]
+__all__ = ["Part", "Published", "SearchSpace", "Trial", "segments"]
+
+# Which entries of one dimension: a slice, or indices where no slice will do.
+Part = slice | tuple[int, ...]
+
+
+def segments(full: int, wanted: int, count: int) -> tuple[int, ...]:
+    """The leading part of each of `count` equal segments of a dimension.
+
+    For what is laid out one after another along one dimension: query, key and value of a fused
+    projection, the groups of a grouped convolution, the halves of a concatenation.
+    """
+    if full % count or wanted % count:
+        raise ValueError(f"{full} and {wanted} entries found, expected multiples of {count}")
+    long, short = full // count, wanted // count
+    return tuple(start * long + place for start in range(count) for place in range(short))
 
 
 class Trial(Protocol):
@@ -94,9 +109,12 @@ class SearchSpace(ABC):
 
     def share(
         self, name: str, full: tuple[int, ...], wanted: tuple[int, ...]
-    ) -> tuple[slice, ...] | None:
-        """Which part of a shared parameter an architecture uses; None for the default rule.
+    ) -> tuple[Part, ...] | None:
+        """Which part of the shared parameter or buffer `name` an architecture uses.
 
-        The default is the leading slice of each dimension and the centre of a kernel.
+        `full` is the shared shape, `wanted` the architecture's, which is nowhere larger; the
+        answer has one part a dimension, each with as many entries as wanted. None takes the
+        default: the leading slice of each dimension, and the centre of a convolution's kernel.
+        Slices are views of the shared memory; indices (see `segments`) cost a copy a step.
         """
         return None

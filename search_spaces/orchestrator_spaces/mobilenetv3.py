@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from orchestrator import Published, SearchSpace, Trial
 from orchestrator.errors import BuildError
-from orchestrator_spaces.blocks.convolution import ACTIVATIONS, ConvNorm
+from orchestrator_spaces.blocks.channel_attention import Gate
+from orchestrator_spaces.blocks.convolution import ConvNorm, activation, round_to_8
 from orchestrator_spaces.blocks.inverted_residual import InvertedResidual, InvertedResidualShape
 from orchestrator_spaces.blocks.questions import Range
 
@@ -187,11 +188,11 @@ class MobileNetV3Space(SearchSpace):
 
 
 def _activation(part: Mapping[str, Any]) -> nn.Module:
-    return ACTIVATIONS[part["activation"]](inplace=True)
+    return activation(part["activation"])
 
 
 def _ask_activation(trial: Trial, part: str) -> dict[str, str]:
-    return {"activation": trial.suggest_categorical(f"{part}.activation", list(ACTIVATIONS))}
+    return {"activation": trial.suggest_categorical(f"{part}.activation", [RE, HS])}
 
 
 def _stage(width: int, stage: Mapping[str, Any] | None) -> nn.Sequential:
@@ -205,8 +206,9 @@ def _stage(width: int, stage: Mapping[str, Any] | None) -> nn.Sequential:
             width=stage["width"],
             kernel=stage["kernel"],
             stride=stage["stride"] if index == 0 else 1,
-            se=stage["se"],
             activation=stage["activation"],
+            attention="se" if stage["se"] else "none",
+            gate=Gate(round_to_8(expanded / 4)),
         )
         blocks.append(InvertedResidual(shape))
     return blocks

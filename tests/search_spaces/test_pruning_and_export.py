@@ -9,11 +9,12 @@ import onnxruntime
 import pytest
 import torch
 import torch_pruning
+from orchestrator_spaces import orchestrator_search_spaces
 
 from orchestrator.plugins import installed
 from orchestrator.trials import FixedTrial
 
-FAMILIES = ("efficientformer", "mobilenetv3", "shufflenetv2")
+FAMILIES = [offer.name for offer in orchestrator_search_spaces()]
 
 
 def smallest(family: str):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from orchestrator_spaces import orchestrator_search_spaces
 
 from orchestrator.contracts.space import SearchSpace
 from orchestrator.paths import config_dir
 from orchestrator.plugins import installed
 from orchestrator.testing.space import check_space
 
-FAMILIES = ("efficientformer", "mobilenetv3", "shufflenetv2")
+FAMILIES = [offer.name for offer in orchestrator_search_spaces()]
 
 
 def space(family: str, preset: str = "small") -> SearchSpace:

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
-__all__ = ["ACTIVATIONS", "ConvNorm", "round_to_8"]
+__all__ = ["ACTIVATIONS", "ConvNorm", "activation", "round_to_8"]
 
-# Name in an architecture → layer. All may overwrite the batch norm's output, which needs no copy.
-ACTIVATIONS = {"relu": nn.ReLU, "hardswish": nn.Hardswish}
+# Name in an architecture → layer. Where a layer can, it overwrites its input, which is nearly
+# always a norm's output and needs no copy.
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": partial(nn.ReLU, inplace=True),
+    "relu6": partial(nn.ReLU6, inplace=True),
+    "hardswish": partial(nn.Hardswish, inplace=True),
+    "silu": partial(nn.SiLU, inplace=True),
+    "gelu": nn.GELU,
+}
+
+
+def activation(name: str) -> nn.Module:
+    """A new layer; `name` is a key of `ACTIVATIONS`."""
+    return ACTIVATIONS[name]()
 
 
 def round_to_8(width: float) -> int:

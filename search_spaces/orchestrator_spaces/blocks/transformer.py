@@ -1,0 +1,112 @@
+"""Attention and MLP on tokens (Vaswani et al. 2017, arXiv:1706.03762; ViT: arXiv:2010.11929)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from orchestrator_spaces.blocks.convolution import activation
+
+__all__ = [
+    "AttentionShape",
+    "LayerScale",
+    "Mlp",
+    "MultiHeadAttention",
+    "PatchEmbedding",
+    "TransformerBlock",
+]
+
+
+@dataclass(frozen=True)
+class AttentionShape:
+    """Widths of the tokens and, for one head, of its queries and keys and of its values."""
+
+    width: int
+    heads: int
+    key_width: int
+    value_width: int
+
+
+class MultiHeadAttention(nn.Module):
+    """Attention among all tokens of an image.
+
+    One projection holds query, key and value head by head, so that its leading outputs are the
+    first heads. `bias`, called without arguments, gives what is added to the scores: (heads, N,
+    N) or (N, N).
+    """
+
+    def __init__(self, shape: AttentionShape, *, bias: nn.Module | None = None) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.widths = [shape.key_width, shape.key_width, shape.value_width]
+        self.scale = shape.key_width**-0.5
+        self.qkv = nn.Linear(shape.width, shape.heads * sum(self.widths))
+        self.project = nn.Linear(shape.heads * shape.value_width, shape.width)
+        if bias is not None:
+            self.bias = bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, C) → the same."""
+        qkv = self.qkv(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, 2k + v)
+        query, key, value = qkv.split(self.widths, dim=-1)
+        scores = (query * self.scale) @ key.transpose(-2, -1)  # (B, heads, N, N)
+        if hasattr(self, "bias"):
+            scores = scores + self.bias()
+        x = scores.softmax(dim=-1) @ value  # (B, heads, N, v)
+        return self.project(x.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+class Mlp(nn.Sequential):
+    """Linear, activation, linear on the last dimension; children expand, activation, project."""
+
+    def __init__(self, width: int, hidden: int, *, act: str = "gelu") -> None:
+        super().__init__(
+            OrderedDict(
+                expand=nn.Linear(width, hidden),
+                activation=activation(act),
+                project=nn.Linear(hidden, width),
+            )
+        )
+
+
+class TransformerBlock(nn.Module):
+    """Norm, attention, residual; norm, MLP, residual ("pre-norm")."""
+
+    def __init__(self, attention: nn.Module, mlp: nn.Module, width: int, *, eps: float) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width, eps=eps)
+        self.attention = attention
+        self.mlp_norm = nn.LayerNorm(width, eps=eps)
+        self.mlp = mlp
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, C) → the same."""
+        x = x + self.attention(self.attention_norm(x))
+        return x + self.mlp(self.mlp_norm(x))  # type: ignore[no-any-return]
+
+
+class PatchEmbedding(nn.Module):
+    """Square patches without overlap, each a token: a convolution whose stride is its kernel."""
+
+    def __init__(self, in_channels: int, width: int, patch: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, width, patch, patch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) → (B, H/patch · W/patch, C), row by row."""
+        return self.conv(x).flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
+
+
+class LayerScale(nn.Module):
+    """One learned factor a channel; `shape` is (C, 1, 1) for maps or (C,) for tokens."""
+
+    def __init__(self, shape: tuple[int, ...], initial: float) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full(shape, initial))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape."""
+        return x * self.scale
