@@ -242,9 +242,13 @@ def _measure(arguments: list[str]) -> None:
 def _networks(arguments: list[str]) -> None:
     from orchestrator.inspecting import list_networks
 
-    parser = _parser("networks", "lists every published network of the installed spaces")
+    parser = _parser(
+        "networks", "builds published networks and counts them beside what is published"
+    )
+    parser.add_argument("part", nargs="*", help="of a name, such as mobilenet; all without one")
     parser.add_argument("--json", action="store_true")
-    list_networks(as_json=parser.parse_args(arguments).json)
+    given = parser.parse_args(arguments)
+    list_networks(given.part, as_json=given.json)
 
 
 def _new_plugin(arguments: list[str]) -> None:

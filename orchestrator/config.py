@@ -94,12 +94,15 @@ class BudgetConfig:
 
     `candidates` counts those that pass their budgets before training; `minutes` ends the search
     earlier; `concurrent` 0 means one a core; `finalists` is how many of the front are shipped.
+    `checked` candidates near the front are trained further where the estimator is approximate; 0
+    trusts it blindly.
     """
 
     candidates: pydantic.PositiveInt = 26
     minutes: pydantic.PositiveFloat | None = None
     concurrent: pydantic.NonNegativeInt = 0
     finalists: pydantic.PositiveInt = 4
+    checked: pydantic.NonNegativeInt = 8
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from orchestrator.candidate import Record
 from orchestrator.pareto import Axis, front
 
-__all__ = ["front_table", "human", "label", "unit_of"]
+__all__ = ["MISSING", "front_table", "human", "label", "unit_of"]
 
 MISSING = "–"
 
@@ -37,7 +37,7 @@ _WORDS = {
 }
 # What is counted is in the name already, and a table's column stays narrow without it.
 _SHORT = {"bytes": "B", "byte": "B"} | dict.fromkeys(
-    ("count", "macs", "params", "parameters", "multiply-adds"), ""
+    ("count", "elements", "macs", "params", "parameters", "multiply-adds"), ""
 )
 _STEPS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 

@@ -9,6 +9,7 @@
     │   └── RunError          a run's folder that cannot be read, locked or resumed
     ├── CandidateError        one candidate is lost, the search goes on
     │   ├── BuildError        its network cannot be built or run
+    │   ├── SharingError      its weights do not fit those its space shares
     │   ├── TrainingError     its loss is not finite
     │   ├── CompressionError  a compressor refused it
     │   ├── CompileError      the device's runtime does not take it
@@ -40,6 +41,7 @@ __all__ = [
     "ParityError",
     "PluginError",
     "RunError",
+    "SharingError",
     "TrainingError",
     "UsageError",
     "closest",
@@ -88,6 +90,10 @@ class CandidateError(OrchestratorError):
 
 class BuildError(CandidateError):
     """A candidate's network cannot be built or run."""
+
+
+class SharingError(CandidateError):
+    """A network's weights do not fit those its space shares."""
 
 
 class TrainingError(CandidateError):

@@ -28,7 +28,7 @@ from orchestrator.errors import (
     RunError,
 )
 from orchestrator.parts import Target, excess
-from orchestrator.pipeline import Pipeline, seed_of
+from orchestrator.pipeline import Pipeline
 from orchestrator.training import hopeless
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class _Evaluation:
                 self._take_preview(preview, Path(folder))
                 if broken := self._broken():
                     return self._rejected(broken)
-            return self._trained(Path(folder))
+            return self._trained(preview, Path(folder))
 
     def _take_preview(self, preview: nn.Module, folder: Path) -> None:
         """Deployed objectives of the untrained network in its final shape."""
@@ -137,36 +137,42 @@ class _Evaluation:
         artifact = self._compile(preview, folder / "preview", trained=False)
         self._take(self.parts.tier("deployed"), self._subject(preview, artifact))
 
-    def _trained(self, folder: Path) -> Record:
+    def _trained(self, preview: nn.Module, folder: Path) -> Record:
         self.now.step = "training"
         self.now.extra["trained"] = True
         plain = self.pipeline.build(self.now.genotype)
         context = self._estimation()
         estimate = self.parts.estimator.estimate(plain, self.now.genotype, context)
+        self.now.curve = list(estimate.curve)
         if estimate.stopped:
             done = len(self.now.curve)
             reason = f"after {done} epochs clearly behind candidates that cost no more"
             return self._record("stopped", reason=reason, step="training")
+        if estimate.predicted is not None:
+            metrics = {"accuracy": estimate.predicted}
+            self._take(self.parts.tier("estimated"), self._subject(preview, metrics=metrics))
+            return self._judged()
         self.now.step = "compression"
         epochs = self.pipeline.config.train.epochs
         network = self.pipeline.compress(estimate.network, self.now.genotype, epochs)
         self.now.step = "export"
         artifact = self._compile(network, folder / "model", trained=True)
+        if _shapes(network) != _shapes(preview):
+            self._latency = None
         self._take_final(network, artifact)
+        return self._judged()
+
+    def _judged(self) -> Record:
         broken = self._broken()
         return self._rejected(broken) if broken else self._record("feasible")
 
     def _take_final(self, network: nn.Module, artifact: Artifact) -> None:
-        """Everything again from the trained network; the latency only if its shape changed."""
-        static = self.parts.tier("static")
-        promised = {target.name: self.now.values[target.name] for target in static}
+        """Everything again from the trained network; the latency anew only if it was forgotten."""
         logits = self.pipeline.predict(artifact, "validation")
         metrics = {"accuracy": self.pipeline.accuracy(logits, "validation")}
         subject = self._subject(network, artifact, metrics)
-        self._take([*static, *self.parts.tier("estimated")], subject)
-        if any(self.now.values[name] != value for name, value in promised.items()):
-            self._latency = None
-        self._take(self.parts.tier("deployed"), subject)
+        self._take(self.parts.tier("static"), subject)
+        self._take(self.parts.tier("estimated", "deployed"), subject)
 
     def _compile(self, network: nn.Module, path: Path, *, trained: bool) -> Artifact:
         artifacts = self.pipeline.compile(
@@ -190,7 +196,15 @@ class _Evaluation:
 
         timed = latency if artifact is not None else None
         shape = self.parts.shape
-        return Subject(self.now.genotype, network, shape, metrics or {}, artifact, timed)
+        return Subject(
+            self.now.genotype,
+            network,
+            shape,
+            metrics=metrics or {},
+            artifact=artifact,
+            latency=timed,
+            batch=self.pipeline.batch,
+        )
 
     def _take(self, targets: Sequence[Target], subject: Subject) -> None:
         for target in targets:
@@ -208,15 +222,7 @@ class _Evaluation:
             self.now.curve.append(accuracy)
             return not hopeless(epoch, accuracy, train.epochs, rivals, train.early_stop)
 
-        return EstimationContext(
-            space=self.parts.space,
-            dataset=self.parts.dataset,
-            train=train,
-            weights=self.pipeline.folder / "weights",
-            seed=seed_of(self.now.genotype, self.pipeline.config.run.seed),
-            loss=self.pipeline.loss(self.now.genotype),
-            on_epoch=on_epoch,
-        )
+        return replace(self.pipeline.estimation(self.now.genotype), on_epoch=on_epoch)
 
     def _cheaper_rivals(self) -> list[tuple[float, ...]]:
         """Curves of those that are no worse in every searched objective known already."""
@@ -245,6 +251,11 @@ class _Evaluation:
             extra=dict(now.extra),
             **more,
         )
+
+
+def _shapes(network: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
+    """What decides how fast a file is, beside its genotype."""
+    return [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
 
 
 def _no_worse(target: Target, rival: Mapping[str, float], mine: Mapping[str, float]) -> bool:

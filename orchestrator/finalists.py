@@ -14,8 +14,9 @@ import numpy as np
 
 from orchestrator.bundle import EXACT, BundleContents, ImageFacts, verify, write_bundle
 from orchestrator.candidate import Genotype, Record
-from orchestrator.contracts import Artifact, EstimationContext, Latency, Subject
-from orchestrator.errors import OrchestratorError, TrainingError
+from orchestrator.contracts import Artifact, Latency, Subject
+from orchestrator.errors import OrchestratorError
+from orchestrator.estimators.further import load_weights
 from orchestrator.evaluation import Measure
 from orchestrator.parts import excess
 from orchestrator.pipeline import Pipeline, seed_of
@@ -123,23 +124,11 @@ def _train_and_export(record: Record, pipeline: Pipeline, work: Path) -> _Finali
 
 def _inherit(network: nn.Module, genotype: Genotype, pipeline: Pipeline) -> bool:
     """Load the weights that the search left for this architecture, if there are any."""
-    context = EstimationContext(
-        space=pipeline.parts.space,
-        dataset=pipeline.parts.dataset,
-        train=pipeline.config.train,
-        weights=pipeline.folder / "weights",
-        seed=seed_of(genotype, pipeline.config.run.seed),
-    )
+    context = replace(pipeline.estimation(), seed=seed_of(genotype, pipeline.config.run.seed))
     weights = pipeline.parts.estimator.initial_weights(genotype.plain(), context)
     if weights is None:
         return False
-    try:
-        network.load_state_dict(dict(weights))
-    except RuntimeError as error:
-        raise TrainingError(
-            f"the weights kept for {genotype.plain().key} do not fit its network: {error}. Remove "
-            f"them from {context.weights} to train it from scratch."
-        ) from error
+    load_weights(network, weights, genotype)
     return True
 
 
@@ -209,6 +198,7 @@ def _values(
         network=finalist.network,
         input_shape=pipeline.parts.shape,
         metrics={"accuracy": shipped.test_accuracy},
+        batch=pipeline.batch,
         artifact=shipped.artifact,
         latency=lambda: _known(shipped.latency),
     )

@@ -11,11 +11,11 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Gate", "host_gate"]
+__all__ = ["Gate", "held", "host_gate"]
 
 
 def host_gate() -> Gate:
@@ -24,6 +24,11 @@ def host_gate() -> Gate:
     It lies in the temporary folder because a run's folder may be on a network file system.
     """
     return Gate(Path(tempfile.gettempdir()) / f"orchestrator-gate-{os.getuid()}")
+
+
+def held(gate: Gate | None) -> AbstractContextManager[None]:
+    """The gate shared with other trainings; nothing where there is none."""
+    return gate.shared() if gate else nullcontext()
 
 
 class Gate:

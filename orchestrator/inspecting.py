@@ -1,20 +1,24 @@
-"""Looks at one network: rebuild a bundle, measure it or a published network, list those."""
+"""Looks at networks: rebuild a bundle, measure it or a published network, count those."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator.bundle import read_facts, rebuild, verify
 from orchestrator.candidate import Genotype
 from orchestrator.contracts import Artifact, Device, Subject
-from orchestrator.display import human, label, unit_of
+from orchestrator.display import MISSING, human, label, unit_of
 from orchestrator.gate import host_gate
-from orchestrator.networks import build_network, published_networks
+from orchestrator.networks import (
+    CountedNetwork,
+    build_network,
+    counted_networks,
+    published_networks,
+)
 from orchestrator.plugins import installed
 from orchestrator.screen import Terminal, front_table
 
@@ -53,24 +57,57 @@ def measure_target(target: str, device_name: str, *, as_json: bool) -> None:
     print(f"{'device':<24}{', '.join(device.fingerprint().values())}")
 
 
-def list_networks(*, as_json: bool) -> None:
-    """Print every published network."""
-    rows = [asdict(row) for row in published_networks()]
+def list_networks(parts: Sequence[str], *, as_json: bool) -> None:
+    """Count the published networks whose name holds one of `parts`, or all; print both figures."""
+    rows, terminal = published_networks(parts), Terminal()
+    with terminal.working(f"counting {len(rows)} networks"):
+        networks = list(counted_networks(rows))
     if as_json:
-        print(json.dumps(rows, indent=1))
+        print(json.dumps([_facts(network) for network in networks], indent=1))
         return
-    shown = [
-        {
-            "network": row["name"],
-            "parameters": human(row["params"], ""),
-            "MACs": human(row["macs"], ""),
-            "image": row["image_size"],
-            "top-1": human(row["top1_percent"] / 100, "share") if row["top1_percent"] else "–",
-            "source": row["source"].split(" | ")[0],
-        }
-        for row in rows
-    ]
-    Terminal().out.print(front_table(shown, list(shown[0])))
+    shown = [_shown(network) for network in networks]
+    terminal.out.print(front_table(shown, list(shown[0])))
+    differing = sum(not network.agrees for network in networks)
+    told = f"{differing} differ (≠)" if differing else "none differs"
+    print(f"{len(networks)} networks counted, {told} from what is published")
+
+
+def _facts(network: CountedNetwork) -> dict[str, Any]:
+    """For JSON: `params` and `macs` are computed."""
+    row = network.row
+    return {
+        "name": row.name,
+        "family": row.family,
+        "image_size": row.image_size,
+        "params": network.params,
+        "published_params": row.params,
+        "macs": network.macs,
+        "published_macs": row.macs,
+        "top1_percent": row.top1_percent,
+        "source": row.source,
+    }
+
+
+def _shown(network: CountedNetwork) -> dict[str, str]:
+    row = network.row
+    top1 = MISSING if row.top1_percent is None else human(row.top1_percent / 100, "share")
+    return {
+        "network": row.name,
+        "image": str(row.image_size),
+        "parameters / published": _compared(network.params, row.params),
+        "MACs / published": _compared(network.macs, row.macs),
+        "top-1": top1,
+        "source": row.source,
+    }
+
+
+def _compared(computed: int, published: int | None) -> str:
+    """To the unit where the two differ, as three digits may look the same."""
+    if published is None:
+        return f"{human(computed, '')} / {MISSING}"
+    if published != computed:
+        return f"{computed:,} ≠ {published:,}"
+    return f"{human(computed, '')} / {human(published, '')}"
 
 
 def _bundle(target: str, device: Device, folder: Path) -> tuple[Subject, Artifact]:

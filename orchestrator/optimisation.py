@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from orchestrator.config import TrainConfig
 
-__all__ = ["Average", "Precision", "optimizer_of", "schedule", "tensors"]
+__all__ = ["GRADIENT_NORM", "Average", "Precision", "optimizer_of", "schedule", "tensors"]
 
 # Gradients are cut to this norm: rarely reached, and it saves a badly scaled network.
-_GRADIENT_NORM = 5.0
+GRADIENT_NORM = 5.0
 
 
 class Precision:
@@ -36,12 +36,12 @@ class Precision:
         """Backward, clip, step; float16 gradients are scaled so that they do not vanish."""
         if self.scaler is None:
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), _GRADIENT_NORM)
+            nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
             optimizer.step()
             return
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(network.parameters(), _GRADIENT_NORM)
+        nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
         self.scaler.step(optimizer)
         self.scaler.update()
 
@@ -71,8 +71,14 @@ class Average:
                 ours.copy_(theirs)
 
 
-def optimizer_of(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Fused: half the cost of an update on a CPU. Norms and biases do not decay."""
+def optimizer_of(
+    network: nn.Module, config: TrainConfig, *, fused: bool = True
+) -> torch.optim.Optimizer:
+    """Norms and biases do not decay.
+
+    Fused updates cost half on a CPU, but take parameters to be dense in memory: views of larger
+    tensors need the others.
+    """
     trained = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
     free = [p for name, p in trained if p.ndim <= 1 or name.endswith("bias")]
     decayed = [p for name, p in trained if not (p.ndim <= 1 or name.endswith("bias"))]
@@ -81,10 +87,10 @@ def optimizer_of(network: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
         {"params": free, "weight_decay": 0.0},
     ]
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+        return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
     momentum = config.momentum
     return torch.optim.SGD(
-        groups, lr=config.learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True
+        groups, lr=config.learning_rate, momentum=momentum, nesterov=momentum > 0, fused=fused
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from orchestrator.batches import normalise
 from orchestrator.bundle import rebuild
 from orchestrator.candidate import Genotype
 from orchestrator.config import StudyConfig
@@ -17,6 +19,8 @@ from orchestrator.contracts import (
     Artifact,
     ArtifactCompressor,
     CompressionContext,
+    EstimationContext,
+    Estimator,
     Loss,
     NetworkCompressor,
     Split,
@@ -25,7 +29,7 @@ from orchestrator.contracts import (
 from orchestrator.errors import BuildError, CandidateError
 from orchestrator.gate import Gate
 from orchestrator.parts import Parts, assemble
-from orchestrator.training import TrainRun, normalise, train
+from orchestrator.training import TrainRun, train
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,8 +56,14 @@ class Pipeline:
         self.folder = folder
         self.gate = gate
         self.parts: Parts = assemble(config)
-        self.calibration = self._calibration()
+        self.calibration, self._calibration_labels = self._calibration()
         self._teacher: nn.Module | None = None
+
+    def with_estimator(self, estimator: Estimator) -> Pipeline:
+        """The same pipeline, with accuracy known another way."""
+        other = copy.copy(self)
+        other.parts = replace(self.parts, estimator=estimator)
+        return other
 
     def build(self, genotype: Genotype) -> nn.Module:
         """The plain network with weights drawn from its own seed; raises BuildError."""
@@ -125,6 +135,22 @@ class Pipeline:
             self._teacher = rebuild(folder).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self._teacher
 
+    def estimation(self, genotype: Genotype | None = None) -> EstimationContext:
+        """What the estimator may use, for one candidate or for what all of them share."""
+        seed = self.config.run.seed
+        return EstimationContext(
+            space=self.parts.space,
+            dataset=self.parts.dataset,
+            train=self.config.train,
+            weights=self.folder / "weights",
+            seed=seed_of(genotype, seed) if genotype else seed,
+            loss=self.loss(genotype) if genotype else None,
+        )
+
+    def batch(self) -> tuple[np.ndarray, np.ndarray]:
+        """The calibration images, normalised, and their labels; the same in every process."""
+        return self.calibration, self._calibration_labels
+
     def context(self, genotype: Genotype, epochs: int = 0) -> CompressionContext:
         """What compressors may use; without `epochs` it is a preview, which never trains."""
         return CompressionContext(
@@ -155,8 +181,10 @@ class Pipeline:
             network = compressor.compress(network, choices, context)
         return network.eval()
 
-    def _calibration(self) -> np.ndarray:
-        """A few training images that are the same in every process."""
-        pixels = self.parts.dataset.split("train").pixels
-        chosen = np.random.default_rng(0).permutation(len(pixels))[:_CALIBRATION_IMAGES]
-        return np.asarray(normalise(pixels[np.sort(chosen)], self.parts.dataset))
+    def _calibration(self) -> tuple[np.ndarray, np.ndarray]:
+        """A few training images that are the same in every process, and their labels."""
+        images = self.parts.dataset.split("train")
+        order = np.random.default_rng(0).permutation(len(images.pixels))
+        chosen = np.sort(order[:_CALIBRATION_IMAGES])
+        pixels = np.asarray(normalise(images.pixels[chosen], self.parts.dataset))
+        return pixels, np.asarray(images.labels[chosen]).astype(np.int64)

@@ -29,6 +29,7 @@ BUILT_IN = (
     "orchestrator_spaces",
     "orchestrator_datasets",
     "orchestrator_objectives",
+    "orchestrator_proxies",
     "orchestrator_distillation",
     "orchestrator_pruning",
     "orchestrator_quantization",

@@ -40,6 +40,11 @@ class RunFolder:
         return self.path / "results"
 
     @property
+    def checks(self) -> Path:
+        """One file for each candidate that was trained further, and each length of training."""
+        return self.path / "checks"
+
+    @property
     def report(self) -> Path:
         """The HTML report."""
         return self.path / "report.html"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.status import Status
 from rich.table import Table
 
 from orchestrator.display import human, label
@@ -77,6 +78,10 @@ class Terminal:
         (self._progress.console if self._progress else self._live).print(
             f"[yellow]note[/yellow] {escape(text)}", highlight=False, soft_wrap=True
         )
+
+    def working(self, doing: str) -> Status:
+        """A context in which a spinner says what takes some seconds; nothing without a terminal."""
+        return self._live.status(doing)
 
     def result(self, study: Study) -> None:
         """The front's finalists and where everything lies."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from orchestrator import pareto
 from orchestrator.candidate import Record
+from orchestrator.contracts import Estimator
 from orchestrator.display import human
 from orchestrator.errors import OrchestratorError
 from orchestrator.parts import Parts, draw
@@ -17,11 +18,16 @@ from orchestrator.plugins import Plugins, installed
 from orchestrator.search.cluster import Cluster, Job
 from orchestrator.search.loop import Limits, Observer, search
 from orchestrator.search.proposer import Goals, Proposal, Proposer
+from orchestrator.search.worker import progress_of
 from orchestrator.state import Screen, Study
+from orchestrator.trust import Check, read_checks
 
 __all__ = ["Stages", "notify", "worker"]
 
 _TABLE_SECONDS = 5.0
+_PERCENT = 100
+# Of a candidate's epochs; two rungs then come to somewhat more than a training.
+_FIRST_RUNG = 0.4
 
 
 @dataclass
@@ -35,6 +41,7 @@ class Stages:
     common: Mapping[str, Any]
     plugins: Plugins
     _tables_at: float = 0.0
+    _end: float | None = None
 
     def teach(self) -> None:
         """Train the teacher, unless there is one or none is needed."""
@@ -50,8 +57,100 @@ class Stages:
             self.screen.note(f"teacher: {accuracy} on validation")
         self.screen.step(study, 1)
 
+    def prepare(self) -> None:
+        """What the estimator is paid once, such as training shared weights."""
+        estimator = self.parts.estimator
+        if type(estimator).prepare is Estimator.prepare:
+            return
+        self.screen.stage(estimator.name, _PERCENT)
+        job, folder = Job(worker("prepare_estimator"), self.common), self.study.folder
+
+        def watch() -> None:
+            done = int(_PERCENT * progress_of(folder))
+            self.screen.step(self.study, min(done, _PERCENT - 1))
+
+        for _, notes in self.cluster.map(job, [{}], watch):
+            if isinstance(notes, Exception):
+                raise OrchestratorError(f"{estimator.name} cannot be prepared: {notes}") from notes
+            self.screen.step(self.study, _PERCENT)
+            for note in notes:
+                self.screen.note(note)
+
     def search(self) -> None:
-        """Propose and evaluate until the budget is spent."""
+        """Propose and evaluate until the budget is spent, with a look at the estimator halfway."""
+        proposer = self._proposer()
+        candidates = self.study.config.budget.candidates
+        if self._checked:
+            self._propose(proposer, candidates // 2)
+            self._check(self._neighbourhood(self._checked // 2), *self._rungs[0])
+        self._propose(proposer, candidates)
+
+    def check(self) -> None:
+        """Successive halving over the front's neighbourhood: train further, keep the better half.
+
+        Jamieson and Talwalkar 2016, arXiv:1502.07943. Finalists are chosen with what it tells.
+        """
+        if not self._checked:
+            return
+        chosen = self._neighbourhood(self._checked)
+        for epochs, total in self._rungs:
+            self._check(chosen, epochs, total)
+            kept = {check.number for check in self.study.checks if check.epochs == total}
+            again = [r for r in self.study.feasible if r.number in kept]
+            chosen = self._layers(again)[: max(1, len(chosen) // 2)]
+        self._write_tables()
+
+    @property
+    def _checked(self) -> int:
+        return self.study.config.budget.checked if self.parts.estimator.approximate else 0
+
+    @property
+    def _rungs(self) -> list[tuple[int, int]]:
+        """(epochs of this rung, epochs in all) of each."""
+        first = max(1, round(_FIRST_RUNG * self.study.config.train.epochs))
+        return [(first, first), (2 * first, 3 * first)]
+
+    def _neighbourhood(self, count: int) -> list[Record]:
+        return self._layers(self.study.feasible)[:count]
+
+    def _layers(self, records: Sequence[Record]) -> list[Record]:
+        """The front, spread out, then the front of the rest, and so on."""
+        rest, ordered = list(records), list[Record]()
+        while rest:
+            values = [record.values for record in rest]
+            found = pareto.spread(values, self.study.axes, len(rest)) or range(len(rest))
+            ordered += [rest[index] for index in found]
+            rest = [record for index, record in enumerate(rest) if index not in set(found)]
+        return ordered
+
+    def _check(self, records: Sequence[Record], epochs: int, total: int) -> None:
+        """Train some candidates further, those that were not yet, and say what it tells."""
+        study = self.study
+        done = {check.number for check in study.checks if check.epochs == total}
+        estimated = {check.number: check.estimated for check in study.checks}
+        ahead = [record for record in records if record.number not in done and record.curve]
+        if not ahead:
+            return
+        self.screen.stage("check", len(ahead))
+        payloads = [
+            {
+                "record": record.to_json(),
+                "estimated": estimated.get(record.number, record.curve[-1]),
+                "epochs": epochs,
+                "total": total,
+            }
+            for record in ahead
+        ]
+        job = Job(worker("check_candidate"), self.common)
+        for finished, (index, result) in enumerate(self.cluster.map(job, payloads), start=1):
+            if isinstance(result, Exception):
+                self.screen.note(f"candidate {ahead[index].id} was not checked: {result}")
+            else:
+                study.learn([Check.from_json(result)])
+            self.screen.step(study, finished)
+        self.screen.note(study.trust.sentence)
+
+    def _proposer(self) -> Proposer:
         study, config = self.study, self.study.config
         goals = Goals(study.axes, [t.name for t in self.parts.targets if t.has_budget])
         make = partial(installed().create, "sampler", config.sampler.name)
@@ -66,17 +165,27 @@ class Stages:
             for seed in study.plan.seeds:
                 proposer.suggest_first(seed.choices, seed.name)
         study.records = [proposer.records[number] for number in sorted(proposer.records)]
+        study.learn(read_checks(study.home.checks))
         notify(self.plugins, self.screen, "orchestrator_search_started", study=study)
-        self.screen.stage("search", config.budget.candidates)
-        self.screen.step(study, self._paid())
         minutes = config.budget.minutes
-        search(
-            proposer,
-            Job(worker("evaluate_candidate"), self.common),
-            self.cluster.resources,
-            Limits(config.budget.candidates, 60 * minutes if minutes else None),
-            Observer(self._heard, self._rivals, lambda: self.cluster.stopping.asked),
-        )
+        self._end = time.monotonic() + 60 * minutes if minutes else None
+        return proposer
+
+    def _propose(self, proposer: Proposer, candidates: int) -> None:
+        """Go on until so many candidates are paid for or time is up."""
+        if self._paid() >= candidates:
+            return
+        self.screen.stage("search", candidates)
+        self.screen.step(self.study, self._paid())
+        left = self._end - time.monotonic() if self._end else None
+        if left is None or left > 0:
+            search(
+                proposer,
+                Job(worker("evaluate_candidate"), self.common),
+                self.cluster.resources,
+                Limits(candidates, left),
+                Observer(self._heard, self._rivals, lambda: self.cluster.stopping.asked),
+            )
         self._write_tables()
 
     def finish(self) -> None:

@@ -14,6 +14,7 @@ from orchestrator.config import StudyConfig
 from orchestrator.display import human
 from orchestrator.planning import Plan
 from orchestrator.run_folder import RunFolder
+from orchestrator.trust import Check, Trust
 
 __all__ = ["Screen", "Study"]
 
@@ -30,6 +31,22 @@ class Study:
     overrides: Sequence[str] = ()
     records: list[Record] = field(default_factory=list)
     finalists: list[dict[str, Any]] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+
+    def learn(self, checks: Sequence[Check]) -> None:
+        """Take what further training told; a candidate is what its longest training says."""
+        known = {(check.number, check.epochs) for check in self.checks}
+        self.checks += [c for c in checks if (c.number, c.epochs) not in known]
+        self.checks.sort(key=lambda check: (check.epochs, check.number))
+        latest = {c.number: c.record for c in self.checks if c.record.outcome != "failed"}
+        self.records = [latest.get(record.number, record) for record in self.records]
+
+    @property
+    def trust(self) -> Trust:
+        """How far the estimator can be trusted, by all candidates' first further training."""
+        first = {check.number: check for check in reversed(self.checks)}
+        usable = [c for c in first.values() if c.record.outcome != "failed"]
+        return Trust(sorted(usable, key=lambda check: check.number))
 
     @property
     def name(self) -> str:

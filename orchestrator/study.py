@@ -22,6 +22,7 @@ from orchestrator.search.proposer import read_records
 from orchestrator.stages import Stages, notify, worker
 from orchestrator.state import Screen, Study
 from orchestrator.tracking import Tracker
+from orchestrator.trust import read_checks
 
 __all__ = ["load", "plan_of", "resume", "run", "tracking_store", "write_report"]
 
@@ -58,7 +59,9 @@ def load(folder: Path) -> Study:
     home = RunFolder(folder)
     config, plan, overrides = home.config(), home.plan(), home.overrides()
     records = read_records(home.journal)
-    return Study(config, home, plan, overrides, records, home.finalists())
+    study = Study(config, home, plan, overrides, records, home.finalists())
+    study.learn(read_checks(home.checks))
+    return study
 
 
 def write_report(study: Study) -> Path:
@@ -102,7 +105,9 @@ def _tell(study: Study, parts: Parts, screen: Screen) -> Study:
             common |= {"meter": cluster.meter_name, "reference_ms": cluster.reference_ms}
             stages = Stages(study, parts, screen, cluster, common, plugins)
             stages.teach()
+            stages.prepare()
             stages.search()
+            stages.check()
             stages.finish()
         write_report(study)
         notify(plugins, screen, "orchestrator_search_finished", study=study, front=study.front)

@@ -6,9 +6,13 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from command_line import QUICK, FinishedRun, command
+
+if TYPE_CHECKING:
+    from orchestrator import Dataset
 
 # Idle threads that spin cost more than the work on a busy machine; set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -50,3 +54,12 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     done = subprocess.run(command(*overrides), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return FinishedRun(folder, overrides, done.stdout)
+
+
+@pytest.fixture(scope="session")
+def small_digits() -> Dataset:
+    """Handwritten digits of 16×16 pixels."""
+    from orchestrator.plugins import installed
+
+    made: Dataset = installed().create("dataset", "digits", {"image_size": 16})
+    return made

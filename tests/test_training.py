@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ import yaml
 from torch import Tensor, nn
 
 from orchestrator import Dataset, Images, augmentation
+from orchestrator.batches import normalise
 from orchestrator.config import EarlyStopConfig, TrainConfig
 from orchestrator.contracts import Split
 from orchestrator.errors import DataError, TrainingError
@@ -24,7 +25,6 @@ from orchestrator.training import (
     TrainRun,
     evaluate,
     hopeless,
-    normalise,
     predict,
     seconds_per_step,
     train,
@@ -170,6 +170,56 @@ def test_the_loss_sees_what_the_network_saw() -> None:
 
     train(network(), Halves(96), CONFIG, run(1, loss=loss))
     assert shapes == [((16, 1, 8, 8), (16, 2), (16, 2))] * 6
+
+
+class TwoHeads(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = network(0), network(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.heads(images).mean(1)
+
+    def heads(self, images: Tensor) -> Tensor:
+        return torch.stack((self.first(images), self.second(images)), dim=1)
+
+
+class HeadsLayer(nn.Module):
+    """As torchvision's vision transformer, which calls its classifier `heads`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = nn.Linear(64, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.heads(images.flatten(1))
+
+
+class ShapeLoss:
+    def __init__(self, per_head: bool) -> None:
+        self.per_head = per_head
+        self.shapes: set[tuple[int, ...]] = set()
+
+    def __call__(self, images: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+        self.shapes.add(tuple(logits.shape))
+        return logits.square().mean()
+
+
+@pytest.mark.parametrize(
+    ("build", "per_head", "shape"),
+    [
+        (TwoHeads, True, (16, 2, 2)),
+        (TwoHeads, False, (16, 2)),
+        (network, True, (16, 2)),
+        (HeadsLayer, True, (16, 2)),
+    ],
+)
+def test_a_loss_may_ask_for_each_heads_logits(
+    build: Callable[[], nn.Module], per_head: bool, shape: tuple[int, ...]
+) -> None:
+    loss = ShapeLoss(per_head)
+    train(build(), Halves(96), CONFIG, run(1, loss=loss))
+    assert loss.shapes == {shape}
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(33, [17, 16]), (17, [17]), (3, [3]), (2, [2])])

@@ -25,7 +25,9 @@ __all__ = [
 ]
 
 # images (B, C, H, W) as the network saw them, logits (B, classes), targets (B, classes) → scalar.
-# Targets are probabilities, with mixup and label smoothing already in them.
+# Targets are probabilities, with mixup and label smoothing already in them. A loss with a true
+# attribute `per_head` gets logits (B, heads, classes) of networks that have several classifiers
+# (see `SearchSpace.build`) and must take both shapes.
 Loss = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -27,7 +27,8 @@ class EstimationContext:
 
     `weights` is the run's folder for trained weights, one file a genotype. `on_epoch(epoch,
     validation accuracy)` is called after each epoch and returns False to stop a hopeless
-    candidate; `loss` is the candidate's own where a compressor changed it.
+    candidate; `on_progress(done, total)` while something is prepared; `loss` is the candidate's
+    own where a compressor changed it.
     """
 
     space: SearchSpace
@@ -37,25 +38,41 @@ class EstimationContext:
     seed: int
     loss: Loss | None = None
     on_epoch: Callable[[int, float], bool] | None = None
+    on_progress: Callable[[int, int], None] | None = None
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A network with usable weights, and its validation accuracy epoch by epoch, in [0, 1]."""
+    """A network with usable weights, and its validation accuracy epoch by epoch, in [0, 1].
+
+    Where the weights are not usable, because accuracy was predicted without training,
+    `predicted` is that accuracy; otherwise the exported file itself is asked.
+    """
 
     network: nn.Module
     curve: tuple[float, ...]
     stopped: bool = False
+    predicted: float | None = None
 
 
 class Estimator(ABC):
-    """Training, weight sharing, or a proxy."""
+    """Training, weight sharing, or a proxy.
+
+    `approximate` says that its accuracies are not those of a candidate's own training, so that
+    the search checks how well it ranks by training a few candidates further.
+    """
 
     name: ClassVar[str]
+    approximate: ClassVar[bool] = False
 
-    def prepare(self, context: EstimationContext) -> None:
-        """What is paid once before the search, such as training a supernet."""
-        return
+    def prepare(self, context: EstimationContext) -> Sequence[str]:
+        """What is paid once before the search, such as training a supernet.
+
+        All it learns goes into `context.weights`, from where other processes read it; called
+        again after an interruption it goes on where it stopped, and does nothing when done.
+        Returns what the user should be told, a sentence each.
+        """
+        return ()
 
     @abstractmethod
     def estimate(

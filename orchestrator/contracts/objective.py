@@ -11,6 +11,7 @@ from orchestrator.candidate import Genotype
 from orchestrator.contracts.device import Artifact, Latency
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
 __all__ = ["Direction", "Objective", "Subject", "Tier"]
@@ -24,10 +25,11 @@ Tier = Literal["static", "estimated", "deployed"]
 class Subject:
     """A candidate as an objective sees it. Later tiers see more.
 
-    static: `network` (untrained, pruned if the candidate says so, perhaps on the meta device) and
-    `input_shape` (C, H, W); estimated: `metrics` too, at least "accuracy" in [0, 1] on the
-    validation split (the test split for finalists); deployed: `artifact` and `latency`, which
-    measures on the quiet device when called.
+    static: `network` (untrained, pruned if the candidate says so, perhaps on the meta device),
+    `input_shape` (C, H, W) and, in a search, `batch`, which gives some training images as networks
+    see them, float32 (N, C, H, W), and their labels, int64 (N,); estimated: `metrics` too, at
+    least "accuracy" in [0, 1] on the validation split (the test split for finalists); deployed:
+    `artifact` and `latency`, which measures on the quiet device when called.
     """
 
     genotype: Genotype
@@ -36,6 +38,7 @@ class Subject:
     metrics: Mapping[str, float] = field(default_factory=dict)
     artifact: Artifact | None = None
     latency: Callable[[], Latency] | None = None
+    batch: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
 
 
 class Objective(ABC):

@@ -93,6 +93,9 @@ class SearchSpace(ABC):
 
         Weights are drawn from torch's global generator. Raises BuildError for an architecture
         that does not fit the image size.
+
+        A network with several classifiers may offer a method `heads(images)`, (B, heads, classes):
+        first what learns the labels, then what learns from a teacher. `forward` is their mean.
         """
 
     def published(self) -> Mapping[str, Published]:

@@ -19,4 +19,14 @@ def orchestrator_estimators() -> Sequence[Offer]:
             "orchestrator.estimators.train:TrainEstimator",
             "Train every candidate from scratch for a few epochs.",
         ),
+        Offer(
+            "supernet",
+            "orchestrator.estimators.supernet:SupernetEstimator",
+            "Train weights that all candidates share, then judge each with its part of them.",
+        ),
+        Offer(
+            "proxy",
+            "orchestrator.estimators.proxy:ProxyEstimator",
+            "Predict accuracy from a score of the untrained network and a few trained ones.",
+        ),
     ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +14,12 @@ from orchestrator.contracts import Estimate, EstimationContext, Estimator
 from orchestrator.errors import RunError
 from orchestrator.gate import host_gate
 from orchestrator.training import TrainRun, train
+from orchestrator.weights import write_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["TrainEstimator"]
+__all__ = ["TrainEstimator", "keep_weights"]
 
 
 class TrainEstimator(Estimator):
@@ -49,7 +48,7 @@ class TrainEstimator(Estimator):
         )
         training = train(network, context.dataset, context.train, run)
         if not training.stopped:
-            _save(network, _weights_file(genotype, context))
+            keep_weights(network, genotype, context)
         return Estimate(network, training.curve, training.stopped)
 
     def initial_weights(
@@ -73,22 +72,8 @@ def _weights_file(genotype: Genotype, context: EstimationContext) -> Path:
     return context.weights / f"{genotype.plain().key}.safetensors"
 
 
-def _save(network: nn.Module, path: Path) -> None:
-    """Write all or nothing: another process never sees half a file."""
+def keep_weights(network: nn.Module, genotype: Genotype, context: EstimationContext) -> None:
+    """Keep weights under the key of the architecture without its compression."""
     # Cloned: the format refuses tensors that share memory, such as tied weights.
     state = {name: t.detach().contiguous().clone() for name, t in network.state_dict().items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            part = Path(file.name)
-            try:
-                file.write(safetensors.torch.save(state))
-            except BaseException:
-                part.unlink()
-                raise
-        os.replace(part, path)
-    except OSError as error:
-        raise RunError(
-            f"cannot write trained weights to {path}: {error}. Free some space or choose another "
-            f"run.dir, then resume."
-        ) from error
+    write_weights(state, _weights_file(genotype, context))

@@ -25,7 +25,9 @@ from orchestrator.search.stopping import Stopping
 __all__ = ["Cluster", "Job", "Resources", "measure_with"]
 
 # Idle OpenMP threads that spin cost 50× on a busy machine, so they sleep. Set before torch loads.
-_WORKER_ENV = {"OMP_WAIT_POLICY": "passive", "GLOO_SOCKET_IFNAME": "lo"}
+_WORKER_ENV = {"OMP_WAIT_POLICY": "passive"}
+# A machine whose name does not resolve still reaches itself; only without other hosts.
+_ALONE_ENV = {"GLOO_SOCKET_IFNAME": "lo"}
 _QUIET_ENV = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -38,6 +40,7 @@ _QUIET_ENV = {
 }
 _METER_START_S = 120.0
 _METER_END_S = 5.0
+_WATCH_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,8 @@ class Cluster:
 
     def __enter__(self) -> Self:
         os.environ.update(_WORKER_ENV | _QUIET_ENV)
+        if not self.resources.address:
+            os.environ.update(_ALONE_ENV)
         if not ray.is_initialized():
             self._owner = True
             with warnings.catch_warnings():
@@ -169,8 +174,16 @@ class Cluster:
         """Latencies on the quiet device, all in one session."""
         return measure_with(self.meter_name, self.reference_ms)(artifacts)
 
-    def map(self, job: Job, payloads: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Any]]:
-        """(index, result or exception) of each payload, in the order in which they finish."""
+    def map(
+        self,
+        job: Job,
+        payloads: Sequence[Mapping[str, Any]],
+        watch: Callable[[], None] | None = None,
+    ) -> Iterator[tuple[int, Any]]:
+        """(index, result or exception) of each payload, in the order in which they finish.
+
+        `watch` is called twice a second while nothing finishes.
+        """
         waiting = list(enumerate(payloads))
         running: dict[Any, int] = {}
         while waiting or running:
@@ -178,8 +191,14 @@ class Cluster:
                 index, payload = waiting.pop(0)
                 task = call.options(**task_options(self.resources))
                 running[task.remote(job.function, {**job.common, **payload})] = index
-            (done,), _ = ray.wait(list(running), num_returns=1)
+            timeout = _WATCH_SECONDS if watch else None
+            ready, _ = ray.wait(list(running), num_returns=1, timeout=timeout)
             self.stopping.check()
+            if watch:
+                watch()
+            if not ready:
+                continue
+            (done,) = ready
             try:
                 result: Any = ray.get(done)
             except RayError as error:

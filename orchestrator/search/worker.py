@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -18,7 +19,17 @@ from orchestrator.errors import RunError
 from orchestrator.gate import Gate, host_gate
 from orchestrator.plugins import installed
 
-__all__ = ["evaluate_candidate", "finish_candidate", "measuring_device", "train_teacher"]
+__all__ = [
+    "check_candidate",
+    "evaluate_candidate",
+    "finish_candidate",
+    "measuring_device",
+    "prepare_estimator",
+    "progress_of",
+    "train_teacher",
+]
+
+_PROGRESS_SECONDS = 0.3
 
 
 def evaluate_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,8 +43,33 @@ def evaluate_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
     proposal = (payload["number"], Genotype.from_json(payload["genotype"]))
     record = evaluate(proposal, rivals, pipeline, measure)
     record = replace(record, choices=payload["choices"], origin=payload["origin"])
-    _keep(record, Path(payload["folder"]) / "results")
+    _keep(record.to_json(), Path(payload["folder"]) / "results", f"{record.number:04d}")
     return record.to_json()
+
+
+def check_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A candidate trained further than its estimate; kept in the run's folder before it returns.
+
+    `epochs` now, `total` with what it was trained further before.
+    """
+    from orchestrator.estimators.further import FurtherTraining
+    from orchestrator.evaluation import evaluate
+    from orchestrator.search.cluster import measure_with
+    from orchestrator.trust import Check
+
+    pipeline = _pipeline(payload["config"], payload["folder"])
+    further = pipeline.with_estimator(
+        FurtherTraining(pipeline.parts.estimator, int(payload["epochs"]))
+    )
+    before = Record.from_json(payload["record"])
+    measure = measure_with(payload["meter"], payload["reference_ms"])
+    record = evaluate((before.number, before.genotype), [], further, measure)
+    record = replace(record, choices=before.choices, origin=before.origin)
+    trained = record.curve[-1] if record.curve else 0.0
+    check = Check(record, float(payload["estimated"]), trained, int(payload["total"]))
+    name = f"{record.number:04d}-{check.epochs:03d}"
+    _keep(check.to_json(), Path(payload["folder"]) / "checks", name)
+    return check.to_json()
 
 
 def finish_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,12 +90,51 @@ def train_teacher(payload: Mapping[str, Any]) -> dict[str, Any]:
     return make_teacher(Genotype.from_json(payload["genotype"]), pipeline)
 
 
+def prepare_estimator(payload: Mapping[str, Any]) -> list[str]:
+    """What the estimator is paid once; returns what the user should be told."""
+    pipeline = _pipeline(payload["config"], payload["folder"])
+    on_progress = _Progress(_progress_file(Path(payload["folder"])))
+    context = replace(pipeline.estimation(), on_progress=on_progress)
+    return list(pipeline.parts.estimator.prepare(context))
+
+
+def progress_of(folder: Path) -> float:
+    """The share in [0, 1] of what is being prepared; 0 where nothing is known."""
+    try:
+        done, total = _progress_file(folder).read_text().split()
+        return min(1.0, int(done) / int(total))
+    except (OSError, ValueError, ZeroDivisionError):
+        return 0.0
+
+
 def measuring_device(payload: Mapping[str, Any]) -> tuple[Device, Gate]:
     """The device of a study and the gate of its machine; raises DeviceError."""
     chosen = _config(payload["config"]).device
     device: Device = installed().create("device", chosen.name, chosen.options)
     device.check()
     return device, host_gate()
+
+
+class _Progress:
+    """Leaves in a file how far something is, a few times a second at most."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._told = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._told < _PROGRESS_SECONDS and done < total:
+            return
+        self._told = now
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_suffix(f".{os.getpid()}")
+        temporary.write_text(f"{done} {total}")
+        temporary.replace(self._path)
+
+
+def _progress_file(folder: Path) -> Path:
+    return folder / "weights" / ".progress"
 
 
 @cache
@@ -79,19 +154,15 @@ def _config(text: str) -> StudyConfig:
     return check_config(json.loads(text))
 
 
-def _keep(record: Record, folder: Path) -> None:
+def _keep(found: Mapping[str, Any], folder: Path, name: str) -> None:
     """Survive the driver: a resumed search reads what was finished but never told."""
     try:
-        _write(record, folder)
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{name}.json"
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(found))
+        temporary.replace(path)
     except OSError as error:
         raise RunError(
             f"{folder} cannot be written: {error}. Free some disk space, then resume the search."
         ) from error
-
-
-def _write(record: Record, folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{record.number:04d}.json"
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(record.to_json()))
-    temporary.replace(path)

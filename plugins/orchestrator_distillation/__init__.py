@@ -1,4 +1,4 @@
-"""Knowledge distillation: a student learns a teacher's probabilities."""
+"""Knowledge distillation: a student learns a teacher's answers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["orchestrator_compressors"]
 
 @hookimpl
 def orchestrator_compressors() -> list[Offer]:
-    """Soft-label distillation."""
+    """Distillation by soft and by hard labels."""
     return [
         Offer(
             name="distillation",
-            target="orchestrator_distillation.soft_labels:SoftLabelDistillation",
-            summary="trains towards a teacher's softened probabilities",
+            target="orchestrator_distillation.compressor:Distillation",
+            summary="trains towards a teacher's softened probabilities or its hard labels",
         )
     ]

@@ -1,4 +1,4 @@
-"""The built-in objectives: accuracy, parameters, multiply-adds, file size and latency."""
+"""The built-in objectives: accuracy, parameters, operations, memory, file size and latency."""
 
 from __future__ import annotations
 
@@ -27,6 +27,16 @@ def orchestrator_objectives() -> Sequence[Offer]:
             "macs",
             "orchestrator_objectives.macs:MultiplyAdds",
             "multiply-adds of one image, exact or by thop's convention",
+        ),
+        Offer(
+            "memory_access",
+            "orchestrator_objectives.memory_access:MemoryAccess",
+            "elements that all operators read and write, ShuffleNetV2's memory access cost",
+        ),
+        Offer(
+            "peak_activation",
+            "orchestrator_objectives.peak_activation:PeakActivation",
+            "most bytes of activations alive at once, float32, weights not counted",
         ),
         Offer(
             "size_bytes",

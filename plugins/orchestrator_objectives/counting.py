@@ -1,10 +1,10 @@
-"""Exact multiply-adds, remembered block by block.
+"""A sum over a network's operations, such as its multiply-adds, remembered block by block.
 
-What is counted: convolutions, matrix products and attention, as torch's FlopCounterMode sees them,
-halved; biases, normalisation, activations and pooling count nothing. A network runs on the meta
-device, so weights are neither read nor needed. That alone takes 50 to 100 ms; but the networks of
-a search share their blocks, and a block that was seen before, with inputs of the same shape, is
-not run again.
+Multiply-adds are those of convolutions, matrix products and attention, as torch's FlopCounterMode
+sees them, halved; biases, normalisation, activations and pooling count nothing. A network runs on
+the meta device, so weights are neither read nor needed. That alone takes 50 to 100 ms; but the
+networks of a search share their blocks, and a block that was seen before, with inputs of the same
+shape, is not run again.
 """
 
 from __future__ import annotations
@@ -13,19 +13,30 @@ import functools
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from torch.utils.flop_counter import flop_registry
 
 from orchestrator.errors import BuildError
 from orchestrator_objectives.lending import lent
 from orchestrator_objectives.signing import Signatures, Signed
 
-__all__ = ["ExactCounter", "OperationCounting", "example", "visible_attention"]
+__all__ = [
+    "ExactCounter",
+    "OperationCounting",
+    "example",
+    "executed",
+    "multiply_adds",
+    "visible_attention",
+]
+
+_T = TypeVar("_T")
+# What one operation counts, of the operator, its arguments and its output.
+Cost = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], int]
 
 # One or two kilobytes each; a thousand networks of a space leave some ten thousand.
 _MOST_REMEMBERED = 50_000
@@ -37,40 +48,59 @@ _ATOMS = frozenset({bool, int, float, str, type(None)}) | {
 }
 
 
-class ExactCounter:
-    """Counts multiply-adds; the more alike the networks, the faster.
+def multiply_adds(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> int:
+    """Those of a convolution, a matrix product or attention; nothing for another operation."""
+    formula = flop_registry.get(operator._overloadpacket)
+    return 0 if formula is None else formula(*args, **kwargs, out_val=output) // 2
 
-    Equal to `FlopCounterMode` / 2 on the network in evaluation mode, batch 1. The memory is this
-    object's own and is not pickled. Cost: 0.5 to 2 ms for a network of known blocks.
+
+class ExactCounter:
+    """Sums what a network's operations count; the more alike the networks, the faster.
+
+    With `multiply_adds` equal to `FlopCounterMode` / 2 on the network in evaluation mode, batch 1.
+    What an operation counts may depend on shapes, no values. The memory is this object's own and
+    is not pickled. Cost: 0.5 to 2 ms for a network of known blocks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cost: Cost = multiply_adds) -> None:
+        self._cost = cost
         self._signatures = Signatures()
         self._memory = _Memory()
 
-    def __reduce__(self) -> tuple[type[ExactCounter], tuple[()]]:
-        return (ExactCounter, ())
+    def __reduce__(self) -> tuple[type[ExactCounter], tuple[Cost]]:
+        return (ExactCounter, (self._cost,))
 
     def count(self, network: nn.Module, input_shape: tuple[int, int, int]) -> int:
-        """Multiply-adds of one image (C, H, W); leaves `network` as it was.
+        """The sum for one image (C, H, W); leaves `network` as it was.
 
         A network that cannot run on the meta device (its shapes depend on values) is run on its
         own device, on zeros; so is one that changes its own attributes, but on the meta device.
         All three ways give the same figure. Raises BuildError if it cannot run at all.
         """
-        with torch.no_grad(), visible_attention():
-            flops = self._first_that_works(network, input_shape)
-        return flops // 2
+        try:
+            with torch.no_grad(), visible_attention():
+                total = self._from_memory(network, input_shape)
+            if total is not None:
+                return total
+        except Exception:
+            pass  # a module that reaches deep into another, say; the next way needs no memory
+        return executed(network, input_shape, self._counted)
+
+    def _counted(self, network: nn.Module, image: Tensor) -> int:
+        counting = OperationCounting(cost=self._cost)
+        with counting:
+            network(image)
+        return counting.total
 
     def _from_memory(self, network: nn.Module, input_shape: tuple[int, int, int]) -> int | None:
-        """Floating-point operations; None if remembering does not suit the network."""
+        """None if remembering does not suit the network."""
         image = example(network, input_shape, meta=True)
         if len(self._memory) > _MOST_REMEMBERED:
             # Numbers and what is known by them go together.
             self._signatures, self._memory = Signatures(), _Memory()
         memory = self._memory
         memory.begin()
-        counting = OperationCounting(memory)
+        counting = OperationCounting(memory, cost=self._cost)
         signed = self._signatures.sign(network)
         root, *parts = signed.values()
         session = (signed, memory, counting)
@@ -89,39 +119,44 @@ class ExactCounter:
             sound = sound and all(found)
             if not sound:
                 memory.forget()
-        return counting.flops if sound else None
+        return counting.total if sound else None
 
-    def _first_that_works(self, network: nn.Module, input_shape: tuple[int, int, int]) -> int:
+
+def executed(
+    network: nn.Module,
+    input_shape: tuple[int, int, int],
+    run: Callable[[nn.Module, Tensor], _T],
+) -> _T:
+    """What `run` gives for the network in evaluation mode and one image (C, H, W) of zeros.
+
+    On the meta device; a second time on the network's own where the first fails. Attention is
+    matrix products. Leaves `network` as it was. Raises BuildError if it does not run.
+    """
+    with torch.no_grad(), visible_attention():
         try:
-            flops = self._from_memory(network, input_shape)
-            if flops is not None:
-                return flops
+            return _executed(network, input_shape, run, meta=True)
         except Exception:
-            pass  # a module that reaches deep into another, say; the next way needs no memory
+            pass  # shapes that depend on values need values
         try:
-            return self._executed(network, input_shape, meta=True)
-        except Exception:
-            return self._executed_for_real(network, input_shape)
-
-    def _executed(
-        self, network: nn.Module, input_shape: tuple[int, int, int], *, meta: bool
-    ) -> int:
-        with lent(network, meta=meta):
-            image = example(network, input_shape, meta=meta)
-            with FlopCounterMode(display=False) as counter:
-                network(image)
-        return int(counter.get_total_flops())
-
-    def _executed_for_real(self, network: nn.Module, input_shape: tuple[int, int, int]) -> int:
-        try:
-            return self._executed(network, input_shape, meta=False)
+            return _executed(network, input_shape, run, meta=False)
         except Exception as error:
             raise BuildError(
-                f"multiply-adds of {type(network).__name__} cannot be counted: it does not run on "
+                f"operations of {type(network).__name__} cannot be counted: it does not run on "
                 f"one image of shape {input_shape} ({type(error).__name__}: {error}). Check the "
                 "image size and channels; a network whose shapes depend on values must not be on "
                 "the meta device."
             ) from error
+
+
+def _executed(
+    network: nn.Module,
+    input_shape: tuple[int, int, int],
+    run: Callable[[nn.Module, Tensor], _T],
+    *,
+    meta: bool,
+) -> _T:
+    with lent(network, meta=meta):
+        return run(network, example(network, input_shape, meta=meta))
 
 
 def _recalled(part: Signed, session: _Session, /, *args: Any, **kwargs: Any) -> Any:
@@ -151,9 +186,10 @@ class OperationCounting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     With a memory, an operation on meta tensors is done once for inputs of the same shape.
     """
 
-    def __init__(self, memory: _Memory | None = None) -> None:
+    def __init__(self, memory: _Memory | None = None, *, cost: Cost = multiply_adds) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.flops = 0
+        self.total = 0
+        self._cost = cost
         self._memory = memory
 
     def __torch_dispatch__(
@@ -170,10 +206,14 @@ class OperationCounting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if result is not NotImplemented:
             return result
         output = func(*args, **kwargs)
-        formula = flop_registry.get(func._overloadpacket)
-        if formula is not None:
-            self.flops += formula(*args, **kwargs, out_val=output)
+        self.happened(func, args, kwargs, output)
         return output
+
+    def happened(
+        self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+    ) -> None:
+        """An operation of the network was done; one that comes from memory is not told again."""
+        self.total += self._cost(operator, args, kwargs, output)
 
 
 class _Memory:
@@ -211,11 +251,11 @@ class _Memory:
             return run(*args, **kwargs)
         known = self._known.get(key)
         if known is not None:
-            counting.flops += known.flops
+            counting.total += known.total
             return known.output(tensors)
-        before = counting.flops
+        before = counting.total
         output = run(*args, **kwargs)
-        known = _known(output, tensors, counting.flops - before)
+        known = _known(output, tensors, counting.total - before)
         # An input that was reshaped in place would not be so the next time.
         if known is not None and key[1:] == _all_described(args, kwargs, []):
             self._known[key] = known
@@ -232,9 +272,9 @@ class _OpaqueError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a block did: its operations, and its output as a function of its input tensors."""
+    """What a block did: what it counts, and its output as a function of its input tensors."""
 
-    flops: int
+    total: int
     output: Callable[[list[Tensor]], Any]
 
 
@@ -272,9 +312,9 @@ def _described(value: Any, tensors: list[Tensor]) -> Hashable:
     raise _OpaqueError
 
 
-def _known(output: Any, tensors: list[Tensor], flops: int) -> _Known | None:
+def _known(output: Any, tensors: list[Tensor], total: int) -> _Known | None:
     try:
-        return _Known(flops, _recipe(output, tensors))
+        return _Known(total, _recipe(output, tensors))
     except _OpaqueError:
         return None
 

@@ -76,7 +76,7 @@ def _count(network: nn.Module, input_shape: tuple[int, int, int], *, meta: bool)
             warnings.filterwarnings("ignore", message="This API is being deprecated")
             by_layer, _ = thop.profile(network, (image,), custom_ops=rules, verbose=False)
     layers: int = round(by_layer)
-    return layers + counting.flops // 2
+    return layers + counting.total
 
 
 def _thop() -> Any:
@@ -104,11 +104,11 @@ def _unseen(forward: Callable[..., Any], counting: OperationCounting) -> Callabl
 
 @contextmanager
 def _paused(counting: OperationCounting) -> Iterator[None]:
-    before = counting.flops
+    before = counting.total
     try:
         yield
     finally:
-        counting.flops = before
+        counting.total = before
 
 
 def _rules(classes: set[type]) -> dict[type, Callable[..., None]]:

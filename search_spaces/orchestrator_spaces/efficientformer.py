@@ -1,36 +1,58 @@
 """EfficientFormer and a space around it.
 
 Li et al., "EfficientFormer: Vision Transformers at MobileNet Speed", 2022, arXiv:2206.01191, and
-the authors' code (snap-research/EfficientFormer). The space is that of the paper's slimming:
-width and depth of each stage and where blocks on maps (MB4D, pooling) give way to blocks on
-tokens (MB3D, attention), in the last two stages only; once on tokens, always on tokens. Added:
-the MLP ratio of a stage and the number of heads.
+the authors' code (snap-research/EfficientFormer). The space is that of the paper's latency-driven
+slimming: the width of each stage, and for each slot of a stage a block on maps (4D, pooling), in
+the last two stages also a block on tokens (3D, attention), or nothing; once on tokens, always on
+tokens. Empty slots vanish: the blocks of a stage are numbered without them. Added: the MLP ratio
+of a stage, the number of heads, the blocks' activation and the resolution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from orchestrator import Published, SearchSpace, Trial
-from orchestrator.errors import BuildError
-from orchestrator_spaces.blocks.convolution import ConvNorm
+from orchestrator_spaces.blocks.attention_bias import AttentionBias
+from orchestrator_spaces.blocks.convolution import ConvNorm, activation
 from orchestrator_spaces.blocks.questions import Range
+from orchestrator_spaces.blocks.resolution import (
+    FULL_RESOLUTIONS,
+    SMALL_RESOLUTIONS,
+    ask_resolution,
+    resize,
+    side_of,
+)
+from orchestrator_spaces.blocks.transformer import (
+    AttentionShape,
+    LayerScale,
+    Mlp,
+    MultiHeadAttention,
+    TransformerBlock,
+)
+from orchestrator_spaces.blocks.two_classifiers import TwoClassifiers
+from orchestrator_spaces.efficientformer_published import published_full, published_small
 
-__all__ = ["EfficientFormer", "EfficientFormerSpace"]
+__all__ = ["DistilledEfficientFormer", "EfficientFormer", "EfficientFormerSpace", "stem", "strided"]
+
+MAPS, TOKENS = "4d", "3d"
+EPSILON = 1e-5
 
 
 @dataclass(frozen=True)
 class StageTable:
-    """What one stage may be: its width and how many blocks of each kind it has."""
+    """What one stage may be: its stride, its width, its slots and what may fill them."""
 
+    stride: int
     width: Range
-    mb4d: Range
-    mb3d: Range | None = None
+    slots: int
+    kinds: tuple[str, ...] = (MAPS,)
 
 
 @dataclass(frozen=True)
@@ -39,62 +61,66 @@ class Table:
 
     stages: tuple[StageTable, ...]
     stem_strides: tuple[int, int]
-    stage_strides: tuple[int, ...]
     mlp_ratios: tuple[int, ...]
     heads: tuple[int, ...]
+    activations: tuple[str, ...]
     key_width: int
     value_width: int
     layer_scale: float
-    distillation_head: bool
+    resolutions: tuple[float, ...]
+
+    @property
+    def total_stride(self) -> int:
+        """Pixels of the image a side of one place of the last map."""
+        return prod(self.stem_strides) * prod(stage.stride for stage in self.stages)
 
 
 FULL = Table(
     stages=(
-        StageTable(Range(32, 96, 16), Range(1, 6)),
-        StageTable(Range(64, 192, 16), Range(1, 6)),
-        StageTable(Range(144, 384, 16), Range(2, 18), Range(0, 6)),
-        StageTable(Range(288, 768, 16), Range(0, 6), Range(0, 8)),
+        StageTable(1, Range(32, 96, 16), 6),
+        StageTable(2, Range(64, 192, 16), 6),
+        StageTable(2, Range(144, 384, 16), 18, (MAPS, TOKENS)),
+        StageTable(2, Range(288, 768, 16), 8, (MAPS, TOKENS)),
     ),
     stem_strides=(2, 2),
-    stage_strides=(1, 2, 2, 2),
     mlp_ratios=(2, 3, 4),
     heads=(4, 8),
+    activations=("gelu", "relu", "hardswish"),
     key_width=32,
     value_width=128,
     layer_scale=1e-5,
-    distillation_head=True,
+    resolutions=FULL_RESOLUTIONS,
 )
 
 # 32×32 in: 16×16 after the stem, then 16×16, 8×8, 4×4 and 4×4, which leaves 16 tokens.
 SMALL = Table(
     stages=(
-        StageTable(Range(16, 24, 8), Range(1, 1)),
-        StageTable(Range(24, 40, 8), Range(1, 2)),
-        StageTable(Range(32, 64, 16), Range(1, 3), Range(0, 2)),
-        StageTable(Range(48, 96, 16), Range(0, 2), Range(0, 2)),
+        StageTable(1, Range(16, 24, 8), 1),
+        StageTable(2, Range(24, 40, 8), 2),
+        StageTable(2, Range(32, 64, 16), 5, (MAPS, TOKENS)),
+        StageTable(1, Range(48, 96, 16), 4, (MAPS, TOKENS)),
     ),
     stem_strides=(2, 1),
-    stage_strides=(1, 2, 2, 1),
     mlp_ratios=(2, 3, 4),
     heads=(2, 4),
+    activations=("gelu", "relu", "hardswish"),
     key_width=16,
     value_width=32,
     # Eight epochs are too few to grow a scale from 1e-5.
     layer_scale=0.1,
-    distillation_head=False,
+    resolutions=SMALL_RESOLUTIONS,
 )
 
 
-class LayerScale(nn.Module):
-    """One learned factor a channel; `shape` is (C, 1, 1) for maps or (C,) for tokens."""
+@dataclass(frozen=True)
+class BlockShape:
+    """What the blocks of a stage have in common; `side` is that of the stage's maps."""
 
-    def __init__(self, shape: tuple[int, ...], initial: float) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.full(shape, initial))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The same shape."""
-        return x * self.scale
+    width: int
+    hidden: int
+    activation: str
+    heads: int
+    side: int
 
 
 class PoolMixer(nn.Module):
@@ -112,15 +138,16 @@ class PoolMixer(nn.Module):
 class MB4D(nn.Module):
     """A block on maps: pooling, then an MLP of 1×1 convolutions."""
 
-    def __init__(self, width: int, ratio: int, *, layer_scale: float) -> None:
+    def __init__(self, shape: BlockShape, *, layer_scale: float) -> None:
         super().__init__()
+        act = activation(shape.activation)
         self.mixer = PoolMixer()
-        self.mixer_scale = LayerScale((width, 1, 1), layer_scale)
+        self.mixer_scale = LayerScale((shape.width, 1, 1), layer_scale)
         self.mlp = nn.Sequential(
-            ConvNorm(width, ratio * width, 1, bias=True, activation=nn.GELU()),
-            ConvNorm(ratio * width, width, 1, bias=True),
+            ConvNorm(shape.width, shape.hidden, 1, bias=True, activation=act),
+            ConvNorm(shape.hidden, shape.width, 1, bias=True),
         )
-        self.mlp_scale = LayerScale((width, 1, 1), layer_scale)
+        self.mlp_scale = LayerScale((shape.width, 1, 1), layer_scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → the same."""
@@ -128,53 +155,24 @@ class MB4D(nn.Module):
         return x + self.mlp_scale(self.mlp(x))  # type: ignore[no-any-return]
 
 
-class Attention(nn.Module):
-    """Attention over a side × side map's tokens, with a learned bias for each distance.
+class MB3D(TransformerBlock):
+    """A block on tokens: attention, then an MLP. Keys are narrower than values."""
 
-    Keys are narrower than values. One projection holds query, key and value head by head, so that
-    its leading outputs are the first heads.
-    """
-
-    offsets: Tensor
-
-    def __init__(self, width: int, side: int, heads: int, table: Table) -> None:
-        super().__init__()
-        self.heads = heads
-        self.widths = [table.key_width, table.key_width, table.value_width]
-        self.scale = table.key_width**-0.5
-        self.qkv = nn.Linear(width, heads * sum(self.widths))
-        self.project = nn.Linear(heads * table.value_width, width)
-        self.bias = nn.Parameter(torch.zeros(heads, side * side))
-        self.register_buffer("offsets", _offsets(side), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, N, C) → the same, N = side²."""
-        qkv = self.qkv(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, 2k + v)
-        query, key, value = qkv.split(self.widths, dim=-1)
-        scores = (query * self.scale) @ key.transpose(-2, -1)  # (B, heads, N, N)
-        scores = scores + self.bias[:, self.offsets]
-        x = scores.softmax(dim=-1) @ value  # (B, heads, N, v)
-        return self.project(x.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
-
-
-class MB3D(nn.Module):
-    """A block on tokens: attention, then an MLP."""
-
-    def __init__(self, attention: Attention, width: int, ratio: int, *, layer_scale: float) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(width)
-        self.attention = attention
-        self.attention_scale = LayerScale((width,), layer_scale)
-        self.mlp_norm = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, ratio * width), nn.GELU(), nn.Linear(ratio * width, width)
+    def __init__(self, shape: BlockShape, table: Table) -> None:
+        width = shape.width
+        attention = MultiHeadAttention(
+            AttentionShape(width, shape.heads, table.key_width, table.value_width),
+            bias=AttentionBias(shape.heads, shape.side),
         )
-        self.mlp_scale = LayerScale((width,), layer_scale)
+        mlp = Mlp(width, shape.hidden, act=shape.activation)
+        attended, mixed = (
+            _scaled(layer, LayerScale((width,), table.layer_scale)) for layer in (attention, mlp)
+        )
+        super().__init__(attended, mixed, width, eps=EPSILON)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, N, C) → the same."""
-        x = x + self.attention_scale(self.attention(self.attention_norm(x)))
-        return x + self.mlp_scale(self.mlp(self.mlp_norm(x)))  # type: ignore[no-any-return]
+
+def _scaled(layer: nn.Module, scale: LayerScale) -> nn.Sequential:
+    return nn.Sequential(OrderedDict(layer=layer, scale=scale))
 
 
 class TokenBlocks(nn.Sequential):
@@ -196,26 +194,18 @@ class Stage(nn.Module):
     """An optional downsampling convolution, blocks on maps, then blocks on tokens."""
 
     def __init__(
-        self,
-        architecture: Mapping[str, Any],
-        table: Table,
-        *,
-        downsample: nn.Module | None,
-        heads: int,
-        side: int,
+        self, kinds: Sequence[str], shape: BlockShape, table: Table, downsample: nn.Module | None
     ) -> None:
         super().__init__()
-        width, ratio = architecture["width"], architecture["mlp_ratio"]
-        scale = table.layer_scale
         if downsample is not None:
             self.downsample = downsample
+        scale = table.layer_scale
         self.mb4d = nn.Sequential(
-            *(MB4D(width, ratio, layer_scale=scale) for _ in range(architecture["mb4d"]))
+            *(MB4D(shape, layer_scale=scale) for _ in range(kinds.count(MAPS)))
         )
-        if architecture["mb3d"]:
-            attentions = (Attention(width, side, heads, table) for _ in range(architecture["mb3d"]))
-            blocks = (MB3D(each, width, ratio, layer_scale=scale) for each in attentions)
-            self.mb3d = TokenBlocks(blocks, side)
+        if TOKENS in kinds:
+            blocks = (MB3D(shape, table) for _ in range(kinds.count(TOKENS)))
+            self.mb3d = TokenBlocks(blocks, shape.side)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, C, side, side)."""
@@ -225,60 +215,72 @@ class Stage(nn.Module):
 
 
 class EfficientFormer(nn.Module):
-    """Stem, four stages, norm, mean over tokens, one or two classifiers whose mean is the answer.
-
-    Training sees the mean of both classifiers too.
-    """
+    """Resizing, stem, four stages, norm, mean over tokens, classifier."""
 
     def __init__(
         self, architecture: Mapping[str, Any], table: Table, *, classes: int, shape: tuple[int, int]
     ) -> None:
         super().__init__()
-        in_channels, side = shape
-        stages = architecture["stages"]
-        width, heads = stages[0]["width"], architecture["heads"]
-        first, second = table.stem_strides
-        self.stem = nn.Sequential(
-            ConvNorm(
-                in_channels,
-                width // 2,
-                3,
-                stride=first,
-                bias=True,
-                activation=nn.ReLU(inplace=True),
-            ),
-            ConvNorm(
-                width // 2, width, 3, stride=second, bias=True, activation=nn.ReLU(inplace=True)
-            ),
-        )
-        side = _strided(_strided(side, first), second)
+        in_channels, image_size = shape
+        side = side_of(image_size, architecture["resolution"], least=table.total_stride)
+        self.resize = resize(image_size, side)
+        width = architecture["stages"][0]["width"]
+        self.stem = stem(in_channels, width, table.stem_strides, "relu")
+        for stride in table.stem_strides:
+            side = strided(side, stride)
         self.stages = nn.Sequential()
-        for index, (stage, stride) in enumerate(zip(stages, table.stage_strides, strict=True)):
-            side = _strided(side, stride)
-            downsample = (
-                ConvNorm(width, stage["width"], 3, stride=stride, bias=True) if index else None
-            )
+        for stage, each in zip(architecture["stages"], table.stages, strict=True):
+            side = strided(side, each.stride)
+            downsample = None
+            if len(self.stages):
+                downsample = ConvNorm(width, stage["width"], 3, stride=each.stride, bias=True)
             width = stage["width"]
-            self.stages.append(Stage(stage, table, downsample=downsample, heads=heads, side=side))
-        self.norm = nn.LayerNorm(width)
+            block = BlockShape(
+                width,
+                stage["mlp_ratio"] * width,
+                architecture["activation"],
+                architecture["heads"],
+                side,
+            )
+            self.stages.append(Stage(stage["blocks"], block, table, downsample))
+        self.norm = nn.LayerNorm(width, eps=EPSILON)
         self.classifier = nn.Linear(width, classes)
-        if architecture["distillation_head"]:
-            self.distillation_classifier = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) → (B, classes)."""
-        x = self.stem(x)  # (B, C1, H/4, W/4); H/2 in the small preset
+        return self.classifier(self.features(x))  # type: ignore[no-any-return]
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) → (B, C4)."""
+        x = self.stem(self.resize(x))  # (B, C1, H/4, W/4); H/2 in the small preset
         x = self.stages(x)  # (B, C4, H/32, W/32); H/8 in the small preset
         x = self.norm(x.flatten(2).transpose(1, 2))  # (B, N, C4)
-        x = x.mean(1)
-        logits = self.classifier(x)
-        if hasattr(self, "distillation_classifier"):
-            logits = (logits + self.distillation_classifier(x)) / 2
-        return logits  # type: ignore[no-any-return]
+        return x.mean(1)
+
+
+class DistilledEfficientFormer(TwoClassifiers, EfficientFormer):
+    """The same with a second classifier on the same features."""
+
+
+def stem(in_channels: int, width: int, strides: tuple[int, int], act: str) -> nn.Sequential:
+    """Two 3×3 convolutions, to (B, width, …, …)."""
+    first, second = strides
+    half = width // 2
+    return nn.Sequential(
+        ConvNorm(in_channels, half, 3, stride=first, bias=True, activation=activation(act)),
+        ConvNorm(half, width, 3, stride=second, bias=True, activation=activation(act)),
+    )
+
+
+def strided(side: int, stride: int) -> int:
+    """The side of a map after a padded convolution."""
+    return -(-side // stride)
 
 
 class EfficientFormerSpace(SearchSpace):
-    """Width, MLP ratio, blocks on maps and blocks on tokens of each stage; the number of heads."""
+    """What fills each slot, width and MLP ratio of each stage; heads, activation, resolution and
+    whether there is a distillation head.
+    """
 
     name = "efficientformer"
 
@@ -287,109 +289,65 @@ class EfficientFormerSpace(SearchSpace):
         self.table = {"full": FULL, "small": SMALL}[preset]
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
-        """Stages, heads and, in the full preset, whether there is a distillation head."""
+        """`blocks` of a stage lists "4d" and "3d"; what no block uses is 0 or None."""
+        table = self.table
+        resolution = ask_resolution(trial, table.resolutions)
         stages: list[dict[str, Any]] = []
-        on_tokens = False
-        for index in range(len(self.table.stages)):
-            stages.append(self._suggest_stage(trial, index, on_tokens=on_tokens))
-            on_tokens = on_tokens or stages[-1]["mb3d"] > 0
-        heads = trial.suggest_categorical("heads", list(self.table.heads)) if on_tokens else 0
-        distilled = self.table.distillation_head and trial.suggest_categorical(
-            "distillation_head", [False, True]
-        )
-        return {"stages": stages, "heads": heads, "distillation_head": distilled}
+        kinds: list[str] = []
+        for index in range(len(table.stages)):
+            stages.append(self._suggest_stage(trial, index, on_tokens=TOKENS in kinds))
+            kinds += stages[-1]["blocks"]
+        heads, act = 0, None
+        if TOKENS in kinds:
+            heads = trial.suggest_categorical("heads", list(table.heads))
+        if kinds:
+            act = trial.suggest_categorical("activation", list(table.activations))
+        return {
+            "resolution": resolution,
+            "stages": stages,
+            "heads": heads,
+            "activation": act,
+            "distillation_head": trial.suggest_categorical("distillation_head", [False, True]),
+        }
 
     def _suggest_stage(self, trial: Trial, index: int, *, on_tokens: bool) -> dict[str, Any]:
         table, name = self.table.stages[index], f"stages.{index}"
         width = table.width.ask(trial, f"{name}.width")
-        mb4d = 0 if on_tokens else _ask(trial, f"{name}.mb4d", table.mb4d)
-        mb3d = _ask(trial, f"{name}.mb3d", table.mb3d)
+        blocks: list[str] = []
+        for slot in range(table.slots):
+            # Apart from its kind, so that a slot is asked alike before and after the first 3D.
+            if not trial.suggest_categorical(f"{name}.blocks.{slot}.used", [False, True]):
+                continue
+            kind = TOKENS if on_tokens else table.kinds[0]
+            if not on_tokens and len(table.kinds) > 1:
+                kind = trial.suggest_categorical(f"{name}.blocks.{slot}.kind", list(table.kinds))
+            on_tokens = kind == TOKENS
+            blocks.append(kind)
         ratio = 0
         # A stage may be no more than its downsampling convolution.
-        if mb4d + mb3d:
+        if blocks:
             ratio = trial.suggest_categorical(f"{name}.mlp_ratio", list(self.table.mlp_ratios))
-        return {"width": width, "mb4d": mb4d, "mb3d": mb3d, "mlp_ratio": ratio}
+        return {"width": width, "blocks": blocks, "mlp_ratio": ratio}
 
     def build(
         self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
     ) -> nn.Module:
         """Raises BuildError for images smaller than the network's total stride."""
-        total = 1
-        for stride in (*self.table.stem_strides, *self.table.stage_strides):
-            total *= stride
-        if image_size < total:
-            raise BuildError(f"images of {image_size} px found, at least {total} px expected.")
+        distilled = architecture["distillation_head"]
+        network = DistilledEfficientFormer if distilled else EfficientFormer
         shape = (in_channels, image_size)
-        return EfficientFormer(architecture, self.table, classes=classes, shape=shape)
+        return network(architecture, self.table, classes=classes, shape=shape)
 
     def published(self) -> Mapping[str, Published]:
         """L1, L3 and L7, or in the small preset what remains of them at 32×32."""
-        return _published_full() if self.preset == "full" else _published_small()
+        slots = [stage.slots for stage in self.table.stages]
+        return published_full(slots) if self.preset == "full" else published_small(slots)
 
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
-        """The query, key and value projections, whose outputs belong to heads."""
-        return [module.qkv for module in network.modules() if isinstance(module, Attention)]
-
-
-def _ask(trial: Trial, name: str, count: Range | None) -> int:
-    if count is None:
-        return 0
-    return count.low if count.low == count.high else count.ask(trial, name)
-
-
-def _strided(side: int, stride: int) -> int:
-    return -(-side // stride)
-
-
-def _offsets(side: int) -> Tensor:
-    """(N, N) indices into a table of side² entries, by |Δrow| and |Δcolumn| of two tokens."""
-    place = torch.arange(side)
-    distance = (place[:, None] - place[None, :]).abs()
-    rows = distance.repeat_interleave(side, 0).repeat_interleave(side, 1)
-    columns = distance.repeat(side, side)
-    return rows * side + columns
-
-
-PAPER = "Li et al. 2022, arXiv:2206.01191"
-
-
-def _published_full() -> dict[str, Published]:
-    l1 = _choices((48, 96, 224, 448), (3, 2, 6, 3), 1)
-    l3 = _choices((64, 128, 320, 512), (4, 4, 12, 2), 4)
-    l7 = _choices((96, 192, 384, 768), (6, 6, 18, 0), 8)
-    both, one = {"distillation_head": True}, {"distillation_head": False}
-    code = f"{PAPER}; snap-research/EfficientFormer"
-    plain = f"{code}, without the distillation head (no published accuracy)"
-    return {
-        "l7": Published(l7 | both, 224, code, 82_229_328, 10_119_325_696, 83.3),
-        "l3": Published(l3 | both, 224, code, 31_406_000, 3_906_573_312, 82.4),
-        "l1": Published(l1 | both, 224, code, 12_289_928, 1_291_284_736, 79.2),
-        "l7-plain": Published(l7 | one, 224, plain, 81_460_328, 10_118_557_696),
-        "l3-plain": Published(l3 | one, 224, plain, 30_893_000, 3_906_061_312),
-        "l1-plain": Published(l1 | one, 224, plain, 11_840_928, 1_290_836_736),
-    }
-
-
-def _choices(widths: tuple[int, ...], mb4d: tuple[int, ...], mb3d: int) -> dict[str, Any]:
-    choices: dict[str, Any] = {"stages.2.mb3d": 0, "stages.3.mb3d": mb3d, "heads": 8}
-    for index, (width, depth) in enumerate(zip(widths, mb4d, strict=True)):
-        choices[f"stages.{index}.width"] = width
-        choices[f"stages.{index}.mb4d"] = depth
-        choices[f"stages.{index}.mlp_ratio"] = 4
-    return choices
-
-
-def _published_small() -> dict[str, Published]:
-    points = {
-        "l7-small": _choices((24, 40, 64, 96), (1, 2, 3, 0), 2),
-        "l3-small": _choices((16, 32, 48, 80), (1, 2, 2, 1), 2),
-        "l1-small": _choices((16, 24, 48, 64), (1, 1, 2, 1), 1),
-    }
-    for choices in points.values():
-        del choices["stages.0.mb4d"]
-        choices["heads"] = 4
-    source = (
-        f"scaled from {PAPER}: about a sixth of the width and a third of the depth; stages "
-        "at 16×16, 8×8, 4×4, 4×4"
-    )
-    return {name: Published(choices, 32, source) for name, choices in points.items()}
+        """The query, key and value projections, whose outputs belong to heads, and the second
+        classifier.
+        """
+        fixed = [m.qkv for m in network.modules() if isinstance(m, MultiHeadAttention)]
+        if isinstance(network, TwoClassifiers):
+            fixed.append(network.distillation_classifier)
+        return fixed

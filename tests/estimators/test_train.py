@@ -123,7 +123,7 @@ def test_a_run_that_cannot_be_written_is_an_error(context: EstimationContext) ->
 def test_nothing_half_written_stays(
     context: EstimationContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*arguments: object) -> bytes:
+    def full(*arguments: object, **options: object) -> bytes:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("safetensors.torch.save", full)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
-from orchestrator_spaces.efficientformer import Attention, EfficientFormerSpace
-from orchestrator_spaces.mobilenetv3 import MobileNetV3Space
-from orchestrator_spaces.shufflenetv2 import Merge, ShuffleNetV2Space, Split
+from orchestrator_spaces import orchestrator_search_spaces
+from orchestrator_spaces.blocks.attention_bias import AttentionBias
+from orchestrator_spaces.blocks.shuffle import Merge, Split
+from orchestrator_spaces.blocks.transformer import AttentionShape, MultiHeadAttention
 
+from orchestrator.plugins import installed
 from orchestrator.trials import RandomTrial
+
+FAMILIES = [offer.name for offer in orchestrator_search_spaces()]
 
 
 def names_and_ranks(space, seed: int) -> dict[str, int]:
@@ -31,19 +36,31 @@ def test_halves_hold_as_many_passed_as_changed_channels():
     assert [float(half.mean()) for half in Split()(merged)] == [0.5, 0.5]
 
 
-def test_one_name_has_one_rank_in_every_architecture():
-    for space in (EfficientFormerSpace(), MobileNetV3Space(), ShuffleNetV2Space()):
-        known: dict[str, int] = {}
-        for seed in range(6):
-            for name, rank in names_and_ranks(space, seed).items():
-                assert known.setdefault(name, rank) == rank, f"{space.name}: {name}"
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_name_has_one_rank_in_every_architecture(family):
+    space = installed().create("space", family, {"preset": "small"})
+    known: dict[str, int] = {}
+    for seed in range(6):
+        for name, rank in names_and_ranks(space, seed).items():
+            assert known.setdefault(name, rank) == rank, f"{family}: {name}"
 
 
 def test_fewer_heads_are_the_first_heads():
-    table = EfficientFormerSpace().table
-    four, two = Attention(16, 2, 4, table), Attention(16, 2, 2, table)
+    four, two = (MultiHeadAttention(AttentionShape(16, heads, 4, 8)) for heads in (4, 2))
     rows = two.qkv.weight.shape[0]
     assert two.qkv.load_state_dict({k: v[:rows] for k, v in four.qkv.state_dict().items()})
     tokens = torch.randn(1, 4, 16)
-    heads = four.qkv(tokens).unflatten(-1, (4, -1))[:, :, :2]
-    assert torch.allclose(heads, two.qkv(tokens).unflatten(-1, (2, -1)))
+    assert torch.allclose(two.attend(tokens), four.attend(tokens)[..., : 2 * 8])
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_bias_of_a_smaller_map_is_the_corner_of_a_larger_ones(stride):
+    small, large = AttentionBias(2, 3, stride=stride), AttentionBias(4, 5, stride=stride)
+    large.bias.data.normal_()
+    small.bias.data.copy_(large.bias.data[:2, :3, :3])
+    # (heads, query row, query column, key row, key column)
+    few = small().reshape(2, *(-(-3 // stride),) * 2, 3, 3)
+    many = large().reshape(4, *(-(-5 // stride),) * 2, 5, 5)
+    queries = few.shape[1]
+    assert torch.equal(few, many[:2, :queries, :queries, :3, :3])
+    assert torch.equal(few[:, 1, 0, 0, 2], small.bias[:, stride, 2])

@@ -11,10 +11,15 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from orchestrator_spaces.blocks.channel_attention import Gate, attention
+from orchestrator_spaces.blocks.channel_attention import Cbam, Gate, SpatialAttention, attention
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation
 
-__all__ = ["InvertedResidual", "InvertedResidualShape"]
+__all__ = [
+    "InvertedResidual",
+    "InvertedResidualShape",
+    "inverted_residual_layers",
+    "spatially_gated_layers",
+]
 
 
 @dataclass(frozen=True)
@@ -46,25 +51,45 @@ class InvertedResidual(nn.Module):
     def __init__(self, shape: InvertedResidualShape) -> None:
         super().__init__()
         self.residual = shape.stride == 1 and shape.width_in == shape.width
-        layers: OrderedDict[str, nn.Module] = OrderedDict()
-        if shape.expanded != shape.width_in:
-            layers["expand"] = ConvNorm(
-                shape.width_in, shape.expanded, 1, activation=activation(shape.activation)
-            )
-        layers["depthwise"] = ConvNorm(
-            shape.expanded,
-            shape.expanded,
-            shape.kernel,
-            stride=shape.stride,
-            groups=shape.expanded,
-            activation=activation(shape.activation),
-        )
-        if shape.attention != "none":
-            assert shape.gate is not None
-            layers[shape.attention] = attention(shape.attention, shape.expanded, shape.gate)
-        layers["project"] = ConvNorm(shape.expanded, shape.width, 1)
-        self.layers = nn.Sequential(layers)
+        self.layers = inverted_residual_layers(shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width_in, H, W) → (B, width, ⌈H/stride⌉, ⌈W/stride⌉)."""
         return x + self.layers(x) if self.residual else self.layers(x)  # type: ignore[no-any-return]
+
+
+def inverted_residual_layers(shape: InvertedResidualShape) -> nn.Sequential:
+    """What an inverted residual adds to its input."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    if shape.expanded != shape.width_in:
+        layers["expand"] = ConvNorm(
+            shape.width_in, shape.expanded, 1, activation=activation(shape.activation)
+        )
+    layers["depthwise"] = ConvNorm(
+        shape.expanded,
+        shape.expanded,
+        shape.kernel,
+        stride=shape.stride,
+        groups=shape.expanded,
+        activation=activation(shape.activation),
+    )
+    if shape.attention != "none":
+        assert shape.gate is not None
+        layers[shape.attention] = attention(shape.attention, shape.expanded, shape.gate)
+    layers["project"] = ConvNorm(shape.expanded, shape.width, 1)
+    return nn.Sequential(layers)
+
+
+def spatially_gated_layers(network: nn.Module) -> list[nn.Module]:
+    """The depthwise convolutions of inverted residuals with spatial attention in them.
+
+    Such attention averages over channels, so that a channel less, even a silent one, changes
+    what the others give: a space answers these in `fixed_layers`.
+    """
+    blocks = [module for module in network.modules() if isinstance(module, InvertedResidual)]
+    gates = (Cbam, SpatialAttention)
+    return [
+        block.layers.get_submodule("depthwise.conv")
+        for block in blocks
+        if any(isinstance(layer, gates) for layer in block.layers)
+    ]

@@ -31,11 +31,11 @@ class AttentionShape:
 
 
 class MultiHeadAttention(nn.Module):
-    """Attention among all tokens of an image.
+    """Attention among all tokens of an image, or of each of its windows.
 
     One projection holds query, key and value head by head, so that its leading outputs are the
     first heads. `bias`, called without arguments, gives what is added to the scores: (heads, N,
-    N) or (N, N).
+    N), or what broadcasts to it.
     """
 
     def __init__(self, shape: AttentionShape, *, bias: nn.Module | None = None) -> None:
@@ -49,24 +49,33 @@ class MultiHeadAttention(nn.Module):
             self.bias = bias
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, N, C) → the same."""
-        qkv = self.qkv(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, 2k + v)
-        query, key, value = qkv.split(self.widths, dim=-1)
-        scores = (query * self.scale) @ key.transpose(-2, -1)  # (B, heads, N, N)
+        """(B, …, N, C) → the same."""
+        return self.project(self.attend(x))  # type: ignore[no-any-return]
+
+    def attend(self, x: Tensor) -> Tensor:
+        """(B, …, N, C) → (B, …, N, heads · v): the heads' answers before the projection."""
+        qkv = self.qkv(x).unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+        query, key, value = qkv.split(self.widths, dim=-1)  # (B, …, heads, N, k), k and v
+        scores = (query * self.scale) @ key.transpose(-2, -1)  # (B, …, heads, N, N)
         if hasattr(self, "bias"):
             scores = scores + self.bias()
-        x = scores.softmax(dim=-1) @ value  # (B, heads, N, v)
-        return self.project(x.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        x = scores.softmax(dim=-1) @ value  # (B, …, heads, N, v)
+        return x.transpose(-3, -2).flatten(-2)
 
 
 class Mlp(nn.Sequential):
     """Linear, activation, linear on the last dimension; children expand, activation, project."""
 
     def __init__(self, width: int, hidden: int, *, act: str = "gelu") -> None:
+        between = activation(act)
+        if hasattr(between, "inplace"):
+            # A linear layer's output is a view, and Torch-Pruning loses the trace where one is
+            # overwritten.
+            between.inplace = False  # type: ignore[assignment]
         super().__init__(
             OrderedDict(
                 expand=nn.Linear(width, hidden),
-                activation=activation(act),
+                activation=between,
                 project=nn.Linear(hidden, width),
             )
         )

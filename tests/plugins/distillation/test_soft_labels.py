@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from orchestrator_distillation.soft_labels import SoftLabelDistillation
+from orchestrator_distillation.compressor import Distillation
 from torch import nn
 
 from orchestrator import CompressionContext, errors
@@ -33,13 +33,13 @@ def batch(context):
 
 
 def test_it_fulfils_the_contract(context):
-    check_compressor(SoftLabelDistillation(), context, build=build)
+    check_compressor(Distillation(), context, build=build)
 
 
 def test_the_loss_is_the_published_one(context, batch):
     images, logits, targets = batch
     logits = logits + torch.arange(3.0)
-    loss = SoftLabelDistillation(temperature=4.0).loss({"alpha": 0.25}, context)
+    loss = Distillation(temperature=4.0).loss({"alpha": 0.25}, context)
     soft = torch.softmax(context.teacher(images) / 4, 1)
     labels = -(targets * torch.log_softmax(logits, 1)).sum(1).mean()
     taught = -(soft * torch.log_softmax(logits / 4, 1)).sum(1).mean()
@@ -50,7 +50,7 @@ def test_the_loss_is_the_published_one(context, batch):
 def test_the_whole_share_is_least_where_student_and_teacher_agree(context, batch):
     images, _, targets = batch
     logits = context.teacher(images).detach().requires_grad_()
-    loss = SoftLabelDistillation().loss({"alpha": 1.0}, context)(images, logits, targets)
+    loss = Distillation().loss({"alpha": 1.0}, context)(images, logits, targets)
     (gradient,) = torch.autograd.grad(loss, logits)
     torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-6, rtol=0)
 
@@ -58,7 +58,7 @@ def test_the_whole_share_is_least_where_student_and_teacher_agree(context, batch
 def test_the_teacher_answers_in_eval_mode_and_learns_nothing(context, batch):
     images, logits, targets = batch
     context.teacher.train()
-    loss = SoftLabelDistillation().loss({"alpha": 0.5}, context)
+    loss = Distillation().loss({"alpha": 0.5}, context)
     assert loss(images, logits, targets) == loss(images, logits, targets)
     loss(images, logits, targets).backward()
     assert logits.grad is not None
@@ -67,18 +67,18 @@ def test_the_teacher_answers_in_eval_mode_and_learns_nothing(context, batch):
 
 def test_without_a_teacher_it_refuses(context):
     with pytest.raises(errors.CompressionError, match="needs a teacher"):
-        SoftLabelDistillation().loss({"alpha": 0.5}, replace(context, teacher=None))
+        Distillation().loss({"alpha": 0.5}, replace(context, teacher=None))
 
 
 def test_a_teacher_of_other_classes_is_refused(context, batch):
     other = replace(context, teacher=build(classes=7))
-    loss = SoftLabelDistillation().loss({"alpha": 0.5}, other)
+    loss = Distillation().loss({"alpha": 0.5}, other)
     with pytest.raises(errors.CompressionError, match=r"\(8, 7\).*\(8, 3\)"):
         loss(*batch)
 
 
 def test_no_distillation_is_no_choice():
-    assert SoftLabelDistillation().suggest(FixedTrial({"distillation.alpha": 0.0})) == {}
+    assert Distillation().suggest(FixedTrial({"distillation.alpha": 0.0})) == {}
 
 
 def test_its_offer_creates_it():
@@ -90,4 +90,4 @@ def test_its_offer_creates_it():
 @pytest.mark.parametrize("options", [{"alphas": (2.0,)}, {"temperature": 0.0}])
 def test_impossible_options_are_refused(options):
     with pytest.raises(errors.ConfigError, match=next(iter(options))):
-        SoftLabelDistillation(**options)
+        Distillation(**options)

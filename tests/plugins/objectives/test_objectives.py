@@ -15,7 +15,15 @@ from orchestrator.paths import config_dir
 from orchestrator.plugins import installed
 from orchestrator.testing.objective import check_objective
 
-NAMES = ["accuracy", "latency_ms", "macs", "params", "size_bytes"]
+NAMES = [
+    "accuracy",
+    "latency_ms",
+    "macs",
+    "memory_access",
+    "params",
+    "peak_activation",
+    "size_bytes",
+]
 
 
 @pytest.fixture

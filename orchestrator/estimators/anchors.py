@@ -1,0 +1,144 @@
+"""Architectures that are trained to learn what a proxy's score is worth."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.candidate import Genotype
+from orchestrator.contracts import SearchSpace
+from orchestrator.errors import CandidateError, RunError
+from orchestrator.trials import FixedTrial, RandomTrial
+
+__all__ = ["Anchor", "draw_anchors", "read_anchors", "write_anchors"]
+
+# Architectures that are scored for each one that is trained.
+_POOL = 6
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """An architecture, its score, and the validation accuracy it reached, once it is trained.
+
+    `failed` is the reason where its training failed.
+    """
+
+    genotype: Genotype
+    score: float
+    accuracy: float | None = None
+    failed: str = ""
+
+    @property
+    def pending(self) -> bool:
+        """Whether its training is still to come."""
+        return self.accuracy is None and not self.failed
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of JSON values; `from_json` is its inverse."""
+        return {**asdict(self), "genotype": self.genotype.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Anchor:
+        """The anchor that `to_json` wrote."""
+        return cls(**{**data, "genotype": Genotype.from_json(data["genotype"])})
+
+
+@dataclass(frozen=True)
+class _Scored:
+    anchor: Anchor
+    named: bool
+
+
+def draw_anchors(
+    space: SearchSpace, score: Callable[[Genotype], float], *, count: int, seed: int
+) -> list[Anchor]:
+    """At most `count` architectures, evenly spread over the scores of six times as many.
+
+    Even steps in rank, lowest and highest score included; a named network is preferred where one
+    lies near a step. What cannot be built or scored is left out; raises the last such
+    CandidateError if nothing is left.
+    """
+    pool = sorted(_pool(space, score, _POOL * count, seed), key=lambda item: item.anchor.score)
+    if len(pool) <= count:
+        return [item.anchor for item in pool]
+    step = (len(pool) - 1) / max(1, count - 1)
+    return [pool[place].anchor for place in _places(pool, count, step)]
+
+
+def _places(pool: Sequence[_Scored], count: int, step: float) -> list[int]:
+    places = []
+    for number in range(count):
+        exact = round(number * step)
+        near = [p for p in range(len(pool)) if abs(p - exact) < step / 2 and pool[p].named]
+        outer = number in (0, count - 1)
+        places.append(min(near, key=lambda p: abs(p - exact)) if near and not outer else exact)
+    return sorted(set(places))
+
+
+def _pool(
+    space: SearchSpace, score: Callable[[Genotype], float], count: int, seed: int
+) -> list[_Scored]:
+    named = [FixedTrial(point.choices) for point in space.published().values()]
+    drawn = [RandomTrial(1_000_003 * seed + number) for number in range(count)]
+    found: dict[str, _Scored] = {}
+    failure: CandidateError | None = None
+    for trial in (*named, *drawn):
+        genotype = Genotype(space.name, space.preset, space.suggest(trial))
+        if genotype.key in found:
+            continue
+        try:
+            anchor = Anchor(genotype, score(genotype))
+        except CandidateError as error:
+            failure = error
+            continue
+        found[genotype.key] = _Scored(anchor, isinstance(trial, FixedTrial))
+    if failure is not None and not found:
+        raise failure
+    return list(found.values())
+
+
+def read_anchors(path: Path, proxy: str) -> list[Anchor]:
+    """What `write_anchors` wrote; empty without a file. Raises RunError for an unusable one."""
+    if not path.exists():
+        return []
+    try:
+        data = json.loads(path.read_text())
+        anchors = [Anchor.from_json(item) for item in data["anchors"]]
+        found = data["proxy"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RunError(
+            f"{path} does not hold the trained architectures of a proxy ({error!r}). Delete it, "
+            "then resume; they are trained again."
+        ) from error
+    if found != proxy:
+        raise RunError(
+            f"{path} holds scores of {found!r}, expected {proxy!r}. Choose another run.dir, or "
+            f"estimator.proxy={found}."
+        )
+    return anchors
+
+
+def write_anchors(path: Path, proxy: str, anchors: Sequence[Anchor]) -> None:
+    """All or nothing; raises RunError for a disk that is full or not writable."""
+    data = {"proxy": proxy, "anchors": [anchor.to_json() for anchor in anchors]}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, suffix=".part", delete=False
+        ) as file:
+            part = Path(file.name)
+            try:
+                json.dump(data, file, indent=1)
+            except BaseException:
+                part.unlink()
+                raise
+        os.replace(part, path)
+    except OSError as error:
+        raise RunError(
+            f"cannot write {path}: {error}. Free some space or choose another run.dir, then resume."
+        ) from error

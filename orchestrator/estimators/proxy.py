@@ -1,0 +1,210 @@
+"""A zero-cost proxy: accuracy predicted from a score of the untrained network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from orchestrator.batches import normalise
+from orchestrator.candidate import Genotype
+from orchestrator.contracts import (
+    Dataset,
+    Estimate,
+    EstimationContext,
+    Estimator,
+    Objective,
+    Subject,
+)
+from orchestrator.errors import CandidateError, ConfigError, RunError, TrainingError
+from orchestrator.estimators.anchors import Anchor, draw_anchors, read_anchors, write_anchors
+from orchestrator.estimators.monotone import MonotoneCurve
+from orchestrator.estimators.train import TrainEstimator
+from orchestrator.gate import host_gate
+from orchestrator.plugins import installed
+from orchestrator.ranking import kendall
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["ProxyEstimator"]
+
+_IMAGES = 128
+
+
+class ProxyEstimator(Estimator):
+    """Predicts accuracy from a static objective, which ranks, and a few trained architectures.
+
+    `proxy` is the name of any installed objective of tier static: naswot, synflow, zen, zico,
+    params, macs, or another plugin's. `anchors` architectures, spread over its scores, are trained
+    before the search; a monotone curve through them turns scores into accuracies. Accuracy rises
+    with a proxy that is to be maximised; with one that is to be minimised it may rise too (macs)
+    or fall, and the anchors decide. Cost: `anchors` trainings, then 0.02 to 0.3 CPU seconds a
+    candidate.
+    """
+
+    name = "proxy"
+    approximate = True
+
+    def __init__(self, *, proxy: str = "zen", anchors: int = 6) -> None:
+        if anchors < 3:
+            raise ConfigError(f"estimator.anchors: found {anchors}, expected at least 3.")
+        self.objective: Objective = installed().create("objective", proxy, {})
+        if self.objective.tier != "static":
+            raise ConfigError(
+                f"estimator.proxy: {proxy} is known only of a candidate that is "
+                f"{self.objective.tier}, expected an objective of the untrained network, such as "
+                "naswot, synflow, zen, zico, params or macs."
+            )
+        self.anchors = anchors
+        self._trained = TrainEstimator()
+
+    def prepare(self, context: EstimationContext) -> Sequence[str]:
+        """Train the anchors, each kept once it is done; raises TrainingError if all of them fail.
+
+        Which architectures they are is settled first, so that an interruption changes nothing.
+        """
+        path, proxy = _file(context), self.objective.name
+        anchors = read_anchors(path, proxy)
+        if not anchors:
+            anchors = draw_anchors(
+                context.space,
+                lambda genotype: self._score(_built(genotype, context), genotype, context),
+                count=self.anchors,
+                seed=context.seed,
+            )
+            write_anchors(path, proxy, anchors)
+        for number, anchor in enumerate(anchors):
+            if anchor.pending:
+                progress = (number * context.train.epochs, len(anchors) * context.train.epochs)
+                anchors[number] = self._train(anchor, context, progress)
+                write_anchors(path, proxy, anchors)
+        return [_sentence(self.objective, _usable(anchors))]
+
+    def estimate(
+        self, network: nn.Module, genotype: Genotype, context: EstimationContext
+    ) -> Estimate:
+        """Score and predict; the network is not trained. Raises CandidateError without a score."""
+        path = _file(context)
+        if not path.exists():
+            raise RunError(
+                f"{path} is missing: the architectures that tell what a score is worth were not "
+                "trained. Start the search anew, or resume it."
+            )
+        curve = _curve(path, path.stat().st_mtime_ns, self.objective.name, self.objective.direction)
+        predicted = curve(self._score(network, genotype, context))
+        if context.on_epoch is not None:
+            context.on_epoch(1, predicted)
+        return Estimate(network.eval(), (predicted,), predicted=predicted)
+
+    def initial_weights(
+        self, genotype: Genotype, context: EstimationContext
+    ) -> Mapping[str, Tensor] | None:
+        """Those of an architecture that was trained as an anchor, or to check the estimates."""
+        return self._trained.initial_weights(genotype, context)
+
+    def _score(self, network: nn.Module, genotype: Genotype, context: EstimationContext) -> float:
+        dataset = context.dataset
+        shape = (dataset.in_channels, dataset.image_size, dataset.image_size)
+        subject = Subject(genotype.plain(), network, shape, batch=lambda: _images(dataset))
+        with host_gate().shared():
+            score = float(self.objective.measure(subject))
+        if not math.isfinite(score):
+            raise CandidateError(f"{self.objective.name} is {score}, expected a finite number.")
+        return score
+
+    def _train(
+        self, anchor: Anchor, context: EstimationContext, progress: tuple[int, int]
+    ) -> Anchor:
+        """The anchor with its accuracy; `progress` is the epochs before it and those in all."""
+        done, total = progress
+
+        def on_epoch(epoch: int, accuracy: float) -> bool:
+            if context.on_progress is not None:
+                context.on_progress(done + epoch, total)
+            return True
+
+        own = replace(context, on_epoch=on_epoch)
+        try:
+            estimate = self._trained.estimate(
+                _built(anchor.genotype, context), anchor.genotype, own
+            )
+        except TrainingError as error:
+            return replace(anchor, failed=str(error))
+        return replace(anchor, accuracy=estimate.curve[-1])
+
+
+def _file(context: EstimationContext) -> Path:
+    return context.weights / "proxy.json"
+
+
+def _built(genotype: Genotype, context: EstimationContext) -> nn.Module:
+    dataset = context.dataset
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(context.seed)
+        return context.space.build(
+            genotype.architecture,
+            classes=len(dataset.classes),
+            in_channels=dataset.in_channels,
+            image_size=dataset.image_size,
+        )
+
+
+def _usable(anchors: Sequence[Anchor]) -> list[Anchor]:
+    """Those that were trained; raises TrainingError if there are none."""
+    usable = [anchor for anchor in anchors if anchor.accuracy is not None]
+    if not usable:
+        reasons = "; ".join(sorted({anchor.failed for anchor in anchors if anchor.failed}))
+        raise TrainingError(f"none of the {len(anchors)} anchors could be trained: {reasons}")
+    return usable
+
+
+def _tau(anchors: Sequence[Anchor]) -> float | None:
+    return kendall([a.score for a in anchors], [a.accuracy or 0.0 for a in anchors])
+
+
+def _rising(anchors: Sequence[Anchor], direction: str) -> bool:
+    """Whether accuracy rises with the score."""
+    return direction == "maximize" or (_tau(anchors) or 0.0) >= 0
+
+
+@lru_cache(maxsize=4)
+def _curve(path: Path, changed_ns: int, proxy: str, direction: str) -> MonotoneCurve:
+    """Read once a process."""
+    anchors = _usable(read_anchors(path, proxy))
+    accuracies = [anchor.accuracy or 0.0 for anchor in anchors]
+    scores = [anchor.score for anchor in anchors]
+    return MonotoneCurve(scores, accuracies, rising=_rising(anchors, direction))
+
+
+def _sentence(objective: Objective, anchors: Sequence[Anchor]) -> str:
+    tau = _tau(anchors)
+    accuracies = [anchor.accuracy or 0.0 for anchor in anchors]
+    trained = (
+        f"{len(anchors)} trained architectures ({100 * min(accuracies):.1f} to "
+        f"{100 * max(accuracies):.1f} % accurate)"
+    )
+    if tau is None:
+        return f"how {objective.name} ranks {trained} cannot be told."
+    text = f"{objective.name} ranks {trained} with Kendall's tau {tau:.2f}"
+    if not _rising(anchors, objective.direction):
+        return f"{text}: accuracy is predicted to fall with it."
+    if tau > 0:
+        return f"{text}."
+    return f"{text}, so it hardly ranks this space. Choose another estimator.proxy."
+
+
+@lru_cache(maxsize=2)
+def _images(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Training images as networks see them, and their labels; the same in every process."""
+    images = dataset.split("train")
+    order = np.random.default_rng(0).permutation(len(images.pixels))
+    chosen = np.sort(order[:_IMAGES])
+    pixels = np.asarray(normalise(np.asarray(images.pixels[chosen]), dataset))
+    return pixels, np.asarray(images.labels[chosen]).astype(np.int64)

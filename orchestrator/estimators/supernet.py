@@ -1,0 +1,228 @@
+"""Weight sharing: one training for all candidates, then each costs an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import nn
+
+from orchestrator.candidate import Genotype
+from orchestrator.contracts import Estimate, EstimationContext, Estimator, SearchSpace
+from orchestrator.errors import ConfigError, SharingError, closest
+from orchestrator.estimators.train import TrainEstimator
+from orchestrator.gate import host_gate
+from orchestrator.supernet.admission import Verdict, judge
+from orchestrator.supernet.borrowing import Borrower, Images, borrow, release
+from orchestrator.supernet.judging import inherited_accuracy
+from orchestrator.supernet.path_training import Method, PathTraining, Recipe, Setting
+from orchestrator.supernet.paths import draw_paths
+from orchestrator.supernet.store import Store
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["SupernetEstimator"]
+
+_METHODS = ("single_path", "sandwich", "progressive")
+_OPTIMIZERS = ("auto", "sgd", "adamw")
+_SGD_RATE = 0.2
+# The check trains three networks for a tenth of the epochs each.
+_CHECK_COST = 1.2
+
+
+class SupernetEstimator(Estimator):
+    """Trains shared weights before the search; a candidate inherits its part of them.
+
+    Accuracies rank candidates and are lower than after a training of their own; finalists start
+    from what they inherit. Where the space's names turn out to mix roles, candidates are trained
+    instead and the reason is told.
+
+    `epochs` passes over the training images, one of `paths` random architectures a step. `images`
+    is how many set batch norm's statistics before a network is judged. `workers` above 1 train
+    data-parallel on a Ray cluster.
+    """
+
+    name = "supernet"
+    approximate = True
+
+    def __init__(
+        self,
+        *,
+        method: Literal["single_path", "sandwich", "progressive"] = "single_path",
+        epochs: int = 30,
+        batch_size: int = 64,
+        optimizer: Literal["auto", "sgd", "adamw"] = "auto",
+        learning_rate: float | None = None,
+        paths: int = 256,
+        images: int = 1024,
+        workers: int = 1,
+    ) -> None:
+        _check("method", method, _METHODS)
+        _check("optimizer", optimizer, _OPTIMIZERS)
+        counts = {"epochs": epochs, "batch_size": batch_size, "paths": paths, "images": images}
+        for name, count in {**counts, "workers": workers}.items():
+            if count < 1:
+                raise ConfigError(f"estimator.{name}: found {count}, expected at least 1.")
+        if learning_rate is not None and learning_rate <= 0:
+            raise ConfigError(f"estimator.learning_rate: found {learning_rate}, expected above 0.")
+        self.method: Method = method
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.paths = paths
+        self.images = images
+        self.workers = workers
+        self._trained = TrainEstimator()
+
+    def prepare(self, context: EstimationContext) -> Sequence[str]:
+        """Train the store and check it; raises TrainingError, or RunError for a full disk.
+
+        Saved after every epoch; an interrupted training goes on from there and ends as if it
+        had not been interrupted.
+        """
+        done = _finished(context)
+        if not done.exists():
+            try:
+                facts = self._train(context)
+            except SharingError as error:
+                Store(context.space).save(done, _refused(error), memory=False)
+                return [_refused(error)["sentence"]]
+            return [facts["sentence"]]
+        return [_load(context.space, done)[1]["sentence"]]
+
+    def estimate(
+        self, network: nn.Module, genotype: Genotype, context: EstimationContext
+    ) -> Estimate:
+        """Inherit and judge; the weights are the network's own afterwards."""
+        store, facts = _load(context.space, _finished(context))
+        if not facts["admitted"]:
+            return self._trained.estimate(network, genotype, context)
+        gate = host_gate()
+        if store.covers(network):
+            borrow(network, store)
+        else:
+            store.inherit(network)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(context.seed)
+            accuracy = inherited_accuracy(network, context.dataset, images=self.images, gate=gate)
+        release(network)
+        if context.on_epoch is not None:
+            context.on_epoch(1, accuracy)
+        return Estimate(network.eval(), (accuracy,))
+
+    def initial_weights(
+        self, genotype: Genotype, context: EstimationContext
+    ) -> Mapping[str, Tensor] | None:
+        """What training further left for this architecture, else what it inherits."""
+        kept = self._trained.initial_weights(genotype, context)
+        if kept is not None:
+            return kept
+        store, facts = _load(context.space, _finished(context))
+        if not facts["admitted"]:
+            return None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(context.seed)
+            network = _images(context).build(context.space, genotype.architecture)
+        store.inherit(network)
+        return network.state_dict()
+
+    def _train(self, context: EstimationContext) -> dict[str, Any]:
+        partial = _finished(context).with_suffix(".partial")
+        store, begun = Store(context.space), {"epochs": 0}
+        if partial.exists():
+            store, begun = Store.load(context.space, partial)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(context.seed)
+            borrower = Borrower(store, _images(context))
+            paths = draw_paths(context.space, borrower, count=self.paths, seed=context.seed)
+            setting = Setting(self._recipe(store, context), context.train, host_gate())
+            training = PathTraining(borrower, paths, context.dataset, setting)
+            for epoch in range(begun["epochs"], self.epochs):
+                training.epoch(epoch, lambda done: _report(context, done, training.steps))
+                if _leads():
+                    store.save(partial, {"epochs": epoch + 1}, memory=True)
+            verdict = judge(borrower, paths, context.dataset, setting, self.images)
+        facts = _facts(verdict, len(paths), store)
+        if _leads():
+            store.save(_finished(context), facts, memory=False)
+            partial.unlink(missing_ok=True)
+        return facts
+
+    def _recipe(self, store: Store, context: EstimationContext) -> Recipe:
+        """SGD where batch norm keeps networks steady; AdamW where they have none of it.
+
+        A transformer with layer norm alone learns next to nothing with SGD in a search's time.
+        """
+        optimizer = self.optimizer
+        if optimizer == "auto":
+            optimizer = "sgd" if store.normed else "adamw"
+        default = _SGD_RATE if optimizer == "sgd" else context.train.learning_rate
+        return Recipe(
+            method=self.method,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            optimizer=optimizer,
+            learning_rate=self.learning_rate or default,
+            seed=context.seed,
+        )
+
+
+def _check(key: str, found: str, valid: Sequence[str]) -> None:
+    if found not in valid:
+        raise ConfigError(f"estimator.{key}: unknown {found!r}; {closest(found, valid)}")
+
+
+def _finished(context: EstimationContext) -> Path:
+    return context.weights / "supernet.safetensors"
+
+
+def _images(context: EstimationContext) -> Images:
+    dataset = context.dataset
+    return Images(len(dataset.classes), dataset.in_channels, dataset.image_size)
+
+
+def _report(context: EstimationContext, done: int, steps: int) -> None:
+    """Steps of the training; the check that follows takes a share of their time."""
+    if context.on_progress is not None:
+        context.on_progress(done, round(_CHECK_COST * steps))
+
+
+def _facts(verdict: Verdict, paths: int, store: Store) -> dict[str, Any]:
+    return {
+        "admitted": verdict.admitted,
+        "sentence": verdict.sentence,
+        "inherited_accuracy": verdict.inherited,
+        "control_accuracy": verdict.control,
+        "paths": paths,
+        "parameters": sum(tensor.numel() for tensor in store.tensors.values()),
+    }
+
+
+def _refused(error: SharingError) -> dict[str, Any]:
+    return {
+        "admitted": False,
+        "sentence": f"weights are not shared, every candidate is trained: {error}",
+    }
+
+
+def _leads() -> bool:
+    """Whether this process writes: the only one, or the first of its group."""
+    group = torch.distributed
+    return not (group.is_available() and group.is_initialized()) or group.get_rank() == 0
+
+
+@lru_cache(maxsize=2)
+def _mapped(space: SearchSpace, path: Path, changed_ns: int) -> tuple[Store, dict[str, Any]]:
+    return Store.load(space, path)
+
+
+def _load(space: SearchSpace, path: Path) -> tuple[Store, dict[str, Any]]:
+    """The store of a run, mapped once a process; raises RunError where there is none."""
+    if not path.exists():
+        Store.load(space, path)  # raises
+    return _mapped(space, path, path.stat().st_mtime_ns)

@@ -1,0 +1,147 @@
+"""Whether a space's names stand for roles, so that its architectures can share weights.
+
+Where one name means different things in two architectures (a running block number that depth
+shifts, channels that a shuffle permutes by width), shared weights are pulled both ways and stay
+poor, however long they train. So the trained store is held against a few networks that were
+trained alone for a tenth as long: a sound store does about as well or better, a mixed one has
+been seen at a fifth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from orchestrator.contracts import Dataset
+from orchestrator.supernet.borrowing import Borrower, Images
+from orchestrator.supernet.judging import inherited_accuracy
+from orchestrator.supernet.path_training import Setting
+from orchestrator.supernet.paths import Path
+from orchestrator.training import TrainRun, train
+
+__all__ = ["Verdict", "judge", "mixed_roles"]
+
+_LEAST_SCORE = 0.5
+_CONTROLS = 3
+_CONTROL_SHARE = 0.1
+_LOOKED_AT = 64
+_NAMED = 4
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Mean validation accuracy with shared weights and after own training, both in [0, 1].
+
+    `suspects` are parameters whose name seems to stand for several roles.
+    """
+
+    inherited: float
+    control: float
+    chance: float
+    suspects: tuple[str, ...] = ()
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the shared weights are worth having."""
+        learnt = self.control - self.chance
+        return self.inherited - self.chance >= _LEAST_SCORE * max(0.0, learnt)
+
+    @property
+    def sentence(self) -> str:
+        """What the user is told."""
+        figures = f"{self.inherited:.1%} with shared weights, {self.control:.1%} trained alone"
+        if self.admitted:
+            return f"shared weights are sound: {figures} for a tenth of the epochs"
+        named = ", ".join(self.suspects[:_NAMED])
+        return (
+            f"weights are not shared: {figures} for a tenth of the epochs, so every candidate is "
+            "trained. Names of parameters seem to mix roles; a name must mean the same in every "
+            "architecture, and narrow channels must be the wide ones' first. "
+            + (f"Look at {named}" if named else "")
+            + (f" and {len(self.suspects) - _NAMED} more" if len(self.suspects) > _NAMED else "")
+            + ("." if named else "")
+        )
+
+
+def judge(
+    borrower: Borrower, paths: Sequence[Path], dataset: Dataset, setting: Setting, images: int
+) -> Verdict:
+    """Compare a few paths of different size; costs a tenth of the store's training for each."""
+    step = max(1, len(paths) // (_CONTROLS + 1))
+    chosen = list(paths[step::step][:_CONTROLS]) or list(paths[:1])
+    inherited, control = [], []
+    epochs = max(2, round(_CONTROL_SHARE * setting.recipe.epochs))
+    for path in chosen:
+        network = borrower.get(path.architecture).network
+        inherited.append(inherited_accuracy(network, dataset, images=images, gate=setting.gate))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(setting.recipe.seed)
+            alone = borrower.images.build(borrower.store.space, path.architecture)
+        run = TrainRun(epochs=epochs, seed=setting.recipe.seed, gate=setting.gate)
+        control.append(train(alone, dataset, setting.train, run).curve[-1])
+    verdict = Verdict(
+        inherited=sum(inherited) / len(inherited),
+        control=sum(control) / len(control),
+        chance=1 / len(dataset.classes),
+    )
+    if verdict.admitted:
+        return verdict
+    suspects = mixed_roles(borrower, paths) or _widths_vary(borrower, paths)
+    return Verdict(verdict.inherited, verdict.control, verdict.chance, tuple(suspects))
+
+
+def mixed_roles(borrower: Borrower, paths: Sequence[Path]) -> list[str]:
+    """Parameters that work at different depths of downsampling in different architectures."""
+    seen: dict[str, set[int]] = {}
+    for path in paths[:: max(1, len(paths) // _LOOKED_AT)]:
+        network = borrower.get(path.architecture).network
+        for name, level in _levels(network, borrower.images).items():
+            seen.setdefault(name, set()).add(level)
+    return [name for name, levels in seen.items() if len(levels) > 1]
+
+
+def _widths_vary(borrower: Borrower, paths: Sequence[Path]) -> list[str]:
+    """Weights whose number of inputs varies: what a permutation of channels would spoil."""
+    seen: dict[str, set[int]] = {}
+    for path in paths[:: max(1, len(paths) // _LOOKED_AT)]:
+        network = borrower.get(path.architecture).network
+        for name, parameter in network.named_parameters():
+            if parameter.dim() > 1:
+                seen.setdefault(name, set()).add(parameter.shape[1])
+    return [name for name, widths in seen.items() if len(widths) > 1]
+
+
+def _levels(network: nn.Module, images: Images) -> Mapping[str, int]:
+    """Parameter → how often its layer's map is halved against the first layer's."""
+    sides: dict[str, float] = {}
+
+    def watch(name: str) -> None:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            if isinstance(output, Tensor) and output.dim() in (3, 4):
+                places = output[0, 0].numel() if output.dim() == 4 else output.shape[1]
+                if places > 1:  # a pooled map, as in squeeze-and-excitation, is no level
+                    sides.setdefault(name, math.sqrt(places))
+
+        handles.append(modules[name].register_forward_hook(hook))
+
+    modules = {n: m for n, m in network.named_modules() if m._parameters}
+    handles: list[torch.utils.hooks.RemovableHandle] = []
+    for name in modules:
+        watch(name)
+    shape = (1, images.in_channels, images.image_size, images.image_size)
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(shape))
+    finally:
+        for handle in handles:
+            handle.remove()
+    first = next(iter(sides.values()), 1.0)
+    return {
+        f"{name}.{leaf}": round(math.log2(first / side))
+        for name, side in sides.items()
+        for leaf in modules[name]._parameters
+    }

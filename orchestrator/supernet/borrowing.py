@@ -1,0 +1,167 @@
+"""Networks that borrow their parameters from a store instead of owning them.
+
+A borrowed network is the plain module that its space built. Its parameters are views of the
+store's tensors, so forward, backward and optimiser steps are the plain module's own and leave
+everything else of the store alone. Only where a part is no slice does a network work on a copy,
+fetched before a step and written back after it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from orchestrator.candidate import Architecture
+from orchestrator.contracts import SearchSpace
+from orchestrator.supernet.regions import Region
+from orchestrator.supernet.store import Owned, Store, owned_parameters
+
+__all__ = ["Borrowed", "Borrower", "Images", "borrow", "release"]
+
+# Borrowed networks kept ready. They hold no weights, so only their buffers and modules cost.
+_READY = 512
+
+
+@dataclass(frozen=True)
+class Images:
+    """What a space's networks are built for."""
+
+    classes: int
+    in_channels: int
+    image_size: int
+
+    def build(self, space: SearchSpace, architecture: Architecture) -> nn.Module:
+        """A fresh network; raises BuildError."""
+        return space.build(
+            architecture,
+            classes=self.classes,
+            in_channels=self.in_channels,
+            image_size=self.image_size,
+        )
+
+
+@dataclass
+class _Copied:
+    """A part of a store's tensor that is no slice, and the copy a network works on."""
+
+    whole: Tensor
+    region: Region
+    copy: Tensor
+
+
+@dataclass
+class Borrowed:
+    """A network, and its parameters with the entries of the store they are parts of."""
+
+    network: nn.Module
+    version: int
+    owned: list[tuple[Owned, Region]]
+    optimizer: torch.optim.Optimizer | None = None
+    copied: list[_Copied] = field(default_factory=list)
+
+    @torch.no_grad()
+    def pull(self) -> None:
+        """Fetch what other networks have changed since; nothing to do for views."""
+        for part in self.copied:
+            part.copy.copy_(part.region.read(part.whole))
+
+    @torch.no_grad()
+    def push(self) -> None:
+        """Write back what this network has changed; nothing to do for views."""
+        for part in self.copied:
+            part.region.write(part.whole, part.copy)
+
+
+def borrow(network: nn.Module, store: Store) -> Borrowed:
+    """Make the parameters of `network` parts of the store, which must cover it."""
+    borrowed = Borrowed(network, store.version, [])
+    for owned in owned_parameters(network):
+        region = store.region(owned)
+        whole = store.tensors[owned.name]
+        trained = owned.tensor.requires_grad
+        part = region.read(whole)
+        owned.replace(nn.Parameter(part, requires_grad=trained))
+        borrowed.owned.append((owned, region))
+        if not region.is_view:
+            borrowed.copied.append(_Copied(whole, region, owned.tensor.data))
+    return borrowed
+
+
+def release(network: nn.Module) -> None:
+    """Give the network its own copies: what is done to it no longer concerns the store."""
+    for owned in owned_parameters(network):
+        tensor = owned.tensor
+        own = tensor.detach().clone(memory_format=torch.contiguous_format)
+        owned.replace(nn.Parameter(own, requires_grad=tensor.requires_grad))
+
+
+class Borrower:
+    """Gives borrowed networks by architecture, built once and kept ready.
+
+    A network that the store does not cover makes it grow.
+    """
+
+    def __init__(self, store: Store, images: Images) -> None:
+        self.store = store
+        self.images = images
+        self._ready: OrderedDict[str, Borrowed] = OrderedDict()
+
+    def get(self, architecture: Architecture) -> Borrowed:
+        """Ready to be trained or evaluated; raises BuildError and SharingError."""
+        key = json.dumps(architecture, sort_keys=True)
+        borrowed = self._ready.get(key)
+        if borrowed is None or borrowed.version != self.store.version:
+            network = (
+                self.images.build(self.store.space, architecture)
+                if borrowed is None
+                else borrowed.network
+            )
+            self.store.grow(network)
+            borrowed = borrow(network, self.store)
+            self._ready[key] = borrowed
+        self._ready.move_to_end(key)
+        while len(self._ready) > _READY:
+            self._ready.popitem(last=False)
+        borrowed.pull()
+        return borrowed
+
+    def with_optimizer(
+        self, borrowed: Borrowed, make: Callable[[nn.Module], torch.optim.Optimizer]
+    ) -> torch.optim.Optimizer:
+        """The network's optimiser, whose memory is part of the store's too."""
+        if borrowed.optimizer is None:
+            borrowed.optimizer = make(borrowed.network)
+            _share_memory(borrowed, self.store)
+        return borrowed.optimizer
+
+
+def _share_memory(borrowed: Borrowed, store: Store) -> None:
+    """Let the optimiser remember in the store what it would remember of each parameter."""
+    optimizer = borrowed.optimizer
+    assert optimizer is not None
+    for owned, region in borrowed.owned:
+        if not owned.tensor.requires_grad:
+            continue
+        state = optimizer.state[owned.tensor]
+        for key, like in _remembers(optimizer).items():
+            whole = store.remembered(owned, key, like)
+            if not like.dim():
+                state[key] = whole
+                continue
+            state[key] = region.read(whole)
+            if not region.is_view:
+                borrowed.copied.append(_Copied(whole, region, state[key]))
+
+
+def _remembers(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What an optimiser keeps for a parameter: of its shape (one dimension here) or a count."""
+    if isinstance(optimizer, torch.optim.AdamW):
+        tensor = torch.zeros(1)
+        return {"step": torch.zeros(()), "exp_avg": tensor, "exp_avg_sq": tensor}
+    momentum = optimizer.defaults.get("momentum", 0.0)
+    return {"momentum_buffer": torch.zeros(1)} if momentum else {}

@@ -1,0 +1,111 @@
+"""How far an approximate estimator can be trusted: its figures against further training.
+
+A few candidates are trained further than their estimate. Kendall's tau between the two says how
+well the estimate ranks; the tau at given multiply-adds says whether it knows more than that
+larger networks are better, which alone gives 0.6 to 0.75.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.candidate import Record
+from orchestrator.ranking import kendall, kendall_at
+
+__all__ = ["Check", "Trust", "read_checks"]
+
+_POOR = 0.2
+# Fewer points say too little to advise anything.
+_ENOUGH = 6
+
+
+@dataclass(frozen=True)
+class Check:
+    """One candidate trained further for `epochs` in all; `record` is what it is worth then.
+
+    `estimated` and `trained` are validation accuracies in [0, 1] of the network before
+    compression.
+    """
+
+    record: Record
+    estimated: float
+    trained: float
+    epochs: int
+
+    @property
+    def number(self) -> int:
+        """The candidate's."""
+        return self.record.number
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of JSON values; `from_json` is its inverse."""
+        return {**asdict(self), "record": self.record.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Check:
+        """The check that `to_json` wrote."""
+        return cls(**{**data, "record": Record.from_json(data["record"])})
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What checks of one kind of length say together: those after the first rung."""
+
+    checks: Sequence[Check]
+
+    @property
+    def tau(self) -> float | None:
+        """Kendall's tau-b in [-1, 1]; None below three checks."""
+        return kendall([c.estimated for c in self.checks], [c.trained for c in self.checks])
+
+    @property
+    def tau_at_macs(self) -> float | None:
+        """The same of what multiply-adds do not explain; None where they are not measured."""
+        known = [check for check in self.checks if check.record.values.get("macs", 0.0) > 0]
+        return kendall_at(
+            [check.estimated for check in known],
+            [check.trained for check in known],
+            [check.record.values["macs"] for check in known],
+        )
+
+    @property
+    def sentence(self) -> str:
+        """What the user is told, advice included where the ranking is poor."""
+        count = len(self.checks)
+        text = (
+            f"estimates against further training: Kendall's tau {_told(self.tau)}, "
+            f"{_told(self.tau_at_macs)} at given MACs, over {count} candidates"
+        )
+        return f"{text}. {self.advice}" if self.advice else f"{text}."
+
+    @property
+    def advice(self) -> str:
+        """Empty unless there are enough checks and they agree little."""
+        tau, given = self.tau, self.tau_at_macs
+        worst = min((t for t in (tau, given) if t is not None), default=None)
+        if worst is None or worst >= _POOR or len(self.checks) < _ENOUGH:
+            return ""
+        return (
+            "That is poor: among networks of equal cost the estimate hardly knows the better one. "
+            "Raise estimator.epochs, check and train more candidates further (budget.checked), or "
+            "use estimator=train."
+        )
+
+
+def read_checks(folder: Path) -> list[Check]:
+    """All checks of a run, shortest training first; a file that was never finished is no check."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found.append(Check.from_json(json.loads(path.read_text())))
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+    return sorted(found, key=lambda check: (check.epochs, check.number))
+
+
+def _told(tau: float | None) -> str:
+    return "unknown" if tau is None else f"{tau:.2f}"

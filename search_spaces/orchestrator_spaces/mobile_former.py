@@ -1,0 +1,422 @@
+"""Mobile-Former and a space around it.
+
+Chen et al., "Mobile-Former: Bridging MobileNet and Transformer", 2021, arXiv:2108.05895; layers
+as in the code at AAboys/MobileFormer. A convolutional network and a few learned tokens run side
+by side and look at each other; the tokens set the slopes of the network's ReLUs. Searched are
+number and width of the tokens, width, expansions and depth of each stage, and for each stage
+whether its ReLUs are dynamic and which way its bridge goes; the groups of the 1×1 convolutions
+(26M is 52M with four groups); the head and the resolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from orchestrator import Part, Published, SearchSpace, Trial, segments
+from orchestrator_spaces.blocks.bridge import Former, FormerToMobile, MobileToFormer
+from orchestrator_spaces.blocks.convolution import ConvNorm
+from orchestrator_spaces.blocks.dynamic_relu import DynamicReLU
+from orchestrator_spaces.blocks.grouped_pointwise import pointwise
+from orchestrator_spaces.blocks.questions import Range
+from orchestrator_spaces.blocks.resolution import (
+    FULL_RESOLUTIONS,
+    SMALL_RESOLUTIONS,
+    ask_resolution,
+    resize,
+    side_of,
+)
+from orchestrator_spaces.mobile_former_published import published_full, published_small
+
+__all__ = ["MobileFormer", "MobileFormerSpace"]
+
+# Which of the two streams hears the other.
+BRIDGES = ("both", "to_former", "to_mobile")
+
+
+@dataclass(frozen=True)
+class StageTable:
+    """What a stage may be: an entry block with the stride, then `depth` blocks that keep the size.
+
+    `inner` are the entry's second expansions, 0 for an entry without tokens; none at all means
+    that there is no entry. An optional stage may be left out.
+    """
+
+    stride: int
+    width: Range
+    depth: Range
+    inner: tuple[int, ...] = ()
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a preset may be. The stem has a stride of 2."""
+
+    stages: tuple[StageTable, ...]
+    stem_width: Range
+    expansions: tuple[int, ...]
+    tokens: Range
+    token_widths: tuple[int, ...]
+    groups: tuple[int, ...]
+    head_ratios: tuple[int, ...]
+    hidden: tuple[int, ...]
+    dropout: float
+    resolutions: tuple[float, ...]
+
+
+FULL = Table(
+    stages=(
+        StageTable(1, Range(8, 24, 4), Range(0, 0), inner=(0,), optional=True),
+        StageTable(2, Range(8, 40, 4), Range(0, 2), inner=(0, 2, 4)),
+        StageTable(2, Range(16, 72, 8), Range(0, 2), inner=(0, 2, 4)),
+        StageTable(2, Range(48, 128, 16), Range(0, 2), inner=(0, 2, 4)),
+        StageTable(1, Range(48, 176, 8), Range(0, 3)),
+        StageTable(2, Range(64, 240, 16), Range(0, 3), inner=(0, 2, 4)),
+    ),
+    stem_width=Range(8, 24, 4),
+    expansions=(2, 3, 4, 6),
+    tokens=Range(2, 6),
+    token_widths=(64, 128, 192),
+    groups=(1, 4),
+    head_ratios=(2, 4, 6),
+    hidden=(640, 1024, 1280, 1600, 1920),
+    dropout=0.2,
+    resolutions=FULL_RESOLUTIONS,
+)
+
+# 32×32 in: 16×16 after the stem, then 16×16, 8×8, 4×4 and 4×4.
+SMALL = Table(
+    stages=(
+        StageTable(1, Range(8, 16, 4), Range(0, 1), inner=(0,)),
+        StageTable(2, Range(16, 32, 8), Range(0, 2), inner=(0, 2, 4)),
+        StageTable(2, Range(24, 64, 8), Range(0, 2), inner=(0, 2, 4)),
+        StageTable(1, Range(32, 80, 16), Range(0, 2)),
+    ),
+    stem_width=Range(8, 16, 4),
+    expansions=(2, 3, 4, 6),
+    tokens=Range(2, 6),
+    token_widths=(32, 48, 64),
+    groups=(1, 4),
+    head_ratios=(2, 4, 6),
+    hidden=(64, 128, 256),
+    dropout=0.0,
+    resolutions=SMALL_RESOLUTIONS,
+)
+
+
+@dataclass(frozen=True)
+class Style:
+    """What the blocks of a stage share; a token width of 0 means ReLU6 instead of dynamic ReLU."""
+
+    groups: int
+    driver: int = 0
+
+    def activation(self, width: int) -> nn.Module:
+        """For a map of `width` channels."""
+        return DynamicReLU(width, self.driver) if self.driver else nn.ReLU6(inplace=True)
+
+
+def _activate(activation: nn.Module, x: Tensor, tokens: Tensor) -> Tensor:
+    """A dynamic ReLU follows the first token."""
+    if isinstance(activation, DynamicReLU):
+        return activation(x, tokens[:, 0])  # type: ignore[no-any-return]
+    return activation(x)  # type: ignore[no-any-return]
+
+
+class Expanding(nn.Module):
+    """Depthwise 3×3 with `factor` outputs for each input, activation, 1×1 without activation.
+
+    What an expanded channel means depends on the factor, so the layers are named by it.
+    """
+
+    def __init__(
+        self, widths: tuple[int, int], factor: int, style: Style, *, stride: int = 1
+    ) -> None:
+        super().__init__()
+        width_in, width = widths
+        expanded = factor * width_in
+        layers = {
+            "depthwise": ConvNorm(width_in, expanded, 3, stride=stride, groups=width_in),
+            "activation": style.activation(expanded),
+            "project": pointwise(expanded, width, style.groups),
+        }
+        self.layers = nn.ModuleDict({f"factor{factor}": nn.ModuleDict(layers)})
+
+    def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """(B, C_in, H, W) → (B, C, ⌈H/stride⌉, ⌈W/stride⌉)."""
+        depthwise, activation, project = _named(self.layers)
+        return project(_activate(activation, depthwise(x), tokens))  # type: ignore[no-any-return]
+
+
+def _named(layers: nn.ModuleDict) -> Iterator[nn.Module]:
+    """The layers of the one factor there is."""
+    (chain,) = layers.values()
+    yield from chain.children()
+
+
+class Lite(nn.Module):
+    """An entry block that neither hears nor is heard by the tokens."""
+
+    def __init__(self, widths: tuple[int, int], factor: int, groups: int, stride: int) -> None:
+        super().__init__()
+        self.residual = stride == 1 and widths[0] == widths[1]
+        self.expanding = Expanding(widths, factor, Style(groups), stride=stride)
+
+    def forward(self, x: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C_in, H, W) → (B, C, ⌈H/stride⌉, ⌈W/stride⌉); the tokens as they are."""
+        changed = self.expanding(x, tokens)
+        return x + changed if self.residual else changed, tokens
+
+
+class Entry(nn.Module):
+    """The mobile half of an entry block: two expanding convolutions, a residual on the second."""
+
+    def __init__(self, widths: tuple[int, int], stage: Mapping[str, Any], style: Style) -> None:
+        super().__init__()
+        width = widths[1]
+        self.down = Expanding(widths, stage["entry"], style, stride=stage["stride"])
+        self.inner = Expanding((width, width), stage["inner"], style)
+
+    def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """(B, C_in, H, W) → (B, C, ⌈H/stride⌉, ⌈W/stride⌉)."""
+        x = self.down(x, tokens)
+        return x + self.inner(x, tokens)  # type: ignore[no-any-return]
+
+
+class Inverted(nn.Module):
+    """The mobile half of other blocks: 1×1, depthwise 3×3, 1×1, a residual where widths agree."""
+
+    def __init__(self, widths: tuple[int, int], expansion: int, style: Style) -> None:
+        super().__init__()
+        width_in, width = widths
+        expanded = expansion * width_in
+        self.residual = width_in == width
+        self.expand = pointwise(width_in, expanded, style.groups)
+        self.expand_activation = style.activation(expanded)
+        self.depthwise = ConvNorm(expanded, expanded, 3, groups=expanded)
+        self.activation = style.activation(expanded)
+        self.project = pointwise(expanded, width, style.groups)
+
+    def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """(B, C_in, H, W) → (B, C, H, W)."""
+        changed = _activate(self.expand_activation, self.expand(x), tokens)
+        changed = _activate(self.activation, self.depthwise(changed), tokens)
+        changed = self.project(changed)
+        return x + changed if self.residual else changed  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """Tokens look at the map and at each other, the map changes, and it looks at the tokens."""
+
+    def __init__(
+        self, mobile: nn.Module, widths: tuple[int, int], token_width: int, *, bridge: str
+    ) -> None:
+        super().__init__()
+        if bridge != "to_mobile":
+            self.to_former = MobileToFormer(widths[0], token_width)
+        self.former = Former(token_width)
+        self.mobile = mobile
+        if bridge != "to_former":
+            self.to_mobile = FormerToMobile(widths[1], token_width)
+
+    def forward(self, x: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C_in, H, W) and (B or 1, T, d) → (B, C, H', W') and the same for the tokens."""
+        if hasattr(self, "to_former"):
+            tokens = self.to_former(x, tokens)
+        tokens = self.former(tokens)
+        x = self.mobile(x, tokens)
+        if hasattr(self, "to_mobile"):
+            x = self.to_mobile(x, tokens)
+        return x, tokens
+
+
+class Stage(nn.Module):
+    """An entry, if any, and blocks that keep the size."""
+
+    def __init__(
+        self, stage: Mapping[str, Any] | None, width_in: int, token_width: int, *, groups: int
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList()
+        if stage is None:
+            return
+        width, bridge = stage["width"], stage["bridge"]
+        style = Style(groups, token_width if stage["dynamic_relu"] else 0)
+        widths = width_in, width
+        if stage["entry"] and not stage["inner"]:
+            self.lite = Lite(widths, stage["entry"], groups, stage["stride"])
+        elif stage["entry"]:
+            self.entry = Block(Entry(widths, stage, style), widths, token_width, bridge=bridge)
+        for index in range(stage["depth"]):
+            widths = width if index or stage["entry"] else width_in, width
+            mobile = Inverted(widths, stage["expansion"], style)
+            self.blocks.append(Block(mobile, widths, token_width, bridge=bridge))
+
+    def forward(self, x: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C_in, H, W) and (B or 1, T, d) → (B, C, ⌈H/stride⌉, ⌈W/stride⌉) and tokens."""
+        for name in ("lite", "entry"):
+            if hasattr(self, name):
+                x, tokens = getattr(self, name)(x, tokens)
+        for block in self.blocks:
+            x, tokens = block(x, tokens)
+        return x, tokens
+
+
+class MobileFormer(nn.Module):
+    """Stem and tokens, stages, a last look of the tokens, mean and first token, classifier.
+
+    Until tokens have looked at a map they are the same for all images, a batch of 1.
+    """
+
+    def __init__(
+        self, architecture: Mapping[str, Any], table: Table, *, classes: int, shape: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        in_channels, image_size = shape
+        width, groups = architecture["stem"], architecture["groups"]
+        count, token_width = architecture["tokens"]
+        side = side_of(image_size, architecture["resolution"], least=_total_stride(table))
+        self.resize = resize(image_size, side)
+        self.tokens = nn.Parameter(torch.randn(1, count, token_width))
+        self.stem = ConvNorm(in_channels, width, 3, stride=2, activation=nn.ReLU6(inplace=True))
+        self.stages = nn.ModuleList()
+        for stage in architecture["stages"]:
+            self.stages.append(Stage(stage, width, token_width, groups=groups))
+            width = stage["width"] if stage else width
+        self.last_look = MobileToFormer(width, token_width)
+        ratio, hidden = architecture["head"]
+        self.last = pointwise(width, ratio * width, groups, activation=nn.ReLU6(inplace=True))
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.activation = nn.Hardswish()
+        # One layer on the concatenation, in two so that neither part's width moves the other.
+        self.hidden = nn.Linear(ratio * width, hidden)
+        self.hidden_token = nn.Linear(token_width, hidden, bias=False)
+        self.norm = nn.BatchNorm1d(hidden)
+        self.dropout = nn.Dropout(table.dropout)
+        self.classifier = nn.Linear(hidden, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) → (B, classes)."""
+        x, tokens = self.stem(self.resize(x)), self.tokens  # (B, stem, H/2, W/2), (1, T, d)
+        for stage in self.stages:
+            x, tokens = stage(x, tokens)
+        # (B, C, H/32, W/32), H/8 in the small preset
+        token = self.last_look(x, tokens)[:, 0]  # (B, d)
+        x = self.activation(self.pool(self.last(x)).flatten(1))  # (B, ratio · C)
+        x = self.norm(self.hidden(x) + self.hidden_token(token))  # (B, hidden)
+        return self.classifier(self.dropout(self.activation(x)))  # type: ignore[no-any-return]
+
+
+def _total_stride(table: Table) -> int:
+    total = 2
+    for stage in table.stages:
+        total *= stage.stride
+    return total
+
+
+class MobileFormerSpace(SearchSpace):
+    """Tokens, widths, expansions, depths, dynamic ReLU, bridges, groups, head, resolution."""
+
+    name = "mobile_former"
+
+    def __init__(self, *, preset: str = "small") -> None:
+        super().__init__(preset=preset)
+        self.table = {"full": FULL, "small": SMALL}[preset]
+
+    def suggest(self, trial: Trial) -> dict[str, Any]:
+        """A stage that is left out is None; `tokens` and `head` are pairs of numbers."""
+        table, choose = self.table, trial.suggest_categorical
+        tokens = table.tokens.ask(trial, "tokens.count")
+        return {
+            "resolution": ask_resolution(trial, table.resolutions),
+            "groups": choose("groups", list(table.groups)),
+            "tokens": [tokens, choose("tokens.width", list(table.token_widths))],
+            "stem": table.stem_width.ask(trial, "stem.width"),
+            "stages": [self._suggest_stage(trial, index) for index in range(len(table.stages))],
+            "head": [
+                choose("head.ratio", list(table.head_ratios)),
+                choose("head.hidden", list(table.hidden)),
+            ],
+        }
+
+    def _suggest_stage(self, trial: Trial, index: int) -> dict[str, Any] | None:
+        table, name, choose = self.table.stages[index], f"stages.{index}", trial.suggest_categorical
+        if table.optional and not choose(f"{name}.present", [False, True]):
+            return None
+        depth = table.depth.low
+        if table.depth.high > depth:
+            depth = table.depth.ask(trial, f"{name}.depth")
+        if not table.inner and not depth:
+            return None
+        expansions = list(self.table.expansions)
+        inner = table.inner[0] if table.inner else 0
+        if len(table.inner) > 1:
+            inner = choose(f"{name}.inner", list(table.inner))
+        hears = bool(depth or inner)
+        return {
+            "stride": table.stride,
+            "width": table.width.ask(trial, f"{name}.width"),
+            "entry": choose(f"{name}.entry", expansions) if table.inner else 0,
+            "inner": inner,
+            "depth": depth,
+            "expansion": choose(f"{name}.expansion", expansions) if depth else 0,
+            "dynamic_relu": hears and choose(f"{name}.dynamic_relu", [False, True]),
+            "bridge": choose(f"{name}.bridge", list(BRIDGES)) if hears else "none",
+        }
+
+    def build(
+        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+    ) -> nn.Module:
+        """Raises BuildError for images smaller than the network's total stride."""
+        shape = (in_channels, image_size)
+        return MobileFormer(architecture, self.table, classes=classes, shape=shape)
+
+    def published(self) -> Mapping[str, Published]:
+        """508M to 26M, or in the small preset what remains of three of them at 32×32."""
+        return published_full() if self.preset == "full" else published_small()
+
+    def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
+        """What decides the widths of map and tokens, which heads divide, and all grouped layers."""
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d) and not _is_depthwise(module) and module.groups > 1:
+                yield module  # expanding, or in groups
+            elif isinstance(module, (Expanding, Inverted)):
+                yield from _convolutions(_project(module))
+            elif isinstance(module, MobileFormer):
+                yield from _convolutions(module.stem)
+            elif isinstance(module, MobileToFormer):
+                yield from (module.query, module.gate, module.project)
+            elif isinstance(module, Former):
+                yield from (module.query, module.project, module.mlp[-1])
+            elif isinstance(module, FormerToMobile):
+                yield from (module.key, module.value)
+
+    def share(
+        self, name: str, full: tuple[int, ...], wanted: tuple[int, ...]
+    ) -> tuple[Part, ...] | None:
+        """A narrower grouped convolution has the first outputs of each group."""
+        layer, _, leaf = name.removesuffix(".conv.weight").rpartition(".groups")
+        if layer and leaf.isdigit():
+            out = segments(full[0], wanted[0], int(leaf))
+            return (out, *(slice(size) for size in wanted[1:]))
+        return None
+
+
+def _project(block: Expanding | Inverted) -> nn.Module:
+    if isinstance(block, Inverted):
+        return block.project
+    *_, project = _named(block.layers)
+    return project
+
+
+def _is_depthwise(convolution: nn.Conv2d) -> bool:
+    return convolution.groups == convolution.out_channels
+
+
+def _convolutions(module: nn.Module) -> Iterator[nn.Module]:
+    return (each for each in module.modules() if isinstance(each, nn.Conv2d))
