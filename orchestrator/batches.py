@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from orchestrator import augmentation
 from orchestrator.config import TrainConfig
 from orchestrator.contracts import Dataset, Split
 from orchestrator.errors import DataError
 
-__all__ = ["Batches", "Source", "normalise"]
+__all__ = ["Batches", "Source", "normalise", "scaled_side"]
 
 _GPU_RESIDENT_BYTES = 4 * 2**30
 
@@ -80,8 +81,34 @@ class Batches:
         count = min(round(len(order) / self.config.batch_size), len(order) // 2)
         yield from np.array_split(order, max(1, count))
 
-    def draw(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Augmented images float32 (B, C, H, W) and targets (B, classes)."""
+    def scaled_order(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Every image once, in batches, each with the scale it is to be drawn at.
+
+        A batch's size follows its resolution, b_t = H_n W_n b_n / (H_t W_t), as in Mehta &
+        Rastegari 2021, arXiv:2110.02178. Scales take turns in random order, so that every epoch
+        has as many batches.
+        """
+        if self.config.scales == (1.0,):
+            yield from ((indices, 1.0) for indices in self.order())
+            return
+        images, areas = len(self._source), np.square(self.config.scales)
+        count = round(images / (self.config.batch_size * (1 / areas).mean()))
+        # At least two images in the smallest batch: one has no batch statistics.
+        count = max(1, min(count, int(images * areas.min() / areas.max()) // 3))
+        turns = np.resize(self._rng.permutation(len(areas)), count)
+        self._rng.shuffle(turns)
+        ends = np.cumsum(1 / areas[turns])
+        ends = np.round(ends / ends[-1] * images).astype(np.int64)
+        batches = np.split(self._rng.permutation(images), ends[:-1])
+        yield from (
+            (batch, self.config.scales[turn]) for batch, turn in zip(batches, turns, strict=True)
+        )
+
+    def draw(self, indices: np.ndarray, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Augmented images float32 (B, C, H, W) and targets (B, classes).
+
+        The images have `scale` of the dataset's height and width.
+        """
         config, rng = self.config, self._rng
         pixels = self._source.pixels(indices)
         if config.crop_padding:
@@ -89,6 +116,9 @@ class Batches:
         if self._mirror:
             pixels = augmentation.mirror(pixels, rng)
         images = self._source.normalised(pixels)
+        if scale != 1.0:
+            side = scaled_side(images.shape[-1], scale)
+            images = functional.interpolate(images, (side, side), mode="bilinear")
         if config.erasing:
             images = augmentation.erase(images, config.erasing, rng)
         labels = self._source.labels(indices)
@@ -96,6 +126,11 @@ class Batches:
         if config.mixup_alpha:
             images, targets = augmentation.mix(images, targets, config.mixup_alpha, rng)
         return images, targets
+
+
+def scaled_side(image_size: int, scale: float) -> int:
+    """Pixels a side of an image at a share of its size."""
+    return max(1, round(image_size * scale))
 
 
 def normalise(images: np.ndarray, dataset: Dataset) -> np.ndarray:

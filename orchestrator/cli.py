@@ -242,9 +242,7 @@ def _measure(arguments: list[str]) -> None:
 def _networks(arguments: list[str]) -> None:
     from orchestrator.inspecting import list_networks
 
-    parser = _parser(
-        "networks", "builds published networks and counts them beside what is published"
-    )
+    parser = _parser("networks", "counts published networks, beside what was published")
     parser.add_argument("part", nargs="*", help="of a name, such as mobilenet; all without one")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)

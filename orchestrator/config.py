@@ -27,6 +27,7 @@ __all__ = [
 
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
 OpenShare = Annotated[float, pydantic.Field(ge=0, lt=1)]
+Scale = Annotated[float, pydantic.Field(gt=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,11 @@ class EarlyStopConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How networks are trained. Probabilities and shares are in [0, 1]."""
+    """How networks are trained. Probabilities and shares are in [0, 1].
+
+    `scales` are shares of the image size, each batch at one of them: the smaller the images, the
+    more of them a batch has. `batch_size` is that of whole images.
+    """
 
     epochs: pydantic.PositiveInt = 5
     final_epochs: pydantic.PositiveInt = 12
@@ -80,6 +85,7 @@ class TrainConfig:
     label_smoothing: OpenShare = 0.05
     mirror: Literal["auto", "on", "off"] = "auto"
     crop_padding: pydantic.NonNegativeInt = 1
+    scales: Annotated[tuple[Scale, ...], pydantic.Field(min_length=1)] = (1.0,)
     mixup_alpha: pydantic.NonNegativeFloat = 0.0
     erasing: Share = 0.0
     ema_decay: OpenShare = 0.0

@@ -12,6 +12,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,9 +141,9 @@ class _Evaluation:
     def _trained(self, preview: nn.Module, folder: Path) -> Record:
         self.now.step = "training"
         self.now.extra["trained"] = True
-        plain = self.pipeline.build(self.now.genotype)
-        context = self._estimation()
-        estimate = self.parts.estimator.estimate(plain, self.now.genotype, context)
+        estimator = self.parts.estimator
+        network = preview if estimator.predicts else self.pipeline.build(self.now.genotype)
+        estimate = estimator.estimate(network, self.now.genotype, self._estimation())
         self.now.curve = list(estimate.curve)
         if estimate.stopped:
             done = len(self.now.curve)
@@ -209,7 +210,10 @@ class _Evaluation:
     def _take(self, targets: Sequence[Target], subject: Subject) -> None:
         for target in targets:
             self.now.step = f"objective {target.name}"
-            value = float(target.objective.measure(subject))
+            # A device's measurement takes the gate for itself; the rest is work like training.
+            alone = target.objective.tier == "deployed"
+            with nullcontext() if alone else self.pipeline.gate.shared():
+                value = float(target.objective.measure(subject))
             if not math.isfinite(value):
                 raise CandidateError(f"objective {target.name} is {value}, expected a finite one.")
             self.now.values[target.name] = value

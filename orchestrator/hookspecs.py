@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.candidate import Record
     from orchestrator.contracts import Offer
     from orchestrator.state import Study
+    from orchestrator.trust import Check
 
 __all__ = ["hookimpl", "hookspec"]
 
@@ -69,6 +70,15 @@ def orchestrator_search_started(study: Study) -> None:
 @hookspec
 def orchestrator_candidate_finished(study: Study, record: Record) -> None:
     """A candidate's outcome is on disk. Called in the driver, so be quick."""
+
+
+@hookspec
+def orchestrator_candidate_checked(study: Study, check: Check) -> None:
+    """A finished candidate was trained further than its estimate; `study` has learnt of it.
+
+    Only where the estimator is approximate; a promising candidate is checked more than once, with
+    more epochs each time. Called in the driver, so be quick.
+    """
 
 
 @hookspec

@@ -24,6 +24,8 @@ from orchestrator.screen import Terminal, front_table
 
 __all__ = ["list_networks", "measure_target", "rebuild_bundle"]
 
+_COLUMNS = ("network", "image", "parameters / published", "MACs / published", "top-1", "source")
+
 
 def rebuild_bundle(folder: Path) -> None:
     """Rebuild a finalist without pickle and print how it compares; raises RunError, ParityError."""
@@ -65,11 +67,9 @@ def list_networks(parts: Sequence[str], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps([_facts(network) for network in networks], indent=1))
         return
-    shown = [_shown(network) for network in networks]
-    terminal.out.print(front_table(shown, list(shown[0])))
+    terminal.out.print(front_table([_shown(network) for network in networks], _COLUMNS))
     differing = sum(not network.agrees for network in networks)
-    told = f"{differing} differ (≠)" if differing else "none differs"
-    print(f"{len(networks)} networks counted, {told} from what is published")
+    print(f"Counted: {len(networks)}. Different from what is published (≠): {differing}.")
 
 
 def _facts(network: CountedNetwork) -> dict[str, Any]:
@@ -91,14 +91,9 @@ def _facts(network: CountedNetwork) -> dict[str, Any]:
 def _shown(network: CountedNetwork) -> dict[str, str]:
     row = network.row
     top1 = MISSING if row.top1_percent is None else human(row.top1_percent / 100, "share")
-    return {
-        "network": row.name,
-        "image": str(row.image_size),
-        "parameters / published": _compared(network.params, row.params),
-        "MACs / published": _compared(network.macs, row.macs),
-        "top-1": top1,
-        "source": row.source,
-    }
+    params, macs = _compared(network.params, row.params), _compared(network.macs, row.macs)
+    cells = (row.name, str(row.image_size), params, macs, top1, row.source)
+    return dict(zip(_COLUMNS, cells, strict=True))
 
 
 def _compared(computed: int, published: int | None) -> str:

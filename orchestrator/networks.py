@@ -148,7 +148,8 @@ def _row(family: str, member: str, published: Published) -> NetworkRow:
 
 def _unknown_part(part: str, rows: Sequence[NetworkRow]) -> str:
     """Names the families, and those members that are near."""
-    members = {row.name.partition("/")[2] for row in rows} | {row.name for row in rows}
+    names = [row.name for row in rows]
+    members = names if "/" in part else [name.partition("/")[2] for name in names]
     near = difflib.get_close_matches(part.lower(), members)
     families = {row.family for row in rows}
     return f"no published network has {part!r} in its name; {closest(part, families.union(near))}"

@@ -95,14 +95,15 @@ def make_plan(pipeline: Pipeline, concurrent: int) -> Plan:
         deployed = Deployed(pipeline, Path(folder))
         largest = deployed.values(by_size[-1])
         warnings = _check_deployed(pipeline, deployed, probes)
+        ranges = _ranges(parts, probes)
         return Plan(
             space_size=space_size(parts),
             axes=[
-                _axis(target, {**by_size[-1].values, **largest})
+                _axis(target, {**by_size[-1].values, **largest}, ranges.get(target.name))
                 for target in parts.targets
                 if target.searched
             ],
-            ranges=_ranges(parts, probes),
+            ranges=ranges,
             seeds=seeds,
             teacher=_teacher(pipeline, seeds, by_size),
             reference_ms=deployed.reference_ms,
@@ -191,9 +192,13 @@ def _too_tight(parts: Parts, smallest: Mapping[str, float]) -> list[str]:
     return warnings
 
 
-def _axis(target: Target, largest: Mapping[str, float]) -> Axis:
+def _axis(target: Target, largest: Mapping[str, float], seen: tuple[float, float] | None) -> Axis:
+    """What is maximised and no share, such as a proxy's score, spans what the probes showed."""
     objective, config = target.objective, target.config
-    worst = 0.0 if objective.direction == "maximize" else largest.get(target.name)
+    rising = objective.direction == "maximize"
+    worst, ideal = (0.0, None) if rising else (largest.get(target.name), None)
+    if rising and objective.unit != "share" and seen and seen[1] > seen[0]:
+        worst, ideal = seen
     reference = config.reference if config.reference is not None else worst
     if reference is None:
         raise ConfigError(
@@ -206,6 +211,7 @@ def _axis(target: Target, largest: Mapping[str, float]) -> Axis:
         float(reference),
         min=config.min,
         max=config.max,
+        ideal=ideal if ideal is not None and ideal > reference else None,
     )
 
 

@@ -73,6 +73,7 @@ class Deployed:
             self.pipeline.parts.shape,
             artifact=artifact,
             latency=lambda: self._latency(artifact),
+            batch=self.pipeline.batch,
         )
         values = {target.name: target.objective.measure(subject) for target in self.targets}
         self.seconds = time.monotonic() - start
@@ -107,7 +108,8 @@ def _plain(parts: Parts, trial: FixedTrial | RandomTrial) -> Genotype:
 
 
 def _static(pipeline: Pipeline, genotype: Genotype) -> dict[str, float]:
-    subject = Subject(genotype, pipeline.build(genotype).eval(), pipeline.parts.shape)
+    network = pipeline.build(genotype).eval()
+    subject = Subject(genotype, network, pipeline.parts.shape, batch=pipeline.batch)
     return {
         target.name: float(target.objective.measure(subject))
         for target in pipeline.parts.tier("static")
@@ -224,7 +226,7 @@ def _compressed(pipeline: Pipeline, probe: Probe, name: str) -> list[float]:
             network = pipeline.preview(genotype)
         except CandidateError:
             continue
-        subject = Subject(genotype, network, pipeline.parts.shape)
+        subject = Subject(genotype, network, pipeline.parts.shape, batch=pipeline.batch)
         values.append(float(target.objective.measure(subject)))
     return values
 

@@ -107,10 +107,15 @@ class RunFolder:
         found: list[dict[str, Any]] = json.loads(self._read("finalists.json"))
         return found
 
-    def write_tables(self, records: Sequence[Record], front: Iterable[int]) -> None:
-        """candidates.csv and front.csv for a spreadsheet."""
+    def write_tables(
+        self, records: Sequence[Record], front: Iterable[int], estimated: Mapping[int, float]
+    ) -> None:
+        """candidates.csv and front.csv for a spreadsheet.
+
+        `estimated` accuracies, by number, are those of candidates that were trained further since.
+        """
         members = set(front)
-        rows = [_row(record, record.number in members) for record in records]
+        rows = [_row(record, record.number in members, estimated) for record in records]
         self._write_csv("candidates.csv", rows)
         self._write_csv("front.csv", [row for row in rows if row["front"]])
 
@@ -138,7 +143,8 @@ class RunFolder:
             ) from error
 
 
-def _row(record: Record, on_front: bool) -> dict[str, Any]:
+def _row(record: Record, on_front: bool, estimated: Mapping[int, float]) -> dict[str, Any]:
+    checked = {"estimated_accuracy": estimated.get(record.number, "")} if estimated else {}
     return {
         "number": record.number,
         "id": record.id,
@@ -146,6 +152,7 @@ def _row(record: Record, on_front: bool) -> dict[str, Any]:
         "front": on_front,
         "origin": record.origin,
         **record.values,
+        **checked,
         "seconds": round(record.seconds, 3),
         "reason": record.reason,
         **record.choices,

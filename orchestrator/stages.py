@@ -146,7 +146,10 @@ class Stages:
             if isinstance(result, Exception):
                 self.screen.note(f"candidate {ahead[index].id} was not checked: {result}")
             else:
-                study.learn([Check.from_json(result)])
+                check = Check.from_json(result)
+                study.learn([check])
+                hook = "orchestrator_candidate_checked"
+                notify(self.plugins, self.screen, hook, study=study, check=check)
             self.screen.step(study, finished)
         self.screen.note(study.trust.sentence)
 

@@ -14,10 +14,12 @@ from orchestrator.config import StudyConfig
 from orchestrator.display import human
 from orchestrator.planning import Plan
 from orchestrator.run_folder import RunFolder
-from orchestrator.trust import Check, Trust
+from orchestrator.trust import Check, Correlation, Trust, correlate
 
 __all__ = ["Screen", "Study"]
 
+# Predicts accuracies from a static objective, with which they would then agree by construction.
+_PREDICTING = "proxy"
 _OUTCOMES = ("feasible", "rejected", "stopped", "failed")
 
 
@@ -44,9 +46,19 @@ class Study:
     @property
     def trust(self) -> Trust:
         """How far the estimator can be trusted, by all candidates' first further training."""
-        first = {check.number: check for check in reversed(self.checks)}
-        usable = [c for c in first.values() if c.record.outcome != "failed"]
-        return Trust(sorted(usable, key=lambda check: check.number))
+        return Trust.of(self.checks)
+
+    @property
+    def correlations(self) -> list[Correlation]:
+        """How well each static objective ranks the accuracies known so far.
+
+        A checked candidate counts with its trained accuracy. Predicted accuracies do not count.
+        """
+        known = self.records
+        if self.config.estimator.name == _PREDICTING:
+            trained = {check.number for check in self.trust.checks}
+            known = [record for record in known if record.number in trained]
+        return correlate(known, self.plan.ranges)
 
     @property
     def name(self) -> str:
@@ -78,7 +90,9 @@ class Study:
     def write_tables(self) -> None:
         """candidates.csv and front.csv, by number, of what is known."""
         ordered = sorted(self.records, key=lambda record: record.number)
-        self.home.write_tables(ordered, [record.number for record in self.front])
+        front = [record.number for record in self.front]
+        estimated = {check.number: check.estimated for check in self.checks}
+        self.home.write_tables(ordered, front, estimated)
 
     @property
     def hypervolume(self) -> float:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from orchestrator import optimisation
-from orchestrator.batches import Batches, Source
+from orchestrator.batches import Batches, Source, scaled_side
 from orchestrator.config import EarlyStopConfig, TrainConfig
 from orchestrator.contracts import Dataset, Loss, Split
 from orchestrator.errors import TrainingError
@@ -74,7 +74,8 @@ def train(network: nn.Module, dataset: Dataset, config: TrainConfig, run: TrainR
 
     `config.epochs` and `config.threads` are not read here: `run.epochs` counts, and threads are
     the process's. The same arguments give the same curve on a CPU. Raises TrainingError for a
-    loss that is not finite.
+    loss that is not finite, and before the first epoch for a network that does not take images of
+    all of `config.scales`.
     """
     with _seeded(run.seed), _placed(network):
         session = _Session(network, dataset, config, run)
@@ -166,8 +167,11 @@ class _Session:
         self.optimizer = optimisation.optimizer_of(network, config)
         self.precision = optimisation.Precision(self.device, config)
         self.average = optimisation.Average(network, config.ema_decay) if config.ema_decay else None
-        self.total_steps = run.epochs * len(list(self.batches.order()))
+        self.total_steps = run.epochs * len(list(self.batches.scaled_order()))
         self.steps = 0
+        for scale in config.scales:
+            if scale != 1.0:
+                self._check_scale(dataset, scale)
 
     @property
     def judged(self) -> nn.Module:
@@ -178,9 +182,9 @@ class _Session:
         """All batches once; raises TrainingError naming the first step that diverged."""
         self.network.train()
         losses = []
-        for indices in self.batches.order():
+        for indices, scale in self.batches.scaled_order():
             with held(self.run.gate):
-                losses.append(self.step(indices))
+                losses.append(self.step(indices, scale))
         # Looked at once an epoch, so that a GPU is not made to wait at every step.
         finite = torch.isfinite(torch.stack(losses)).tolist()
         if not all(finite):
@@ -190,9 +194,9 @@ class _Session:
                 f"{self.config.learning_rate:g})."
             )
 
-    def step(self, indices: np.ndarray) -> Tensor:
+    def step(self, indices: np.ndarray, scale: float = 1.0) -> Tensor:
         """One update of the weights; the loss, still on the device."""
-        images, targets = self.batches.draw(indices)
+        images, targets = self.batches.draw(indices, scale)
         self._schedule()
         with self.precision.autocast():
             loss = self.loss(images, self._answer(images), targets)
@@ -209,6 +213,26 @@ class _Session:
         if getattr(self.loss, "per_head", False) and inspect.ismethod(heads):
             return heads(images)  # type: ignore[no-any-return]
         return self.network(images)  # type: ignore[no-any-return]
+
+    def _check_scale(self, dataset: Dataset, scale: float) -> None:
+        """Raise TrainingError where the network, or a teacher in the loss, has one image size."""
+        side, classes = scaled_side(dataset.image_size, scale), len(dataset.classes)
+        shape = (2, dataset.in_channels, side, side)
+        images = torch.zeros(shape, device=self.device)
+        targets = torch.full((2, classes), 1 / classes, device=self.device)
+        was_training = self.network.training
+        self.network.eval()
+        try:
+            with torch.no_grad(), held(self.run.gate):
+                self.loss(images, self._answer(images), targets)
+        except Exception as error:
+            raise TrainingError(
+                f"train.scales: at {scale:g} images have {side} px, which this network or its "
+                f"teacher, made for {dataset.image_size} px, does not take ({error}). Leave "
+                "train.scales at [1.0] for spaces whose networks depend on the image size."
+            ) from error
+        finally:
+            self.network.train(was_training)
 
     def finish(self) -> None:
         """Leave the weights that were judged in the network, ready to be used."""

@@ -161,6 +161,20 @@ def test_an_unknown_published_network_is_told_a_near_one(refused) -> None:
     assert "did you mean 'mobilenetv3/small-1.0'?" in refused("measure", "mobilenetv3/small-1")
 
 
+@pytest.mark.parametrize(
+    ("part", "wanted"),
+    [
+        ("mobilnetv3", "did you mean 'mobilenetv3'?"),
+        ("large-1.1", "did you mean 'large-1.0'?"),
+        ("mobilenetv3/small-1.1", "did you mean 'mobilenetv3/small-1.0'?"),
+        ("nope", "Valid: "),
+    ],
+)
+def test_an_unknown_part_of_a_name_is_told_near_ones(refused, part: str, wanted: str) -> None:
+    message = refused("networks", "mobilenetv3/small-0.75", part)
+    assert repr(part) in message and wanted in message and "shufflenetv2" in message
+
+
 def test_an_unknown_device_is_told_what_there_is(refused) -> None:
     message = refused("measure", "mobilenetv3/small-1.0", "--device", "phone")
     assert "no device is called 'phone'" in message and "onnxruntime" in message

@@ -15,6 +15,7 @@ from orchestrator.pareto import Axis
         (1_230_000, "parameters", "1.23 M"),
         (999_950, "", "1 M"),
         (812, "MACs", "812"),
+        (1_060_000, "elements", "1.06 M"),
         (4.6, "ms", "4.6 ms"),
         (0.0461, "ms", "0.0461 ms"),
         (25_000, "ms", "25 s"),

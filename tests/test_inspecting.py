@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 from command_line import FinishedRun
+from orchestrator_spaces.mobilenetv3 import MobileNetV3Space
 
 from orchestrator.cli import main
 from orchestrator.study import load
@@ -72,3 +74,41 @@ def test_a_published_network_is_measured(capsys: pytest.CaptureFixture[str]) -> 
     printed = capsys.readouterr().out
     assert "2.04 M" in printed and "43.4 M" in printed
     assert "latency" in printed and "ms" in printed
+
+
+def test_networks_are_listed_with_both_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["networks", "mobilenetv3/SMALL", "large-0.75"])
+    printed = capsys.readouterr().out
+    (row,) = (line for line in printed.splitlines() if line.startswith("mobilenetv3/small-0.75 "))
+    for text in ("2.04 M / 2.04 M", "43.4 M / 43.4 M", "224", "65.4 %", "arXiv:1905.02244"):
+        assert text in row
+    assert "mobilenetv3/large-0.75" in printed and "efficientformer" not in printed
+    assert "Counted: 6. Different from what is published (≠): 0." in printed
+
+
+def test_networks_are_listed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["networks", "mobilenetv3/large-1", "--json"])
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row.pop("source")
+    assert row == {
+        "name": "mobilenetv3/large-1.0",
+        "family": "mobilenetv3",
+        "image_size": 224,
+        "params": 5_483_032,
+        "published_params": 5_483_032,
+        "macs": 216_589_760,
+        "published_macs": 216_589_760,
+        "top1_percent": 75.2,
+    }
+
+
+def test_a_figure_that_differs_is_marked_and_an_unpublished_one_is_a_dash(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    point = MobileNetV3Space(preset="full").published()["large-1.0"]
+    wrong = dataclasses.replace(point, params=5_483_033, macs=None, top1_percent=None)
+    monkeypatch.setattr(MobileNetV3Space, "published", lambda space: {"wrong": wrong})
+    main(["networks", "mobilenetv3/wrong"])
+    printed = capsys.readouterr().out
+    assert "5,483,032 ≠ 5,483,033" in printed and "217 M / –" in printed
+    assert "Counted: 1. Different from what is published (≠): 1." in printed

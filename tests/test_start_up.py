@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 
 import pytest
-
-from orchestrator.cli import main
-from orchestrator.plugins import installed
 
 _HEAVY = ("torch", "ray", "optuna", "mlflow", "plotly", "onnxruntime")
 _REPORT = """
@@ -31,23 +27,3 @@ def test_help_and_plugins_import_nothing_heavy(arguments: list[str]) -> None:
     )
     assert done.stderr.splitlines()[-1] == "imported:"
     assert "mobilenetv3" in done.stdout
-
-
-def test_every_published_network_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["networks", "--json"])
-    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    for family in installed().offered("space"):
-        space = installed().resolve("space", family)
-        members = space(preset="full").published() if "full" in space.presets else {}
-        for member, point in members.items():
-            row = rows.pop(f"{family}/{member}")
-            assert row["family"] == family
-            assert (row["params"], row["macs"]) == (point.params, point.macs)
-            assert row["image_size"] >= 32 and row["source"]
-    assert not rows
-
-
-def test_networks_are_listed_for_people_too(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["networks"])
-    printed = capsys.readouterr().out
-    assert "mobilenetv3/large-1.0" in printed and "5.48 M" in printed

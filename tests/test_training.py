@@ -15,7 +15,7 @@ import yaml
 from torch import Tensor, nn
 
 from orchestrator import Dataset, Images, augmentation
-from orchestrator.batches import normalise
+from orchestrator.batches import Batches, normalise
 from orchestrator.config import EarlyStopConfig, TrainConfig
 from orchestrator.contracts import Split
 from orchestrator.errors import DataError, TrainingError
@@ -232,6 +232,56 @@ def test_no_batch_is_a_single_image(count: int, sizes: list[int]) -> None:
 
     train(network(), Halves(count), CONFIG, run(1, loss=loss))
     assert seen == sizes
+
+
+def flexible() -> nn.Module:
+    layers = [nn.Conv2d(1, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2)]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(8 * 4, 2))
+
+
+SCALED = replace(CONFIG, scales=(0.5, 1.0))
+
+
+def test_batches_of_smaller_images_are_larger_and_hold_every_image_once() -> None:
+    drawn: list[tuple[int, int]] = []
+
+    def loss(images: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+        drawn.append((len(images), images.shape[-1]))
+        return nn.functional.cross_entropy(logits, targets)
+
+    train(flexible(), Halves(320), SCALED, run(3, loss=loss))
+    # What the start tries comes first; sixteen whole images have as many pixels as 64 halved.
+    assert drawn[0] == (2, 4)
+    assert sorted(drawn[1:]) == sorted([(16, 8), (64, 4)] * (3 * 4))
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 11, 40])
+def test_no_scaled_batch_is_a_single_image(count: int) -> None:
+    config = replace(SCALED, batch_size=1, scales=(0.25, 0.5, 1.0))
+    batches = Batches(Halves(count), config, device=torch.device("cpu"), seed=0)
+    for _ in range(20):
+        order = [indices for indices, _ in batches.scaled_order()]
+        assert min(map(len, order)) > 1
+        assert sorted(np.concatenate(order)) == list(range(count))
+
+
+def test_a_network_learns_at_several_scales() -> None:
+    assert train(flexible(), Halves(), SCALED, run(8)).curve[-1] > 0.9
+
+
+def test_a_network_for_one_image_size_is_told_before_it_is_trained() -> None:
+    net = network()
+    with pytest.raises(TrainingError, match=r"train\.scales: at 0\.5 images have 4 px"):
+        train(net, Halves(), SCALED, run(1))
+    assert torch.equal(net[0].weight, network()[0].weight)
+
+
+@pytest.mark.parametrize("scales", [[], [0.0], [1.5], 0.5])
+def test_scales_are_shares_of_the_image_size(scales: Any) -> None:
+    with pytest.raises(pydantic.ValidationError):
+        pydantic.TypeAdapter(TrainConfig).validate_python({"scales": scales})
 
 
 def test_an_empty_split_is_named() -> None:

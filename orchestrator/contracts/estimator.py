@@ -59,11 +59,13 @@ class Estimator(ABC):
     """Training, weight sharing, or a proxy.
 
     `approximate` says that its accuracies are not those of a candidate's own training, so that
-    the search checks how well it ranks by training a few candidates further.
+    the search checks how well it ranks by training a few candidates further. `predicts` says that
+    it only looks at a network: it is then given the candidate's final shape, pruned if it says so.
     """
 
     name: ClassVar[str]
     approximate: ClassVar[bool] = False
+    predicts: ClassVar[bool] = False
 
     def prepare(self, context: EstimationContext) -> Sequence[str]:
         """What is paid once before the search, such as training a supernet.

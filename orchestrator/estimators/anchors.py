@@ -83,11 +83,13 @@ def _places(pool: Sequence[_Scored], count: int, step: float) -> list[int]:
 def _pool(
     space: SearchSpace, score: Callable[[Genotype], float], count: int, seed: int
 ) -> list[_Scored]:
-    named = [FixedTrial(point.choices) for point in space.published().values()]
-    drawn = [RandomTrial(1_000_003 * seed + number) for number in range(count)]
+    trials: list[FixedTrial | RandomTrial] = [
+        FixedTrial(point.choices) for point in space.published().values()
+    ]
+    trials += [RandomTrial(1_000_003 * seed + number) for number in range(count)]
     found: dict[str, _Scored] = {}
     failure: CandidateError | None = None
-    for trial in (*named, *drawn):
+    for trial in trials:
         genotype = Genotype(space.name, space.preset, space.suggest(trial))
         if genotype.key in found:
             continue

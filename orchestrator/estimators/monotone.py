@@ -45,7 +45,7 @@ class MonotoneCurve:
     ) -> None:
         self._sign = 1.0 if rising else -1.0
         signed = [self._sign * score for score in scores]
-        blocks = _pooled(signed, np.clip(accuracies, _MARGIN, 1 - _MARGIN))
+        blocks = _pooled(signed, [min(max(a, _MARGIN), 1 - _MARGIN) for a in accuracies])
         self._scores = [block.score for block in blocks]
         self._accuracies = [block.accuracy for block in blocks]
         self._range = (max(signed) - min(signed)) or 1.0
@@ -74,8 +74,9 @@ def _pooled(scores: Sequence[float], accuracies: Sequence[float]) -> list[_Block
         for same in [[a for s, a in zip(scores, accuracies, strict=True) if s == score]]
     ]
     blocks: list[_Block] = []
-    for block in points:
-        while blocks and blocks[-1].accuracy >= block.accuracy:
-            block = blocks.pop().joined(block)
-        blocks.append(block)
+    for point in points:
+        blocks.append(point)
+        while len(blocks) > 1 and blocks[-2].accuracy >= blocks[-1].accuracy:
+            last = blocks.pop()
+            blocks[-1] = blocks[-1].joined(last)
     return blocks

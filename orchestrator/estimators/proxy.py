@@ -51,6 +51,7 @@ class ProxyEstimator(Estimator):
 
     name = "proxy"
     approximate = True
+    predicts = True
 
     def __init__(self, *, proxy: str = "zen", anchors: int = 6) -> None:
         if anchors < 3:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -84,4 +85,10 @@ def _small_subject() -> Subject:
         metrics={"accuracy": 0.75},
         artifact=Artifact(Path(__file__), "text"),
         latency=lambda: Latency(1.5, 0.5, 1.4, 1.6, 2.0, 60),
+        batch=_batch,
     )
+
+
+def _batch() -> tuple[np.ndarray, np.ndarray]:
+    images = np.random.default_rng(0).standard_normal((64, 3, 8, 8), dtype=np.float32)
+    return images, np.arange(64) % 10

@@ -63,7 +63,10 @@ class Zen(Objective):
     def _score(self, subject: Subject, seed: int) -> float:
         score = math.nan
         with untrained(subject.network, "unit", seed=seed) as network, torch.no_grad():
-            images, noise = torch.randn(2, self.images, *subject.input_shape)
+            # From a generator of their own: the same for every network.
+            generator = torch.Generator().manual_seed(seed)
+            shape = (2, self.images, *subject.input_shape)
+            images, noise = torch.randn(shape, generator=generator)
             both = torch.cat((images, images + self.noise * noise))
             for kind in (torch.float32, torch.float64):
                 score = _reaction(network.to(kind), both.to(kind))

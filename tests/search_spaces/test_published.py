@@ -8,7 +8,7 @@ from orchestrator_spaces import orchestrator_search_spaces
 from torch.utils.flop_counter import FlopCounterMode
 
 from orchestrator.errors import BuildError, PluginError
-from orchestrator.networks import build_network, published_networks
+from orchestrator.networks import build_network, counted_networks, published_networks
 from orchestrator.plugins import installed
 from orchestrator.trials import FixedTrial, RandomTrial
 
@@ -34,6 +34,28 @@ def test_networks_are_listed_with_facts():
     assert (large.params, large.macs, large.top1_percent) == (5_483_032, 216_589_760, 75.2)
     assert rows["shufflenetv2/1.0x"].macs == 145_814_296
     assert rows["efficientformer/l1"].params == 12_289_928
+
+
+@pytest.mark.parametrize("family", sorted(installed().offered("space")))
+def test_every_member_has_exactly_the_published_counts(family):
+    rows = [row for row in published_networks() if row.family == family]
+    networks = list(counted_networks(rows))
+    assert [network.row.name for network in networks if not network.agrees] == []
+    known = all(row.params and row.macs and row.source for row in rows)
+    assert family not in FAMILIES or (rows and known)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_member_is_listed(family):
+    points = installed().create("space", family, {"preset": "full"}).published()
+    listed = {row.name: row for row in published_networks() if row.family == family}
+    assert list(listed) == [f"{family}/{member}" for member in points]
+    for row, point in zip(listed.values(), points.values(), strict=True):
+        assert (row.params, row.macs, row.image_size) == (
+            point.params,
+            point.macs,
+            point.image_size,
+        )
 
 
 @pytest.mark.parametrize("name", ["efficientformer/l1", "mobilenetv3/small-0.75"])

@@ -1,0 +1,312 @@
+"""CPU time to a front: shared weights against plain Ray Tune + OptunaSearch that trains each.
+
+    python benchmarks/time_to_front.py --data FOLDER [--space mobilenetv3] [--per-class 500]
+
+FOLDER holds images, one folder a class (or train/ and test/ of such). Both arms search the same
+space for validation accuracy and multiply-adds with the same networks and training code, one
+process at a time on one thread:
+
+  plain   tune.Tuner + OptunaSearch (its own default sampler), `--epochs` of training a candidate,
+          until `--plain-seconds` of CPU are spent;
+  shared  weights shared by `estimator=supernet` for each of `--shared-epochs`, then
+          `--evaluations` candidates judged with them, proposed by NSGA-II.
+
+Of each front `--finalists` are trained alike: `--final-epochs` from the weights they have. The
+hypervolume is that of their accuracy on the test split and their multiply-adds. CPU seconds count
+training, judging and proposing; what Tune spends on starting its processes is not counted against
+it. The front of the plain arm is looked at after each quarter of its budget.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import io
+import json
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+from ray import tune
+from ray.tune.search.optuna import OptunaSearch
+
+from orchestrator import pareto
+from orchestrator.candidate import Genotype
+from orchestrator.config import TrainConfig
+from orchestrator.contracts import EstimationContext, Estimator, Subject
+from orchestrator.estimators.further import load_weights
+from orchestrator.estimators.supernet import SupernetEstimator
+from orchestrator.estimators.train import TrainEstimator
+from orchestrator.pareto import Axis
+from orchestrator.plugins import installed
+from orchestrator.training import TrainRun, evaluate, train
+from orchestrator.trials import FixedTrial
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What an arm knows of a network, and the CPU seconds the arm had spent when it knew."""
+
+    genotype: Genotype
+    accuracy: float
+    macs: float
+    spent_s: float
+
+    @property
+    def values(self) -> dict[str, float]:
+        """As the front wants them."""
+        return {"accuracy": self.accuracy, "macs": self.macs}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to a front: its estimator gives finalists their weights. `finished` is kept."""
+
+    name: str
+    estimator: Estimator
+    context: EstimationContext
+    axes: Sequence[Axis]
+    finished: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+def main() -> None:
+    options = _options()
+    warnings.simplefilter("ignore")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    torch.set_num_threads(1)
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+    with tempfile.TemporaryDirectory() as folder:
+        context = _context(options, Path(folder) / "plain")
+        axes = _axes(context)
+        shared = []
+        for epochs in options.shared_epochs:
+            mine = replace(context, weights=Path(folder) / f"shared-{epochs}")
+            arm = Arm(f"shared, {epochs} epochs", SupernetEstimator(epochs=epochs), mine, axes)
+            shared.append(_point(arm, list(_shared(arm, options)), options))
+        arm, plain = Arm("plain", TrainEstimator(), context, axes), []
+        found = _plain(options, context)
+        for quarter in (1, 2, 3, 4):
+            limit = options.plain_seconds * quarter / 4
+            known = [c for c in found if c.spent_s <= limit] if quarter < 4 else found
+            plain.append(_point(arm, known, options))
+    _show(plain, shared)
+    if options.out:
+        Path(options.out).write_text(json.dumps({"plain": plain, "shared": shared}, indent=1))
+
+
+def _plain(options: argparse.Namespace, context: EstimationContext) -> list[Candidate]:
+    """Every candidate that Tune trained, in order."""
+    stopper = _Budget(options.plain_seconds)
+    searcher = OptunaSearch(
+        space=_Asked(options.space),
+        metric=["accuracy", "macs"],
+        mode=["max", "min"],
+        seed=options.seed,
+    )
+    # By its module's name, as what is defined in a script would be pickled with all it uses.
+    script = importlib.import_module("time_to_front")
+    settings = {"options": vars(options), "weights": str(context.weights)}
+    tuner = tune.Tuner(
+        tune.with_parameters(script.train_candidate, **settings),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher, num_samples=10_000, max_concurrent_trials=1
+        ),
+        run_config=tune.RunConfig(
+            storage_path=str(context.weights.parent / "tune"), verbose=0, stop=stopper
+        ),
+    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        tuner.fit()
+    return stopper.found
+
+
+class _Asked:
+    """The space in Optuna's define-by-run form."""
+
+    def __init__(self, space: str) -> None:
+        self.space = space
+
+    def __call__(self, trial: Any) -> None:
+        _space(self.space).suggest(trial)
+
+
+class _Budget(tune.stopper.Stopper):  # type: ignore[misc]
+    """Ends the plain arm when its CPU seconds are spent; keeps what was told."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.spent_s = seconds, 0.0
+        self.found: list[Candidate] = []
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        self.spent_s += result["cpu_s"]
+        genotype = Genotype.from_json(json.loads(result["genotype"]))
+        candidate = Candidate(genotype, result["accuracy"], result["macs"], self.spent_s)
+        self.found.append(candidate)
+        print(f"plain {len(self.found):3}  {self.spent_s:6.0f} s  {candidate.values}", flush=True)
+        return True
+
+    def stop_all(self) -> bool:
+        return self.spent_s >= self.seconds
+
+
+def train_candidate(config: Mapping[str, Any], options: Mapping[str, Any], weights: str) -> None:
+    """One candidate of the plain arm, in a process of its own."""
+    torch.set_num_threads(1)
+    context = _context(argparse.Namespace(**options), Path(weights))
+    start = time.process_time()
+    genotype, network = _built(context, FixedTrial(config))
+    estimate = TrainEstimator().estimate(network, genotype, context)
+    tune.report(
+        {
+            "accuracy": estimate.curve[-1],
+            "macs": _macs(genotype, network, context),
+            "genotype": json.dumps(genotype.to_json()),
+            "cpu_s": time.process_time() - start,
+        }
+    )
+
+
+def _shared(arm: Arm, options: argparse.Namespace) -> Iterator[Candidate]:
+    """Every candidate judged with shared weights."""
+    estimator, context = arm.estimator, arm.context
+    start = time.process_time()
+    for sentence in estimator.prepare(context):
+        print(sentence, f"({time.process_time() - start:.0f} s)", flush=True)
+    sampler = optuna.samplers.NSGAIISampler(population_size=20, seed=options.seed)
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    for point in context.space.published().values():
+        study.enqueue_trial(dict(point.choices))
+    known: dict[str, Candidate] = {}
+    while len(known) < options.evaluations:
+        trial = study.ask()
+        genotype, network = _built(context, trial)
+        if genotype.key not in known:
+            estimate = estimator.estimate(network, genotype, context)
+            macs = _macs(genotype, network, context)
+            spent_s = time.process_time() - start
+            known[genotype.key] = Candidate(genotype, estimate.curve[-1], macs, spent_s)
+        study.tell(trial, list(known[genotype.key].values.values()))
+    yield from known.values()
+
+
+def _point(arm: Arm, found: Sequence[Candidate], options: argparse.Namespace) -> dict[str, Any]:
+    """The front of what is known, its finalists trained, their hypervolume on test."""
+    chosen = pareto.spread([c.values for c in found], arm.axes, options.finalists)
+    points, final_s = [], 0.0
+    for candidate in (found[index] for index in chosen):
+        key = candidate.genotype.key
+        if key not in arm.finished:
+            arm.finished[key] = _finish(candidate, arm, options)
+        accuracy, seconds = arm.finished[key]
+        points.append({"accuracy": accuracy, "macs": candidate.macs})
+        final_s += seconds
+    row = {
+        "arm": arm.name,
+        "candidates": len(found),
+        "cpu_s": (found[-1].spent_s if found else 0.0) + final_s,
+        "hypervolume": pareto.hypervolume(points, arm.axes),
+        "best": max((point["accuracy"] for point in points), default=0.0),
+    }
+    print(row, flush=True)
+    return {**row, "points": points}
+
+
+def _finish(candidate: Candidate, arm: Arm, options: argparse.Namespace) -> tuple[float, float]:
+    """Test accuracy after the final training, and its CPU seconds."""
+    start, context = time.process_time(), arm.context
+    genotype, network = candidate.genotype, _network(candidate.genotype, context)
+    weights = arm.estimator.initial_weights(genotype, context)
+    assert weights is not None
+    load_weights(network, weights, genotype)
+    run = TrainRun(epochs=options.final_epochs, seed=options.seed, warm=True)
+    train(network, context.dataset, context.train, run)
+    return evaluate(network, context.dataset, "test"), time.process_time() - start
+
+
+def _show(plain: Sequence[Mapping[str, Any]], shared: Sequence[Mapping[str, Any]]) -> None:
+    print(f"\n{'arm':24}{'candidates':>12}{'CPU s':>10}{'hypervolume':>14}{'best on test':>14}")
+    for row in (*plain, *shared):
+        cells = f"{row['candidates']:12}{row['cpu_s']:10.0f}{row['hypervolume']:14.4f}"
+        print(f"{row['arm']:24}{cells}{row['best']:14.3f}")
+    for row in shared:
+        equal = [p["cpu_s"] for p in plain if p["hypervolume"] >= row["hypervolume"]]
+        sign, seconds = ("", equal[0]) if equal else ("> ", plain[-1]["cpu_s"])
+        print(f"CPU time to equal hypervolume, {row['arm']}: {sign}{seconds / row['cpu_s']:.1f}x")
+
+
+def _context(options: argparse.Namespace, weights: Path) -> EstimationContext:
+    data = {"root": options.data, "per_class": options.per_class, "image_size": 32}
+    dataset = installed().create("dataset", "image_folder", data)
+    config = TrainConfig(epochs=options.epochs, batch_size=64, crop_padding=4)
+    return EstimationContext(_space(options.space), dataset, config, weights, options.seed)
+
+
+def _space(name: str) -> Any:
+    return installed().create("space", name, {"preset": "small"})
+
+
+def _built(context: EstimationContext, trial: Any) -> tuple[Genotype, torch.nn.Module]:
+    space = context.space
+    genotype = Genotype(space.name, space.preset, space.suggest(trial))
+    return genotype, _network(genotype, context)
+
+
+def _network(genotype: Genotype, context: EstimationContext) -> torch.nn.Module:
+    dataset = context.dataset
+    torch.manual_seed(context.seed)
+    return context.space.build(
+        genotype.architecture,
+        classes=len(dataset.classes),
+        in_channels=dataset.in_channels,
+        image_size=dataset.image_size,
+    )
+
+
+def _macs(genotype: Genotype, network: torch.nn.Module, context: EstimationContext) -> float:
+    dataset = context.dataset
+    shape = (dataset.in_channels, dataset.image_size, dataset.image_size)
+    objective = installed().create("objective", "macs", {})
+    return float(objective.measure(Subject(genotype, network.eval(), shape)))
+
+
+def _axes(context: EstimationContext) -> list[Axis]:
+    """From guessing and twice the largest named network's multiply-adds."""
+    sizes = []
+    for point in context.space.published().values():
+        genotype, network = _built(context, FixedTrial(point.choices))
+        sizes.append(_macs(genotype, network, context))
+    chance = 1 / len(context.dataset.classes)
+    return [
+        Axis("accuracy", "share", "maximize", chance),
+        Axis("macs", "", "minimize", 2 * max(sizes)),
+    ]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="a folder of images, one folder a class")
+    parser.add_argument("--space", default="mobilenetv3")
+    parser.add_argument("--per-class", type=int, default=500)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--final-epochs", type=int, default=4)
+    parser.add_argument("--finalists", type=int, default=5)
+    parser.add_argument("--plain-seconds", type=float, default=900.0)
+    parser.add_argument("--shared-epochs", type=int, nargs="+", default=[8, 24])
+    parser.add_argument("--evaluations", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", help="a JSON file for the figures")
+    options = parser.parse_args()
+    options.data = os.path.abspath(options.data)
+    return options
+
+
+if __name__ == "__main__":
+    main()
