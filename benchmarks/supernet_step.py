@@ -21,7 +21,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +105,7 @@ def _measure(space: SearchSpace, pool: int, architectures: int, rounds: int) -> 
 
 def _training(borrower: Borrower, paths: Sequence[Path]) -> PathTraining:
     """As the estimator sets it up: SGD for families with batch norm."""
-    optimizer = "sgd" if borrower.store.normed else "adamw"
+    optimizer: Literal["sgd", "adamw"] = "sgd" if borrower.store.normed else "adamw"
     recipe = Recipe("single_path", 1, BATCH, optimizer, RATE, seed=0)
     digits = installed().create("dataset", "digits", {"in_channels": IMAGES.in_channels})
     return PathTraining(borrower, paths, digits, Setting(recipe, TrainConfig()))
@@ -146,7 +146,7 @@ class _Pair:
     def _passes(self, network: nn.Module) -> None:
         images, targets = self.batch
         network.zero_grad()
-        functional.cross_entropy(network(images), targets).backward()
+        functional.cross_entropy(network(images), targets).backward()  # type: ignore[no-untyped-call]
 
 
 def _in_turn(
@@ -176,21 +176,21 @@ def _milliseconds(step: Callable[[], None]) -> float:
 
 
 class _Softmaxes(TorchFunctionMode):
-    """Counts them: a network that takes a softmax attends."""
+    """Notices them: a network that takes a softmax attends."""
 
-    count = 0
+    seen: bool = False
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        self.count += "softmax" in getattr(func, "__name__", "")
+        self.seen |= "softmax" in getattr(func, "__name__", "")
         return func(*args, **(kwargs or {}))
 
 
 def _attends(network: nn.Module, images: Tensor) -> bool:
     with torch.no_grad(), _Softmaxes() as softmaxes:
         network(images)
-    return softmaxes.count > 0
+    return softmaxes.seen
 
 
 def _show(row: Row) -> None:

@@ -18,6 +18,7 @@ from orchestrator.plugins import Plugins, installed
 from orchestrator.search.cluster import Cluster, Job
 from orchestrator.search.loop import Limits, Observer, search
 from orchestrator.search.proposer import Goals, Proposal, Proposer
+from orchestrator.search.together import run_together
 from orchestrator.search.worker import progress_of
 from orchestrator.state import Screen, Study
 from orchestrator.trust import Check, read_checks
@@ -64,6 +65,9 @@ class Stages:
             return
         self.screen.stage(estimator.name, _PERCENT)
         job, folder = Job(worker("prepare_estimator"), self.common), self.study.folder
+        if estimator.workers > 1:
+            # What the group leaves on disk is found by the same job again, which then only tells.
+            run_together(job, estimator.workers, self.cluster.resources)
 
         def watch() -> None:
             done = int(_PERCENT * progress_of(folder))

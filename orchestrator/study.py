@@ -77,6 +77,8 @@ def write_report(study: Study) -> Path:
         axes=study.axes,
         reported=list(units.items()),
         finalists=study.finalists,
+        checks=study.checks,
+        correlations=study.correlations,
         plan=flat_config(study.config),
         command=study.command,
         environment={**study.plan.fingerprint, **_versions(study.home.environment())},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -86,3 +88,22 @@ class FusedSpace(SearchSpace):
             return None
         rest = [slice(0, size) for size in wanted[1:]]
         return (segments(full[0], wanted[0], 2), *rest)
+
+
+def train_digits(payload: dict[str, Any]) -> None:
+    """Prepare shared weights as a member of a group; leaves what it was told."""
+    import torch
+
+    from orchestrator.config import TrainConfig
+    from orchestrator.contracts import EstimationContext
+    from orchestrator.estimators.supernet import SupernetEstimator
+    from orchestrator.plugins import installed
+
+    torch.set_num_threads(1)
+    digits = installed().create("dataset", "digits", {"image_size": 16})
+    folder = Path(payload["folder"])
+    context = EstimationContext(Staged(), digits, TrainConfig(epochs=2), folder, seed=0)
+    estimator = SupernetEstimator(epochs=2, paths=12, images=64, batch_size=64, workers=2)
+    told = estimator.prepare(context)
+    rank = torch.distributed.get_rank()
+    (folder / f"{rank}.json").write_text(json.dumps([torch.distributed.get_world_size(), *told]))

@@ -61,11 +61,14 @@ class Estimator(ABC):
     `approximate` says that its accuracies are not those of a candidate's own training, so that
     the search checks how well it ranks by training a few candidates further. `predicts` says that
     it only looks at a network: it is then given the candidate's final shape, pruned if it says so.
+    `workers` above 1 has `prepare` called in so many processes at once, which are one group of
+    torch.distributed; the first of them writes.
     """
 
     name: ClassVar[str]
     approximate: ClassVar[bool] = False
     predicts: ClassVar[bool] = False
+    workers: int = 1
 
     def prepare(self, context: EstimationContext) -> Sequence[str]:
         """What is paid once before the search, such as training a supernet.

@@ -67,6 +67,11 @@ class SupernetEstimator(Estimator):
         for name, count in {**counts, "workers": workers}.items():
             if count < 1:
                 raise ConfigError(f"estimator.{name}: found {count}, expected at least 1.")
+        if batch_size < 2 * workers:
+            raise ConfigError(
+                f"estimator.batch_size: found {batch_size}, expected at least two images for each "
+                f"of {workers} workers."
+            )
         if learning_rate is not None and learning_rate <= 0:
             raise ConfigError(f"estimator.learning_rate: found {learning_rate}, expected above 0.")
         self.method: Method = method
@@ -188,7 +193,7 @@ def _images(context: EstimationContext) -> Images:
 
 def _report(context: EstimationContext, done: int, steps: int) -> None:
     """Steps of the training; the check that follows takes a share of their time."""
-    if context.on_progress is not None:
+    if context.on_progress is not None and _leads():
         context.on_progress(done, round(_CHECK_COST * steps))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.candidate import Record
 from orchestrator.pareto import Axis
+from orchestrator.trust import Check, Correlation
 
 __all__ = ["ReportData"]
 
@@ -20,7 +21,9 @@ class ReportData:
     in a record's `values` or `extra`. A finalist is a mapping with the keys id, number, name,
     picks (list of str), figures (name → number), marks (list of warnings), recommended, verified
     and folder, each of which may be missing; a figure called `latency_fp32_ms` is shown as what
-    `latency_ms` was before compression. `plan` is the configuration and may be nested.
+    `latency_ms` was before compression. `plan` is the configuration and may be nested. `checks` are
+    the candidates that were trained further than their estimate, `correlations` how well objectives
+    of the untrained network rank the accuracies known.
     """
 
     title: str
@@ -29,6 +32,8 @@ class ReportData:
     axes: Sequence[Axis]
     reported: Sequence[tuple[str, str]] = ()
     finalists: Sequence[Mapping[str, Any]] = ()
+    checks: Sequence[Check] = ()
+    correlations: Sequence[Correlation] = ()
     plan: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from orchestrator.report.finalists import finalist
 from orchestrator.report.headline import budget, front_records, history, tiles
 from orchestrator.report.importance import effects
 from orchestrator.report.losses import losses, why
+from orchestrator.report.trust import trust
 
 __all__ = ["payload"]
 
@@ -47,6 +48,7 @@ def payload(data: ReportData) -> dict[str, Any]:
         "span": _span(importance),
         "finalists": [finalist(entry, data) for entry in data.finalists],
         "losses": losses(data),
+        "trust": trust(data),
         "command": data.command,
         "plan": _plan(data.plan),
         "environment": [[str(key), str(value)] for key, value in data.environment.items()],

@@ -81,7 +81,12 @@ def _verdict(old: float, new: float, unit: str) -> tuple[str, bool | None]:
     ratio = old / new
     if 0.97 < ratio < 1.03:
         return "unchanged", None
-    return (f"{ratio:.1f}× {better}", True) if ratio > 1 else (f"{1 / ratio:.1f}× {worse}", False)
+    return (_times(ratio, better), True) if ratio > 1 else (_times(1 / ratio, worse), False)
+
+
+def _times(ratio: float, word: str) -> str:
+    """In words; a small gain as a share of the larger, because 1.0× would look like none."""
+    return f"{ratio:.1f}× {word}" if ratio >= 1.15 else f"{100 * (1 - 1 / ratio):.0f} % {word}"
 
 
 def _unit(name: str, data: ReportData) -> str:

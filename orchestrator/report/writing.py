@@ -22,6 +22,7 @@ SCRIPTS = (
     "history.js",
     "choices.js",
     "finalists.js",
+    "trust.js",
     "candidates.js",
     "losses.js",
     "main.js",

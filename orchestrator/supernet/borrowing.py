@@ -45,13 +45,38 @@ class Images:
         )
 
 
-@dataclass
 class _Copied:
-    """A part of a store's tensor that is no slice, and the copy a network works on."""
+    """A part of a store's tensor that is no slice, and the copy a network works on.
 
-    whole: Tensor
-    region: Region
-    copy: Tensor
+    Where one dimension alone is picked from by index, as in every segmented layer, the index is
+    laid ready: ten to twenty times as fast as to say anew what the part is.
+    """
+
+    def __init__(self, whole: Tensor, region: Region, copy: Tensor) -> None:
+        self.whole = whole
+        self.region = region
+        self.copy = copy
+        picked = [d for d, part in enumerate(region.parts) if not isinstance(part, slice)]
+        self.dimension = picked[0] if len(picked) == 1 else None
+        if self.dimension is not None:
+            every = slice(None)
+            rest = tuple(part if isinstance(part, slice) else every for part in region.parts)
+            self.sliced = whole[rest]
+            self.index = torch.tensor(region.parts[self.dimension])
+
+    def pull(self) -> None:
+        """From the store."""
+        if self.dimension is None:
+            self.copy.copy_(self.region.read(self.whole))
+        else:
+            torch.index_select(self.sliced, self.dimension, self.index, out=self.copy)
+
+    def push(self) -> None:
+        """To the store."""
+        if self.dimension is None:
+            self.region.write(self.whole, self.copy)
+        else:
+            self.sliced.index_copy_(self.dimension, self.index, self.copy)
 
 
 @dataclass
@@ -68,13 +93,13 @@ class Borrowed:
     def pull(self) -> None:
         """Fetch what other networks have changed since; nothing to do for views."""
         for part in self.copied:
-            part.copy.copy_(part.region.read(part.whole))
+            part.pull()
 
     @torch.no_grad()
     def push(self) -> None:
         """Write back what this network has changed; nothing to do for views."""
         for part in self.copied:
-            part.region.write(part.whole, part.copy)
+            part.push()
 
 
 def borrow(network: nn.Module, store: Store) -> Borrowed:
@@ -85,6 +110,10 @@ def borrow(network: nn.Module, store: Store) -> Borrowed:
         whole = store.tensors[owned.name]
         trained = owned.tensor.requires_grad
         part = region.read(whole)
+        if not region.is_view and part.dim() == 4:
+            # `to`, as `contiguous` leaves a 1×1 kernel as it is, which then says nothing about
+            # the layout: activations that lost theirs would not get it back.
+            part = part.to(memory_format=torch.channels_last)
         owned.replace(nn.Parameter(part, requires_grad=trained))
         borrowed.owned.append((owned, region))
         if not region.is_view:

@@ -136,7 +136,6 @@ class PathTraining:
         borrowed = self.borrower.get(path.architecture)
         network = borrowed.network.train()
         optimizer = self.borrower.with_optimizer(borrowed, self._optimizer)
-        borrowed.pull()
         for group in optimizer.param_groups:
             group["lr"] = rate
         logits = network(images)

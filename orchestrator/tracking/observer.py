@@ -19,11 +19,16 @@ from orchestrator.config import TrackingConfig
 from orchestrator.hookspecs import hookimpl
 from orchestrator.tracking.naming import clipped
 from orchestrator.tracking.writer import Writer
+from orchestrator.trust import Check, Correlation, Trust
 
 if TYPE_CHECKING:
     from orchestrator.pareto import Axis
 
 __all__ = ["Snapshot", "TrackedRun", "Tracker", "tracking_uri", "ui_hint"]
+
+# Correlations are told after so many candidates, and after ever more as their cost grows.
+_CANDIDATES = 5
+_SHARE = 0.05
 
 
 class TrackedRun(Protocol):
@@ -62,6 +67,18 @@ class TrackedRun(Protocol):
         """All that is known so far; a resumed search logs those that MLflow has missed."""
 
     @property
+    def checks(self) -> Sequence[Check]:
+        """Candidates trained further than their estimate; `records` know of it."""
+
+    @property
+    def trust(self) -> Trust:
+        """What the checks say of the estimator."""
+
+    @property
+    def correlations(self) -> Sequence[Correlation]:
+        """How well each static objective ranks the accuracies known so far."""
+
+    @property
     def finalists(self) -> Sequence[Mapping[str, Any]]:
         """Keys id, number, picks, recommended, folder, figures, file; empty before the end."""
 
@@ -78,6 +95,8 @@ class Snapshot:
     tags: dict[str, str]
     params: dict[str, Any]
     records: tuple[Record, ...]
+    checks: tuple[Check, ...]
+    ranks: Mapping[str, float]
     finalists: tuple[Mapping[str, Any], ...]
 
     @classmethod
@@ -92,6 +111,8 @@ class Snapshot:
             tags={key: str(value) for key, value in study.tags.items()},
             params=dict(study.params),
             records=tuple(study.records),
+            checks=tuple(study.checks),
+            ranks={**_trusted(study), **_correlated(study)},
             finalists=tuple(_placed(entry, Path(study.folder)) for entry in study.finalists),
         )
 
@@ -100,6 +121,18 @@ def _placed(finalist: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """A finalist with whole paths: its own are relative to the run's folder."""
     places = {key: folder / finalist[key] for key in ("folder", "file") if key in finalist}
     return {**finalist, **places}
+
+
+def _trusted(study: TrackedRun) -> dict[str, float]:
+    """Name → tau of the estimator; without what cannot be said yet."""
+    trust = study.trust
+    taus = {"kendall_tau": trust.tau, "kendall_tau_at_macs": trust.tau_at_macs}
+    return {name: tau for name, tau in taus.items() if tau is not None}
+
+
+def _correlated(study: TrackedRun) -> dict[str, float]:
+    """Name → tau of each static objective; without what cannot be said yet."""
+    return {f"tau.{one.name}": one.tau for one in study.correlations if one.tau is not None}
 
 
 class Tracker:
@@ -119,19 +152,27 @@ class Tracker:
         self._warn = warn
         self._jobs: queue.Queue[Callable[[Writer], None] | None] = queue.Queue()
         self._thread: threading.Thread | None = None
+        self._correlate_at = 0
 
     @hookimpl
     def orchestrator_search_started(self, study: TrackedRun) -> None:
         """Open the parent run, or the one of the search that is resumed."""
         if self.enabled:
+            self._correlate_at = len(study.records) + _CANDIDATES
             self._do(partial(Writer.start, run=Snapshot.of(study)))
 
     @hookimpl
     def orchestrator_candidate_finished(self, study: TrackedRun, record: Record) -> None:
         """Write one nested run and the parent's curves; returns at once."""
         if self.enabled:
-            volume = study.hypervolume
-            self._do(partial(Writer.add, record=record, hypervolume=volume))
+            curves = {"hypervolume": study.hypervolume, **self._ranks(study)}
+            self._do(partial(Writer.add, record=record, curves=curves))
+
+    @hookimpl
+    def orchestrator_candidate_checked(self, study: TrackedRun, check: Check) -> None:
+        """Write to the candidate's run what it is worth now, to the parent how estimates rank."""
+        if self.enabled:
+            self._do(partial(Writer.check, check=check, ranks=_trusted(study)))
 
     @hookimpl
     def orchestrator_search_finished(self, study: TrackedRun, front: Sequence[Record]) -> None:
@@ -155,6 +196,14 @@ class Tracker:
                 "the run's folder has everything."
             )
         return not self._thread.is_alive()
+
+    def _ranks(self, study: TrackedRun) -> dict[str, float]:
+        """Correlations, once every few candidates."""
+        count = len(study.records)
+        if count < self._correlate_at:
+            return {}
+        self._correlate_at = count + max(_CANDIDATES, round(_SHARE * count))
+        return _correlated(study)
 
     def _do(self, job: Callable[[Writer], None]) -> None:
         if self._thread is None:

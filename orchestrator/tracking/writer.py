@@ -22,6 +22,7 @@ from orchestrator.tracking.models import Registry
 if TYPE_CHECKING:
     from orchestrator.pareto import Axis
     from orchestrator.tracking.observer import Snapshot
+    from orchestrator.trust import Check
 
 __all__ = ["Writer"]
 
@@ -53,6 +54,8 @@ class Writer:
         # Number → run id, and those numbers whose run carries a star.
         self.children: dict[int, str] = {}
         self.starred: set[int] = set()
+        # Number → epochs of the longest further training that its run tells.
+        self.checked: dict[int, int] = {}
         self.finished = False
 
     def start(self, *, run: Snapshot) -> None:
@@ -63,20 +66,31 @@ class Writer:
         self.parent = self.parent or self._create(run)
         self._describe(naming.description(run.summary))
         self._catch_up(run.records, logged)
+        self._checks(run.checks)
 
-    def add(self, *, record: Record, hypervolume: float) -> None:
-        """One candidate: its nested run, and a point of each of the parent's curves."""
+    def add(self, *, record: Record, curves: Mapping[str, float]) -> None:
+        """One candidate: its nested run, and a point of each of the parent's `curves`."""
         self._child(record)
         counts = Counter(known.outcome for known in self.records.values())
-        curves = {"hypervolume": hypervolume, "feasible": counts["feasible"]}
-        curves |= {f"best_{axis.name}": best for axis, best in self._best()}
-        curves |= {"rejected": counts["rejected"], "failed": counts["failed"]}
+        points = {**curves, "feasible": counts["feasible"]}
+        points |= {f"best_{axis.name}": best for axis, best in self._best()}
+        points |= {"rejected": counts["rejected"], "failed": counts["failed"]}
         now = _milliseconds(record.finished_at)
-        self._log(self.parent, [(name, v, now, record.number) for name, v in curves.items()])
+        self._log(self.parent, [(name, v, now, record.number) for name, v in points.items()])
+
+    def check(self, *, check: Check, ranks: Mapping[str, float]) -> None:
+        """One further training: its candidate's run, and how estimates rank by now."""
+        self._checks([check])
+        now, count = _milliseconds(check.record.finished_at), len(self.checked)
+        self._log(self.parent, [(name, tau, now, count) for name, tau in ranks.items()])
 
     def finish(self, *, run: Snapshot, front: frozenset[int]) -> None:
         """Names and tags of the front, the description, files, models."""
         self._catch_up(run.records, set(self.children))
+        self._checks(run.checks)
+        now, last = _milliseconds(run.at), max(self.records, default=0)
+        steps = [(n, v, now, last if "." in n else len(self.checked)) for n, v in run.ranks.items()]
+        self._log(self.parent, steps)
         self._star(front)
         members = {self._title(number): self.children[number] for number in sorted(front)}
         guide = naming.links(self.experiment, members)
@@ -128,6 +142,8 @@ class Writer:
             self.children[number] = child.info.run_id
             if child.data.tags.get("front") == "yes":
                 self.starred.add(number)
+            if "checked_epochs" in child.data.tags:
+                self.checked[number] = int(child.data.tags["checked_epochs"])
             if child.info.status != "RUNNING":
                 logged.add(number)
         return logged
@@ -180,6 +196,37 @@ class Writer:
         # MLflow paints KILLED like a failure, which a rejected or stopped candidate is not.
         status = "FAILED" if record.outcome == "failed" else "FINISHED"
         self.client.set_terminated(run_id, status, end_time=end)
+
+    def _checks(self, checks: Sequence[Check]) -> None:
+        """Bring runs up to date with further training, in its order; a known one costs nothing.
+
+        A candidate's figures become those after its longest training, as in the run's folder.
+        """
+        for check in sorted(checks, key=lambda check: check.epochs):
+            number, record = check.number, check.record
+            if record.outcome == "failed" or self.checked.get(number, 0) >= check.epochs:
+                continue
+            self.records[number] = record
+            self._checked(check, self.children[number])
+            self.checked[number] = check.epochs
+
+    def _checked(self, check: Check, run_id: str) -> None:
+        """The tag comes last: a check without it is written again."""
+        record, step = check.record, check.epochs
+        now = _milliseconds(record.finished_at)
+        values = {"estimated_accuracy": check.estimated, **record.values}
+        if record.curve:
+            values["trained_further_accuracy"] = check.trained
+        self._log(run_id, [(name, value, now, step) for name, value in values.items()])
+        star = "★ " if check.number in self.starred else ""
+        self.client.update_run(run_id, name=star + self._title(check.number))
+        told = {
+            "mlflow.note.content": naming.note(record, self.axes),
+            "outcome": record.outcome,
+            "checked_epochs": str(step),
+        }
+        for name, value in told.items():
+            self.client.set_tag(run_id, name, value)
 
     def _create_child(self, record: Record, end: int) -> str:
         tags = {

@@ -35,7 +35,10 @@ function volumeFigure(by) {
 }
 
 function curvesPart(pair, curves) {
-  const node = side("Training curves", "Validation accuracy after each epoch. The front is coloured, a curve that ends early was stopped.", pair);
+  const whose = DATA.trust && DATA.trust.points.length
+    ? "Validation accuracy after each epoch of further training, of those candidates that had any. The front is coloured."
+    : "Validation accuracy after each epoch. The front is coloured, a curve that ends early was stopped.";
+  const node = side("Training curves", whose, pair);
   plot(node, 362, () => curvesFigure(curves), "Training curves");
 }
 

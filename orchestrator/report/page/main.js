@@ -26,6 +26,7 @@ function repeatSection() {
 tilesPart();
 finalistsSection();
 frontSection();
+trustSection();
 historySection();
 importanceSection();
 spanSection();

@@ -10,6 +10,7 @@ import tiny_networks as tiny
 import torch
 import torch_pruning
 from orchestrator_pruning.channels import ChannelPruning
+from orchestrator_spaces import orchestrator_search_spaces
 from torch import nn
 
 from orchestrator import CompressionContext
@@ -17,26 +18,31 @@ from orchestrator.plugins import installed
 from orchestrator.testing.compressor import check_compressor
 from orchestrator.trials import RandomTrial
 
-SPACES = ("efficientformer", "mobilenetv3", "shufflenetv2")
+# In ShuffleNetV1, Torch-Pruning's search through attention on concatenations does not end.
+UNBOUNDED = {"shufflenetv1"}
+SPACES = [o.name for o in orchestrator_search_spaces() if o.name not in UNBOUNDED]
+# These normalise over channels, so that a silenced channel still counts.
+CHANNEL_NORMS = {"deit", "edgevit", "efficientformer", "mobilevit", "swin", "vit"}
 
 
 def sample(name: str, seed: int):
     """A builder of one architecture of a space, and a context for it."""
     space = installed().create("space", name, {"preset": "small"})
     architecture = space.suggest(RandomTrial(seed))
-    images = np.random.default_rng(seed).normal(size=(2, 3, 16, 16)).astype(np.float32)
+    images = np.random.default_rng(seed).normal(size=(2, 3, 32, 32)).astype(np.float32)
     context = CompressionContext(space, SimpleNamespace(alignment=8), images, seed=0)
-    return lambda: space.build(architecture, classes=7, in_channels=3, image_size=16), context
+    torch.manual_seed(seed)
+    return lambda: space.build(architecture, classes=7, in_channels=3, image_size=32), context
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", SPACES)
 def test_networks_of_our_spaces_fulfil_the_contract(name, seed):
     build, context = sample(name, seed)
     check_compressor(ChannelPruning(), context, build=build)
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", ["efficientformer", "mobilenetv3", "shufflenetv2"])
 def test_half_of_the_channels_is_more_than_a_third_of_the_parameters(name):
     build, context = sample(name, seed=1)
     network = build()
@@ -62,14 +68,17 @@ def test_tiny_networks_lose_what_was_silenced(build, monkeypatch):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", ["mobilenetv3", "shufflenetv2"])
+@pytest.mark.parametrize("name", [name for name in SPACES if name not in CHANNEL_NORMS])
 def test_networks_of_our_spaces_lose_what_was_silenced(name, seed, monkeypatch):
     build, context = sample(name, seed)
     assert_only_silence_is_removed(build(), context, monkeypatch)
 
 
 def assert_only_silence_is_removed(network: nn.Module, context, monkeypatch) -> None:
-    """The pruned network is the whole one with the removed channels at zero."""
+    """The pruned network is the whole one with the removed channels at zero.
+
+    In double precision, as batch norms of maps of one place magnify rounding.
+    """
     removed: list[tuple[str, list[int]]] = []
     prune = torch_pruning.dependency.Group.prune
 
@@ -81,7 +90,8 @@ def assert_only_silence_is_removed(network: nn.Module, context, monkeypatch) -> 
         prune(group)
 
     monkeypatch.setattr(torch_pruning.dependency.Group, "prune", spy)
-    images = torch.from_numpy(context.calibration)
+    images = torch.from_numpy(context.calibration).double()
+    network.double()
     _settle(network, images)
     modules = {module: name for name, module in network.named_modules()}
     whole = copy.deepcopy(network)

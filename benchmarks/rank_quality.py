@@ -1,0 +1,367 @@
+"""How well cheap estimates rank architectures: Kendall's tau against training each on its own.
+
+    python benchmarks/rank_quality.py [--families A B] [--architectures 25] [--epochs 6]
+        [--data FOLDER --per-class 500] [--shared-epochs 30] [--out runs/rank_quality.json]
+
+The truth is the accuracy on test images after `--epochs` of an architecture's own training. Held
+against it, for the same random architectures of a family:
+
+  inherited          validation accuracy with shared weights, trained for `--shared-epochs` with
+                     architectures other than these (`estimator=supernet`)
+  naswot, synflow, zen, zico, params, macs    known of the untrained network
+  half of training   validation accuracy at half of the own training's epochs
+  validation         the same at its end: with these images no estimate can be expected to do better
+
+The second tau is that at given multiply-adds: what an estimate knows beyond size, which a search
+for small networks needs. Seconds are CPU seconds a candidate; those of `inherited` are without the
+training of the shared weights, which is told apart.
+
+FOLDER holds images, one folder a class (or train/ and test/ of such); without it the digits that
+come with scikit-learn are used, which nearly every network learns, so that ranks mean less.
+`--processes` work at once, one thread each. What is done is kept in `--out` and the folder beside
+it, so that the same command goes on where an earlier one ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from orchestrator import Dataset, EstimationContext, Genotype, SearchSpace, Subject
+from orchestrator.batches import normalise
+from orchestrator.config import TrainConfig
+from orchestrator.errors import CandidateError, TrainingError
+from orchestrator.estimators.supernet import SupernetEstimator
+from orchestrator.plugins import installed
+from orchestrator.ranking import kendall, kendall_at
+from orchestrator.supernet.judging import inherited_accuracy
+from orchestrator.supernet.store import Store
+from orchestrator.training import TrainRun, evaluate, train
+from orchestrator.trials import RandomTrial
+
+FAMILIES = ("mobilenetv3", "shufflenetv2", "efficientformer")
+STATIC = ("naswot", "synflow", "zen", "zico", "params", "macs")
+# Far from the seeds of the architectures that shared weights are trained with.
+FIRST_SEED = 7_000_000_000
+DRAWS = 20
+IMAGES = 128
+RECALIBRATION = 1024
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the figures depend on, beside the architecture."""
+
+    data: str | None
+    per_class: int
+    epochs: int
+    shared_epochs: int
+    seed: int
+
+    @property
+    def dataset(self) -> Dataset:
+        """Read once a process."""
+        return _dataset(self.data, self.per_class)
+
+    @property
+    def config(self) -> TrainConfig:
+        """Photographs get larger batches and wider crops than digits."""
+        if self.data is None:
+            return TrainConfig(epochs=self.epochs)
+        return TrainConfig(epochs=self.epochs, batch_size=64, crop_padding=4)
+
+    def facts(self) -> dict[str, Any]:
+        """Those that tell whether kept figures may be used; a folder by what is in it."""
+        dataset = self.dataset
+        counts = {split: len(dataset.split(split)) for split in ("train", "test")}
+        own = {"data": dataset.name, "classes": list(dataset.classes), "images": counts}
+        return {**asdict(self), **own}
+
+
+def main() -> None:
+    options = _options()
+    os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    setting = Setting(
+        data=options.data,
+        per_class=options.per_class,
+        epochs=options.epochs,
+        shared_epochs=options.shared_epochs,
+        seed=options.seed,
+    )
+    kept = Kept(Path(options.out), setting)
+    drawn = {family: _drawn(family, options.architectures, setting) for family in options.families}
+    _work(_jobs(drawn, setting, kept), kept, options.processes)
+    for family, genotypes in drawn.items():
+        _show(family, genotypes, kept)
+
+
+class Kept:
+    """The figures so far, in a file that is written anew with each result."""
+
+    def __init__(self, path: Path, setting: Setting) -> None:
+        self.path = path
+        self.folder = path.with_suffix(".weights")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        facts = setting.facts()
+        self.content: dict[str, Any] = {"setting": facts, "figures": {}, "shared": {}}
+        if path.exists():
+            self.content = json.loads(path.read_text())
+        if self.content["setting"] != facts:
+            raise SystemExit(
+                f"{path} holds figures for {self.content['setting']}, expected {facts}. "
+                "Give another --out, or delete it and the folder beside it."
+            )
+
+    def figures(self, genotype: Genotype) -> dict[str, float | None]:
+        """Name → value of all that is known of an architecture."""
+        own: dict[str, float | None] = self.content["figures"].setdefault(genotype.key, {})
+        return own
+
+    def add(self, kind: str, found: Mapping[str, Any]) -> None:
+        """Results of a job, by key of the architecture or, of shared weights, by family."""
+        if kind == "shared":
+            self.content["shared"].update(found)
+        else:
+            for key, figures in found.items():
+                self.content["figures"].setdefault(key, {}).update(figures)
+        fresh = self.path.with_suffix(".fresh")
+        fresh.write_text(json.dumps(self.content, indent=1))
+        fresh.replace(self.path)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work for one process; `kind` is static, own, shared or inherited."""
+
+    kind: str
+    family: str
+    genotypes: tuple[Genotype, ...]
+    setting: Setting
+    folder: Path
+
+    def run(self) -> dict[str, Any]:
+        """Figures by key of the architecture; of shared weights facts by family."""
+        warnings.simplefilter("ignore")
+        torch.set_num_threads(1)
+        if self.kind == "shared":
+            return {self.family: _train_shared(self)}
+        measure = {"static": _static, "own": _own, "inherited": _inherited}[self.kind]
+        return {genotype.key: measure(genotype, self) for genotype in self.genotypes}
+
+
+def _jobs(drawn: Mapping[str, list[Genotype]], setting: Setting, kept: Kept) -> list[Job]:
+    """What is not known yet, the longest first."""
+    untrained = [family for family in drawn if family not in kept.content["shared"]]
+    jobs = [Job("shared", family, (), setting, kept.folder) for family in untrained]
+    for kind, figure in (("own", "truth"), ("static", "macs"), ("inherited", "inherited")):
+        for family, genotypes in drawn.items():
+            missing = tuple(g for g in genotypes if figure not in kept.figures(g))
+            batches = [(g,) for g in missing] if kind == "own" else [missing] if missing else []
+            jobs += [Job(kind, family, batch, setting, kept.folder) for batch in batches]
+    return jobs
+
+
+def _work(jobs: Sequence[Job], kept: Kept, processes: int) -> None:
+    """Run the jobs and keep what they find; judging waits for the family's shared weights."""
+    context = multiprocessing.get_context("spawn")
+    waiting = [job for job in jobs if job.kind == "inherited"]
+    start, done = time.monotonic(), 0
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        running: dict[Future[dict[str, Any]], Job] = {}
+
+        def submit(job: Job) -> None:
+            running[pool.submit(job.run)] = job
+
+        for job in jobs:
+            if job.kind != "inherited" or job.family in kept.content["shared"]:
+                submit(job)
+        try:
+            while running:
+                future = next(as_completed(running))
+                job = running.pop(future)
+                kept.add(job.kind, future.result())
+                done += 1
+                _tell(job, done, len(jobs), time.monotonic() - start)
+                if job.kind == "shared":
+                    for ready in (w for w in waiting if w.family == job.family):
+                        submit(ready)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _tell(job: Job, done: int, jobs: int, seconds: float) -> None:
+    print(f"[{done:3}/{jobs}] {seconds:6.0f} s  {job.family}: {job.kind}", flush=True)
+
+
+def _static(genotype: Genotype, job: Job) -> dict[str, float | None]:
+    """Each proxy's score, None where it has none, and its CPU seconds."""
+    dataset, network = job.setting.dataset, _built(genotype, job.setting)
+    shape = (dataset.in_channels, dataset.image_size, dataset.image_size)
+    subject = Subject(genotype, network, shape, batch=lambda: _images(job.setting))
+    found: dict[str, float | None] = {}
+    for name in STATIC:
+        start = time.process_time()
+        try:
+            found[name] = float(installed().create("objective", name, {}).measure(subject))
+        except CandidateError:
+            found[name] = None
+        found[f"{name} s"] = time.process_time() - start
+    return found
+
+
+def _own(genotype: Genotype, job: Job) -> dict[str, float | None]:
+    """The truth, and what was known on the way."""
+    setting, network = job.setting, _built(genotype, job.setting)
+    start = time.process_time()
+    run = TrainRun(epochs=setting.epochs, seed=setting.seed)
+    try:
+        curve = train(network, setting.dataset, setting.config, run).curve
+    except TrainingError:
+        return {"truth": None}
+    seconds = time.process_time() - start
+    half = max(1, setting.epochs // 2)
+    return {
+        "truth": evaluate(network, setting.dataset, "test"),
+        "validation": curve[-1],
+        "validation s": seconds,
+        "half of training": curve[half - 1],
+        "half of training s": seconds * half / setting.epochs,
+    }
+
+
+def _inherited(genotype: Genotype, job: Job) -> dict[str, float | None]:
+    setting, network = job.setting, _built(genotype, job.setting)
+    start = time.process_time()
+    store, _ = Store.load(_space(job.family), job.folder / job.family / "supernet.safetensors")
+    store.inherit(network)
+    accuracy = inherited_accuracy(network, setting.dataset, images=RECALIBRATION)
+    return {"inherited": accuracy, "inherited s": time.process_time() - start}
+
+
+def _train_shared(job: Job) -> dict[str, Any]:
+    """What the estimator says of the weights, which lie in the folder, and its CPU seconds."""
+    setting, folder = job.setting, job.folder / job.family
+    folder.mkdir(parents=True, exist_ok=True)
+    context = EstimationContext(
+        _space(job.family), setting.dataset, setting.config, folder, setting.seed
+    )
+    start = time.process_time()
+    sentences = SupernetEstimator(epochs=setting.shared_epochs).prepare(context)
+    return {"sentence": " ".join(sentences), "seconds": time.process_time() - start}
+
+
+@lru_cache(maxsize=1)
+def _dataset(data: str | None, per_class: int) -> Dataset:
+    options = {"root": data, "per_class": per_class, "image_size": 32}
+    made: Dataset = (
+        installed().create("dataset", "image_folder", options)
+        if data
+        else installed().create("dataset", "digits", {})
+    )
+    return made
+
+
+@lru_cache(maxsize=1)
+def _images(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
+    """Some training images as networks see them, and their labels, for the proxies."""
+    images = setting.dataset.split("train")
+    chosen = np.sort(np.random.default_rng(0).permutation(len(images))[:IMAGES])
+    pixels = normalise(np.asarray(images.pixels[chosen]), setting.dataset)
+    return pixels, np.asarray(images.labels[chosen]).astype(np.int64)
+
+
+def _space(family: str) -> SearchSpace:
+    made: SearchSpace = installed().create("space", family, {"preset": "small"})
+    return made
+
+
+def _built(genotype: Genotype, setting: Setting) -> nn.Module:
+    dataset = setting.dataset
+    torch.manual_seed(setting.seed)
+    return _space(genotype.space).build(
+        genotype.architecture,
+        classes=len(dataset.classes),
+        in_channels=dataset.in_channels,
+        image_size=dataset.image_size,
+    )
+
+
+def _drawn(family: str, count: int, setting: Setting) -> list[Genotype]:
+    """Random architectures, all different; fewer where a small space has no more."""
+    space, found = _space(family), dict[str, Genotype]()
+    for number in range(DRAWS * count):
+        if len(found) == count:
+            break
+        architecture = space.suggest(RandomTrial(FIRST_SEED + setting.seed + number))
+        genotype = Genotype(space.name, space.preset, architecture)
+        found[genotype.key] = genotype
+    return list(found.values())
+
+
+def _show(family: str, genotypes: Sequence[Genotype], kept: Kept) -> None:
+    rows = [kept.figures(genotype) for genotype in genotypes]
+    rows = [row for row in rows if row.get("truth") is not None]
+    truth, macs = _column(rows, "truth"), _column(rows, "macs")
+    error = _standard_error(len(rows))
+    span = f"{min(truth, default=math.nan):.1%} to {max(truth, default=math.nan):.1%} on test"
+    print(f"\n{family}: {len(rows)} architectures, {span}; standard error of a tau {error:.2f}")
+    print(f"{'':18}{'tau':>8}{'at MACs':>9}{'CPU s':>9}")
+    for name in ("inherited", *STATIC, "half of training", "validation"):
+        values = _column(rows, name)
+        at = None if name == "macs" else kendall_at(values, truth, macs)
+        seconds = np.nanmedian(_column(rows, f"{name} s")) if rows else math.nan
+        print(f"{name:18}{_cell(kendall(values, truth)):>8}{_cell(at):>9}{seconds:9.2f}")
+    shared = kept.content["shared"][family]
+    print(f"shared weights took {shared['seconds']:.0f} CPU s: {shared['sentence']}")
+
+
+def _column(rows: Sequence[Mapping[str, float | None]], name: str) -> list[float]:
+    values = [row.get(name) for row in rows]
+    return [math.nan if value is None else value for value in values]
+
+
+def _cell(tau: float | None) -> str:
+    return "-" if tau is None else f"{tau:+.2f}"
+
+
+def _standard_error(count: int) -> float:
+    """Of a tau between unrelated figures of `count` things (Kendall 1938)."""
+    if count < 2:
+        return math.nan
+    return math.sqrt(2 * (2 * count + 5) / (9 * count * (count - 1)))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--families", nargs="+", default=list(FAMILIES))
+    parser.add_argument("--architectures", type=int, default=25, help="of each family")
+    parser.add_argument("--epochs", type=int, default=6, help="of an architecture's own training")
+    parser.add_argument("--data", help="a folder of images, one folder a class; else digits")
+    parser.add_argument("--per-class", type=int, default=500, help="training images of a class")
+    parser.add_argument("--shared-epochs", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--out", default="runs/rank_quality.json", help="what is done so far")
+    options = parser.parse_args()
+    options.data = options.data and os.path.abspath(options.data)
+    return options
+
+
+if __name__ == "__main__":
+    main()
