@@ -190,7 +190,7 @@ class _Softmaxes(TorchFunctionMode):
 def _attends(network: nn.Module, images: Tensor) -> bool:
     with torch.no_grad(), _Softmaxes() as softmaxes:
         network(images)
-    return softmaxes.seen
+    return bool(softmaxes.seen)
 
 
 def _show(row: Row) -> None:

@@ -13,6 +13,7 @@ from rich.status import Status
 from rich.table import Table
 
 from orchestrator.display import human, label
+from orchestrator.plugins import installed
 
 if TYPE_CHECKING:
     from orchestrator.config import StudyConfig
@@ -147,11 +148,18 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
         "dataset": config.dataset.name,
         "device": f"{config.device.name}, {plan.fingerprint.get('cpu', '')}".rstrip(", "),
         "compressors": " → ".join(config.compressor) or "none",
+        "estimator": _described("estimator", config.estimator.name),
         "sampler": f"{config.sampler.name}, {config.budget.candidates} candidates, "
         f"then {config.budget.finalists} finalists",
     }.items():
         facts.add_row(f"[bold]{name}[/bold]", escape(text))
     return [facts, _objective_table(config, plan)]
+
+
+def _described(family: str, name: str) -> str:
+    """A part's name, and what its plugin says of it."""
+    offered = installed().offered(family).get(name)
+    return f"{name}: {offered.offer.summary}" if offered else name
 
 
 def _objective_table(config: StudyConfig, plan: Plan) -> Table:

@@ -130,6 +130,8 @@ class Stages:
     def _check(self, records: Sequence[Record], epochs: int, total: int) -> None:
         """Train some candidates further, those that were not yet, and say what it tells."""
         study = self.study
+        if study.finalists:
+            return  # chosen by what was checked, which has since changed who is near the front
         done = {check.number for check in study.checks if check.epochs == total}
         estimated = {check.number: check.estimated for check in study.checks}
         ahead = [record for record in records if record.number not in done and record.curve]

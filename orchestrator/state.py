@@ -37,9 +37,8 @@ class Study:
 
     def learn(self, checks: Sequence[Check]) -> None:
         """Take what further training told; a candidate is what its longest training says."""
-        known = {(check.number, check.epochs) for check in self.checks}
-        self.checks += [c for c in checks if (c.number, c.epochs) not in known]
-        self.checks.sort(key=lambda check: (check.epochs, check.number))
+        known = {(check.epochs, check.number): check for check in (*checks, *self.checks)}
+        self.checks = [known[key] for key in sorted(known)]
         latest = {c.number: c.record for c in self.checks if c.record.outcome != "failed"}
         self.records = [latest.get(record.number, record) for record in self.records]
 

@@ -106,8 +106,8 @@ class Trust:
             return ""
         return (
             "That is poor: among networks of equal cost the estimate hardly knows the better one. "
-            "Raise estimator.epochs, check and train more candidates further (budget.checked), or "
-            "use estimator=train."
+            "Pay more for it (estimator.epochs of shared weights, estimator.anchors of a proxy), "
+            "train more candidates further (budget.checked), or use estimator=train."
         )
 
 

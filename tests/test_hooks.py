@@ -24,6 +24,7 @@ from orchestrator import (
     plugins,
 )
 from orchestrator.paths import config_dir
+from orchestrator.trust import Check
 
 HOOKS = sorted(name for name in dir(hookspecs) if name.startswith("orchestrator_"))
 # Groups whose YAML lies under a key of its own, so that several may be chosen.
@@ -93,6 +94,12 @@ def test_orchestrator_candidate_finished() -> None:
     assert _heard("orchestrator_candidate_finished", **arguments) == arguments
 
 
+def test_orchestrator_candidate_checked() -> None:
+    record = Record(0, Genotype("space", "small", {}), "feasible")
+    arguments = {"study": "a study", "check": Check(record, 0.8, 0.9, 2)}
+    assert _heard("orchestrator_candidate_checked", **arguments) == arguments
+
+
 def test_orchestrator_search_finished() -> None:
     arguments: dict[str, Any] = {"study": "a study", "front": []}
     assert _heard("orchestrator_search_finished", **arguments) == arguments
@@ -143,10 +150,13 @@ def _heard(hook: str, **arguments: Any) -> dict[str, Any]:
     def candidate_finished(study: Any, record: Any) -> None:
         told.update(study=study, record=record)
 
+    def candidate_checked(study: Any, check: Any) -> None:
+        told.update(study=study, check=check)
+
     def search_finished(study: Any, front: Any) -> None:
         told.update(study=study, front=front)
 
-    listeners = (search_started, candidate_finished, search_finished)
+    listeners = (search_started, candidate_finished, candidate_checked, search_finished)
     (listener,) = [one for one in listeners if hook == f"orchestrator_{one.__name__}"]
     assert _registered(**{hook: listener}).notify(hook, **arguments) == []
     return told

@@ -21,6 +21,7 @@ from orchestrator.pareto import Axis
 from orchestrator.tracking import Tracker, tracking_uri, ui_hint
 from orchestrator.tracking.naming import title
 from orchestrator.tracking.writer import Writer
+from orchestrator.trust import Check, Correlation, Trust, correlate
 
 AXES = (
     Axis("accuracy", "share", "maximize", 0.0),
@@ -43,6 +44,20 @@ class Search:
     hypervolume: float = 0.5
     records: list[Record] = field(default_factory=list)
     finalists: list[Mapping[str, Any]] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+
+    @property
+    def trust(self) -> Trust:
+        return Trust.of(self.checks)
+
+    @property
+    def correlations(self) -> list[Correlation]:
+        return correlate(self.records, ["macs"])
+
+    def learn(self, check: Check) -> None:
+        """As a study does."""
+        self.checks.append(check)
+        self.records = [check.record if r.number == check.number else r for r in self.records]
 
 
 def record(number: int, **changes: Any) -> Record:
@@ -182,6 +197,55 @@ def test_a_candidate_that_left_the_front_loses_its_star(store, search) -> None:
     _, nested = runs(store)
     assert nested[4].info.run_name.startswith("★ 0004")
     assert nested[0].info.run_name.startswith("0000")
+
+
+def checked(number: int, trained: float, epochs: int = 2) -> Check:
+    values = {"accuracy": trained, "macs": 1e6 * (1 + number), "latency_ms": 3.1}
+    return Check(record(number, values=values), 0.5 + number / 100, trained, epochs)
+
+
+def test_a_check_is_told_by_its_candidate_and_by_the_parent(store, search) -> None:
+    track(store, search, [record(number) for number in range(3)], finish=False)
+    tracker = Tracker(TrackingConfig(), store, _fail)
+    tracker.orchestrator_search_started(search)
+    for check in (checked(0, 0.6), checked(1, 0.8), checked(2, 0.7), checked(1, 0.9, epochs=6)):
+        search.learn(check)
+        tracker.orchestrator_candidate_checked(search, check)
+    assert tracker.close(WAIT_S)
+    parent, nested = runs(store)
+    assert parent.data.metrics["kendall_tau"] == pytest.approx(1 / 3)
+    assert "kendall_tau_at_macs" not in parent.data.metrics  # unknown of three
+    figures = nested[1].data.metrics
+    assert (figures["estimated_accuracy"], figures["trained_further_accuracy"]) == (0.51, 0.9)
+    assert figures["accuracy"] == 0.9
+    assert nested[1].info.run_name == "0001 90.0 % acc · 2 M MACs · 3.1 ms"
+    assert nested[1].data.tags["checked_epochs"] == "6"
+
+
+def test_a_resumed_search_tells_checks_that_were_never_written(store, search) -> None:
+    track(store, search, [record(number) for number in range(4)], finish=False)
+    for number, trained in enumerate((0.6, 0.8, 0.7, 0.9)):
+        search.learn(checked(number, trained))
+    track(store, search, [])
+    parent, nested = runs(store)
+    assert [nested[n].data.metrics["trained_further_accuracy"] for n in range(4)] == [
+        0.6,
+        0.8,
+        0.7,
+        0.9,
+    ]
+    assert parent.data.metrics.keys() >= {"kendall_tau", "kendall_tau_at_macs", "tau.macs"}
+    assert nested[0].info.run_name.startswith("★ 0000 60.0 %")
+
+
+def test_correlations_are_told_once_every_few_candidates(store, search) -> None:
+    from mlflow import MlflowClient
+
+    track(store, search, [record(number) for number in range(12)], finish=False)
+    parent, _ = runs(store)
+    client = MlflowClient(tracking_uri=f"sqlite:///{store}")
+    told = client.get_metric_history(parent.info.run_id, "tau.macs")
+    assert [(metric.step, metric.value) for metric in told] == [(4, 1.0), (9, 1.0)]
 
 
 def test_a_run_of_another_store_is_not_continued(store, search) -> None:

@@ -83,7 +83,7 @@ def _share(tau: float) -> str:
 
 def _luck(tau: float, count: int) -> str:
     limit = _by_chance(count)
-    if abs(tau) >= limit:
+    if abs(tau) >= limit and limit < 1:
         return ""
     return f" Over {_candidates(count)} chance alone reaches ±{limit:.2f}."
 

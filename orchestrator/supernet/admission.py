@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -36,13 +36,15 @@ _NAMED = 4
 class Verdict:
     """Mean validation accuracy with shared weights and after own training, both in [0, 1].
 
-    `suspects` are parameters whose name seems to stand for several roles.
+    `mixed` are parameters whose name stands for several roles, `widths` those whose number of
+    inputs varies; both are looked for only in a store that did poorly.
     """
 
     inherited: float
     control: float
     chance: float
-    suspects: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
+    widths: tuple[str, ...] = ()
 
     @property
     def admitted(self) -> bool:
@@ -56,15 +58,23 @@ class Verdict:
         figures = f"{self.inherited:.1%} with shared weights, {self.control:.1%} trained alone"
         if self.admitted:
             return f"shared weights are sound: {figures} for a tenth of the epochs"
-        named = ", ".join(self.suspects[:_NAMED])
+        told = f"weights are not shared, every candidate is trained: {figures} for a tenth as long."
+        if self.mixed:
+            return (
+                f"{told} Names of parameters mix roles, though a name must mean the same in every "
+                f"architecture: {_listed(self.mixed)}."
+            )
         return (
-            f"weights are not shared: {figures} for a tenth of the epochs, so every candidate is "
-            "trained. Names of parameters seem to mix roles; a name must mean the same in every "
-            "architecture, and narrow channels must be the wide ones' first. "
-            + (f"Look at {named}" if named else "")
-            + (f" and {len(self.suspects) - _NAMED} more" if len(self.suspects) > _NAMED else "")
-            + ("." if named else "")
+            f"{told} They may need longer (estimator.epochs). Where that does not help, channels "
+            "change their order with the width, though a narrow network's must be the first of a "
+            f"wide one's: look at what feeds {_listed(self.widths)}."
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - _NAMED
+    told = ", ".join(names[:_NAMED]) or "no parameter in particular"
+    return f"{told} and {rest} more" if rest > 0 else told
 
 
 def judge(
@@ -90,8 +100,11 @@ def judge(
     )
     if verdict.admitted:
         return verdict
-    suspects = mixed_roles(borrower, paths) or _widths_vary(borrower, paths)
-    return Verdict(verdict.inherited, verdict.control, verdict.chance, tuple(suspects))
+    return replace(
+        verdict,
+        mixed=tuple(mixed_roles(borrower, paths)),
+        widths=tuple(_widths_vary(borrower, paths)),
+    )
 
 
 def mixed_roles(borrower: Borrower, paths: Sequence[Path]) -> list[str]:

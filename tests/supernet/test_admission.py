@@ -30,10 +30,16 @@ def test_stages_with_containers_of_their_own_do_not():
 
 
 def test_poor_shared_weights_are_refused_with_figures_and_names():
-    verdict = Verdict(inherited=0.15, control=0.5, chance=0.1, suspects=("a.weight", "b.weight"))
+    verdict = Verdict(inherited=0.15, control=0.5, chance=0.1, mixed=("a.weight", "b.weight"))
     assert not verdict.admitted
     assert "15.0% with shared weights, 50.0% trained alone" in verdict.sentence
     assert "a.weight, b.weight" in verdict.sentence
+
+
+def test_poor_weights_without_mixed_names_may_need_longer_training():
+    verdict = Verdict(inherited=0.15, control=0.5, chance=0.1, widths=("c.weight",))
+    assert "may need longer (estimator.epochs)" in verdict.sentence
+    assert "c.weight" in verdict.sentence
 
 
 def test_good_shared_weights_are_admitted():
