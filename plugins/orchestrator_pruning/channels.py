@@ -109,7 +109,7 @@ def _prune(network: nn.Module, images: Tensor, ratio: float, context: Compressio
                 pruning_ratio=ratio,
                 global_pruning=False,
                 round_to=context.device.alignment,
-                ignored_layers=fixed + _fed_depthwise(network, images, fixed),
+                ignored_layers=fixed + _coupled(network, images, fixed),
                 forward_fn=_forward,
                 # The defaults are dictionaries shared between all pruners of the process.
                 in_channel_groups={},
@@ -121,13 +121,12 @@ def _prune(network: nn.Module, images: Tensor, ratio: float, context: Compressio
         raise CompressionError(f"pruning could not follow the network: {error!r}") from error
 
 
-def _fed_depthwise(
-    network: nn.Module, images: Tensor, fixed: Sequence[nn.Module]
-) -> list[nn.Module]:
-    """Depthwise convolutions whose channels are those of a fixed layer, so that they are too.
+def _coupled(network: nn.Module, images: Tensor, fixed: Sequence[nn.Module]) -> list[nn.Module]:
+    """Layers whose channels are those of a fixed layer, so that they are too.
 
-    Torch-Pruning would find that out by itself, but through a chain of channel splits its search
-    takes exponential time: half a minute for a small ShuffleNetV2.
+    Depthwise convolutions that follow one, and gates that weight its channels. Torch-Pruning would
+    find that out by itself, but through a chain of concatenations or channel splits its search
+    takes exponential time: half a minute for a small ShuffleNetV2, without end for ShuffleNetV1.
     """
     graph = torch_pruning.DependencyGraph().build_dependency(
         network, images, forward_fn=_forward, verbose=False
@@ -137,16 +136,28 @@ def _fed_depthwise(
     waiting = [graph.module2node[module] for module in modules if module in graph.module2node]
     seen = set(waiting)
     while waiting:
-        for node in waiting.pop().outputs:
-            depthwise = _is_depthwise(node.module)
-            mixes = isinstance(node.module, (_ConvNd, nn.Linear)) and not depthwise
-            if node in seen or mixes:
+        for node in _neighbours(waiting.pop()):
+            if node in seen:
                 continue
-            if depthwise:
+            if isinstance(node.module, (_ConvNd, nn.Linear)):
                 found[node.module] = None
             seen.add(node)
             waiting.append(node)
     return list(found)
+
+
+def _neighbours(node: Any) -> list[Any]:
+    """Nodes with an output that has the channels of this one's, all or some of them.
+
+    The parts of a concatenation have channels of their own, so it does not lead back to them.
+    """
+    after = [output for output in node.outputs if not _mixes(output.module)]
+    joined = node.type in (torch_pruning.ops.OPTYPE.CONCAT, torch_pruning.ops.OPTYPE.SPLIT)
+    return after if joined or _mixes(node.module) else [*after, *node.inputs]
+
+
+def _mixes(module: object) -> bool:
+    return isinstance(module, (_ConvNd, nn.Linear)) and not _is_depthwise(module)
 
 
 def _is_depthwise(module: object) -> bool:

@@ -18,9 +18,7 @@ from orchestrator.plugins import installed
 from orchestrator.testing.compressor import check_compressor
 from orchestrator.trials import RandomTrial
 
-# In ShuffleNetV1, Torch-Pruning's search through attention on concatenations does not end.
-UNBOUNDED = {"shufflenetv1"}
-SPACES = [o.name for o in orchestrator_search_spaces() if o.name not in UNBOUNDED]
+SPACES = [offer.name for offer in orchestrator_search_spaces()]
 # These normalise over channels, so that a silenced channel still counts.
 CHANNEL_NORMS = {"deit", "edgevit", "efficientformer", "mobilevit", "swin", "vit"}
 
@@ -35,7 +33,8 @@ def sample(name: str, seed: int):
     return lambda: space.build(architecture, classes=7, in_channels=3, image_size=32), context
 
 
-@pytest.mark.parametrize("seed", range(2))
+# With seed 1, all channels of ShuffleNetV1 are fixed.
+@pytest.mark.parametrize("seed", [0, 2])
 @pytest.mark.parametrize("name", SPACES)
 def test_networks_of_our_spaces_fulfil_the_contract(name, seed):
     build, context = sample(name, seed)
@@ -51,8 +50,9 @@ def test_half_of_the_channels_is_more_than_a_third_of_the_parameters(name):
     assert sum(parameter.numel() for parameter in network.parameters()) < 2 / 3 * before
 
 
-def test_chains_of_channel_splits_are_followed_in_little_time():
-    build, context = sample("shufflenetv2", seed=1)
+@pytest.mark.parametrize(("name", "seed"), [("shufflenetv1", 3), ("shufflenetv2", 1)])
+def test_chains_of_joins_and_splits_are_followed_in_little_time(name, seed):
+    build, context = sample(name, seed)
     network = build()
     start = time.process_time()
     ChannelPruning().compress(network, {"ratio": 0.5}, context)
@@ -67,7 +67,7 @@ def test_tiny_networks_lose_what_was_silenced(build, monkeypatch):
     assert_only_silence_is_removed(build(), context, monkeypatch)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, 2, 3])
 @pytest.mark.parametrize("name", [name for name in SPACES if name not in CHANNEL_NORMS])
 def test_networks_of_our_spaces_lose_what_was_silenced(name, seed, monkeypatch):
     build, context = sample(name, seed)
