@@ -59,6 +59,8 @@ class Story:
 
     def resume(self) -> None:
         """To the end, watching how far the shared weights are."""
+        # What the killed search told last may be of before the epoch that was kept.
+        (self.folder / "weights" / ".progress").unlink(missing_ok=True)
         with _started("resume", str(self.folder)) as process:
             while process.poll() is None:
                 self._look()

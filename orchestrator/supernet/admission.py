@@ -34,7 +34,7 @@ _NAMED = 4
 
 @dataclass(frozen=True)
 class Verdict:
-    """Mean validation accuracy with shared weights and after own training, both in [0, 1].
+    """Mean validation accuracy with shared weights and after `epochs` alone, both in [0, 1].
 
     `mixed` are parameters whose name stands for several roles, `widths` those whose number of
     inputs varies; both are looked for only in a store that did poorly.
@@ -43,6 +43,7 @@ class Verdict:
     inherited: float
     control: float
     chance: float
+    epochs: int = 0
     mixed: tuple[str, ...] = ()
     widths: tuple[str, ...] = ()
 
@@ -55,10 +56,13 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """What the user is told."""
-        figures = f"{self.inherited:.1%} with shared weights, {self.control:.1%} trained alone"
+        figures = (
+            f"{self.inherited:.1%} with shared weights, {self.control:.1%} trained alone for "
+            f"{self.epochs} epochs"
+        )
         if self.admitted:
-            return f"shared weights are sound: {figures} for a tenth of the epochs"
-        told = f"weights are not shared, every candidate is trained: {figures} for a tenth as long."
+            return f"shared weights are sound: {figures}"
+        told = f"weights are not shared, every candidate is trained: {figures}."
         if self.mixed:
             return (
                 f"{told} Names of parameters mix roles, though a name must mean the same in every "
@@ -97,6 +101,7 @@ def judge(
         inherited=sum(inherited) / len(inherited),
         control=sum(control) / len(control),
         chance=1 / len(dataset.classes),
+        epochs=epochs,
     )
     if verdict.admitted:
         return verdict
