@@ -109,7 +109,9 @@ def _known_keys(key: str, overrides: Sequence[str]) -> list[str]:
     from hydra import compose as hydra_compose
     from omegaconf import DictConfig, OmegaConf
 
+    unknown = f"{key}="  # a key without a group looks like a group, and is what is wrong
     groups = [item for item in overrides if "." not in item.partition("=")[0]]
+    groups = [item for item in groups if not item.startswith(unknown)]
     parent: Any = hydra_compose(_CONFIG_NAME, overrides=groups)
     for part in key.split(".")[:-1]:
         parent = OmegaConf.select(parent, part) if isinstance(parent, DictConfig) else None

@@ -30,6 +30,7 @@ def refused(capsys: pytest.CaptureFixture[str]):
     ("override", "wanted"),
     [
         ("trian.epochs=3", ("trian: unknown key; did you mean 'train'?", "budget", "teacher")),
+        ("output=there", ("output: unknown key", "budget", "run")),
         ("train.epoch=3", ("train.epoch: unknown key; did you mean 'epochs'?", "momentum")),
         ("+train.epoch=3", ("train.epoch: unknown key; did you mean 'epochs'?", "momentum")),
         ("objective.parms.max=3", ("did you mean 'params'?",)),
