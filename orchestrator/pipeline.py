@@ -24,11 +24,13 @@ from orchestrator.contracts import (
     Loss,
     NetworkCompressor,
     Split,
+    Subject,
     TrainingCompressor,
 )
 from orchestrator.errors import BuildError, CandidateError
 from orchestrator.gate import Gate
 from orchestrator.parts import Parts, assemble
+from orchestrator.plugins import installed
 from orchestrator.training import TrainRun, train
 
 if TYPE_CHECKING:
@@ -82,6 +84,11 @@ class Pipeline:
             except Exception as error:
                 text = f"{genotype.space} cannot build {genotype.key}: {error!r}"
                 raise BuildError(text) from error
+
+    def macs(self, genotype: Genotype) -> float:
+        """Multiply-adds of the plain network for one image; raises BuildError."""
+        subject = Subject(genotype, self.build(genotype).eval(), self.parts.shape)
+        return float(installed().create("objective", "macs", {}).measure(subject))
 
     def preview(self, genotype: Genotype) -> nn.Module:
         """The network in its final shape, pruned but untrained."""

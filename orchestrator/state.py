@@ -13,13 +13,12 @@ from orchestrator.candidate import Record
 from orchestrator.config import StudyConfig
 from orchestrator.display import human
 from orchestrator.planning import Plan
+from orchestrator.plugins import installed
 from orchestrator.run_folder import RunFolder
 from orchestrator.trust import Check, Correlation, Trust, correlate
 
 __all__ = ["Screen", "Study"]
 
-# Predicts accuracies from a static objective, with which they would then agree by construction.
-_PREDICTING = "proxy"
 _OUTCOMES = ("feasible", "rejected", "stopped", "failed")
 
 
@@ -51,10 +50,11 @@ class Study:
     def correlations(self) -> list[Correlation]:
         """How well each static objective ranks the accuracies known so far.
 
-        A checked candidate counts with its trained accuracy. Predicted accuracies do not count.
+        A checked candidate counts with its trained accuracy. Accuracies predicted from static
+        objectives do not count: they agree with them by construction.
         """
         known = self.records
-        if self.config.estimator.name == _PREDICTING:
+        if installed().resolve("estimator", self.config.estimator.name).predicts:
             trained = {check.number for check in self.trust.checks}
             known = [record for record in known if record.number in trained]
         return correlate(known, self.plan.ranges)

@@ -32,13 +32,14 @@ class Check:
     """One candidate trained further for `epochs` in all; `record` is what it is worth then.
 
     `estimated` and `trained` are validation accuracies in [0, 1] of the network before
-    compression.
+    compression, and `macs` its multiply-adds; 0 where an older run did not keep them.
     """
 
     record: Record
     estimated: float
     trained: float
     epochs: int
+    macs: float = 0.0
 
     @property
     def number(self) -> int:
@@ -79,12 +80,12 @@ class Trust:
 
     @property
     def tau_at_macs(self) -> float | None:
-        """The same of what multiply-adds do not explain; None where they are not measured."""
-        known = [check for check in self.checks if check.record.values.get("macs", 0.0) > 0]
+        """The same of what multiply-adds do not explain; None where they are not known."""
+        known = [check for check in self.checks if check.macs > 0]
         return kendall_at(
             [check.estimated for check in known],
             [check.trained for check in known],
-            [check.record.values["macs"] for check in known],
+            [check.macs for check in known],
         )
 
     @property

@@ -128,6 +128,7 @@ def test_promising_candidates_are_checked_twice(study: Study) -> None:
     assert {check.epochs for check in study.checks} == {1, 3}
     assert 2 <= len(study.trust.checks) <= 3
     assert all(0 < check.trained <= 1 and 0 < check.estimated <= 1 for check in study.checks)
+    assert all(check.macs == check.record.values["macs"] for check in study.checks)  # uncompressed
     assert len(list(study.home.checks.iterdir())) == len(study.checks)
 
 

@@ -201,7 +201,7 @@ def test_a_candidate_that_left_the_front_loses_its_star(store, search) -> None:
 
 def checked(number: int, trained: float, epochs: int = 2) -> Check:
     values = {"accuracy": trained, "macs": 1e6 * (1 + number), "latency_ms": 3.1}
-    return Check(record(number, values=values), 0.5 + number / 100, trained, epochs)
+    return Check(record(number, values=values), 0.5 + number / 100, trained, epochs, values["macs"])
 
 
 def test_a_check_is_told_by_its_candidate_and_by_the_parent(store, search) -> None:

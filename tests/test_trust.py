@@ -29,7 +29,7 @@ def record(number: int, **values: float) -> Record:
 
 def check(number: int, estimated: float, trained: float, epochs: int = 2, **changes: Any) -> Check:
     fields = {**vars(record(number, accuracy=trained)), **changes}
-    return Check(Record(**fields), estimated, trained, epochs)
+    return Check(Record(**fields), estimated, trained, epochs, macs=1e6 * 2.0**number)
 
 
 def checks(*pairs: tuple[float, float]) -> list[Check]:

@@ -66,7 +66,8 @@ def check_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
     record = evaluate((before.number, before.genotype), [], further, measure)
     record = replace(record, choices=before.choices, origin=before.origin)
     trained = record.curve[-1] if record.curve else 0.0
-    check = Check(record, float(payload["estimated"]), trained, int(payload["total"]))
+    macs = pipeline.macs(before.genotype.plain())
+    check = Check(record, float(payload["estimated"]), trained, int(payload["total"]), macs)
     name = f"{record.number:04d}-{check.epochs:03d}"
     _keep(check.to_json(), Path(payload["folder"]) / "checks", name)
     return check.to_json()

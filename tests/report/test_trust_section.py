@@ -15,7 +15,14 @@ def checked(search, count, *, worth, epochs=2):
     """The first feasible candidates, estimated too low, and trained to what `worth` says."""
     records = [record for record in search.records if record.outcome == "feasible"][:count]
     return [
-        Check(record, 0.9 * record.values["accuracy"], worth(record), epochs) for record in records
+        Check(
+            record,
+            0.9 * record.values["accuracy"],
+            worth(record),
+            epochs,
+            macs=record.values["macs"],
+        )
+        for record in records
     ]
 
 
