@@ -39,7 +39,7 @@ def test_full_preset_passes_the_suite(family):
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_many_small_samples_pass_the_suite(family):
-    check_space(space(family), samples=200)
+    check_space(space(family), samples=200, thorough=True)
 
 
 @pytest.mark.slow
