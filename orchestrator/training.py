@@ -40,8 +40,11 @@ __all__ = [
 # Larger batches are slower on a CPU: allocations above 32 MiB are mapped anew for every layer.
 _CPU_EVALUATION_BATCH = 64
 _GPU_EVALUATION_BATCH = 1024
-# Retraining of trained weights: this share of the peak learning rate.
-_WARM_SHARE = 1 / 3
+# Training of trained weights: the peak learning rate if it is this long, else a share of it, as
+# less time is left to mend what large steps break. Four epochs on 4000 images at the full rate
+# gave trained and inherited weights alike 1.5 to 2.5 points more than at a third.
+_WARM_EPOCHS = 4
+_LEAST_WARM_SHARE = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class TrainRun:
 
     `loss` defaults to cross-entropy with soft targets. `on_epoch(epochs done, validation
     accuracy)` may return False to stop. `gate` is held for one step at a time. `warm` says that
-    the weights are trained already: a third of the learning rate.
+    the weights are trained already: below four epochs, a lower learning rate.
     """
 
     epochs: int
@@ -241,7 +244,8 @@ class _Session:
         self.network.eval()
 
     def _schedule(self) -> None:
-        peak = self.config.learning_rate * (_WARM_SHARE if self.run.warm else 1.0)
+        warm = min(1.0, max(_LEAST_WARM_SHARE, self.run.epochs / _WARM_EPOCHS))
+        peak = self.config.learning_rate * (warm if self.run.warm else 1.0)
         share = optimisation.schedule(self.steps, self.total_steps, self.config.warmup_share)
         for group in self.optimizer.param_groups:
             group["lr"] = peak * share
