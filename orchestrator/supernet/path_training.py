@@ -89,10 +89,10 @@ class PathTraining:
         """Epoch `number`, from 0; raises TrainingError for a loss that is not finite."""
         batches, order = self._order(number)
         paths = in_turn(self._open(number), seed=self.recipe.seed, epoch=number, steps=len(order))
-        for index, (indices, path) in enumerate(zip(order, paths, strict=True)):
+        for index, ((indices, scale), path) in enumerate(zip(order, paths, strict=True)):
             step = number * self.steps_per_epoch + index
             with held(self.gate):
-                loss = self._step(path, batches.draw(_share(indices)), step)
+                loss = self._step(path, batches.draw(_share(indices), scale), step)
             if not np.isfinite(loss):
                 raise TrainingError(
                     f"the loss of the shared weights is {loss} at step {step}, expected a finite "
@@ -101,11 +101,11 @@ class PathTraining:
             if on_step is not None:
                 on_step(step + 1)
 
-    def _order(self, number: int) -> tuple[Batches, list[np.ndarray]]:
+    def _order(self, number: int) -> tuple[Batches, list[tuple[np.ndarray, float]]]:
         seed = 1_000_003 * self.recipe.seed + number
         device = torch.device("cpu")
         batches = Batches(self.dataset, self.config, device=device, seed=seed)
-        return batches, list(batches.order())
+        return batches, list(batches.scaled_order())
 
     def _open(self, number: int) -> list[Path]:
         """The part of the pool that this epoch draws from, largest first."""
@@ -138,7 +138,7 @@ class PathTraining:
         optimizer = self.borrower.with_optimizer(borrowed, self._optimizer)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        logits = network(images)
+        logits = _logits(network, images)
         loss = functional.cross_entropy(logits, targets)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -159,6 +159,17 @@ class Setting:
     recipe: Recipe
     train: TrainConfig
     gate: Gate | None = None
+
+
+def _logits(network: torch.nn.Module, images: Tensor) -> Tensor:
+    """(B, classes); raises TrainingError where the network does not take images of this size."""
+    try:
+        return network(images)  # type: ignore[no-any-return]
+    except Exception as error:
+        raise TrainingError(
+            f"a network of the shared weights does not take images of {tuple(images.shape)} "
+            f"({error}). Networks made for one image size need train.scales at [1.0]."
+        ) from error
 
 
 def _share(indices: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from sharing_spaces import Staged
 
 from orchestrator import Dataset
 from orchestrator.config import TrainConfig
+from orchestrator.errors import TrainingError
 from orchestrator.supernet.borrowing import Borrower, Images
 from orchestrator.supernet.judging import inherited_accuracy
 from orchestrator.supernet.path_training import PathTraining, Recipe, Setting
@@ -21,11 +22,16 @@ RECIPE = Recipe("single_path", 8, 32, "sgd", 0.2, seed=0)
 GREY = Images(classes=10, in_channels=1, image_size=16)
 
 
-def training(digits: Dataset, recipe: Recipe = RECIPE, store: Store | None = None) -> PathTraining:
+def training(
+    digits: Dataset,
+    recipe: Recipe = RECIPE,
+    store: Store | None = None,
+    config: TrainConfig = TrainConfig(),  # noqa: B008
+) -> PathTraining:
     torch.manual_seed(0)
     borrower = Borrower(store or Store(Staged()), GREY)
     paths = draw_paths(borrower.store.space, borrower, count=12, seed=0)
-    return PathTraining(borrower, paths, digits, Setting(recipe, TrainConfig()))
+    return PathTraining(borrower, paths, digits, Setting(recipe, config))
 
 
 @pytest.mark.parametrize("method", ["single_path", "sandwich", "progressive"])
@@ -48,6 +54,28 @@ def test_going_on_from_a_file_ends_as_if_never_stopped(small_digits: Dataset, tm
         rest.epoch(epoch)
     ours, theirs = whole.borrower.store.tensors, rest.borrower.store.tensors
     assert all(torch.allclose(ours[name], theirs[name], atol=1e-5) for name in ours)
+
+
+def test_images_have_each_of_the_scales(small_digits: Dataset):
+    run, sides = training(small_digits, config=TrainConfig(scales=(0.5, 1.0))), set()
+    for path in run.paths:
+        network = run.borrower.get(path.architecture).network
+        network.register_forward_pre_hook(lambda _, inputs: sides.add(inputs[0].shape[-1]))
+    run.epoch(0)
+    assert sides == {8, 16}
+
+
+def test_a_network_of_one_image_size_is_told_of_scales(small_digits: Dataset):
+    run = training(small_digits, config=TrainConfig(scales=(0.5, 1.0)))
+    for path in run.paths:
+        run.borrower.get(path.architecture).network.register_forward_pre_hook(only_full_size)
+    with pytest.raises(TrainingError, match=r"8, 8.*train\.scales at \[1\.0\]"):
+        run.epoch(0)
+
+
+def only_full_size(network: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+    if inputs[0].shape[-1] != GREY.image_size:
+        raise ValueError("positions are for 16 px")
 
 
 def test_every_path_has_its_turn(small_digits: Dataset):
