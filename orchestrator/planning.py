@@ -246,12 +246,18 @@ def _forecast_seconds(
     images = len(pipeline.parts.dataset.split("train"))
     step_s = seconds_per_step(middle, pipeline.parts.dataset, config.train)
     epoch_s = step_s * math.ceil(images / config.train.batch_size) * 1.15
+    estimator, budget = pipeline.parts.estimator, config.budget
+    ahead, each = estimator.training_epochs(config.train)
+    # Checks are made in rungs; over all of them a checked candidate is trained for about as long
+    # as one that is trained alone.
+    checks = budget.checked * config.train.epochs if estimator.approximate else 0
     # Retraining after pruning, a second export and calibration are in the factors.
-    candidate_s = 1.2 * config.train.epochs * epoch_s + 3 * deployed_seconds
+    candidate_s = 1.2 * each * epoch_s + 3 * deployed_seconds
     finalist_s = 1.3 * config.train.final_epochs * epoch_s + 8 * deployed_seconds
-    work_s = config.budget.candidates * candidate_s + config.budget.finalists * finalist_s
-    limit = 60 * config.budget.minutes if config.budget.minutes else math.inf
-    return 15 + min(work_s / concurrent, limit + config.budget.finalists * finalist_s)
+    work_s = budget.candidates * candidate_s + budget.finalists * finalist_s
+    work_s += 1.2 * checks * epoch_s
+    limit = 60 * budget.minutes if budget.minutes else math.inf
+    return 15 + ahead * epoch_s + min(work_s / concurrent, limit + budget.finalists * finalist_s)
 
 
 def _forecast_bytes(pipeline: Pipeline, by_size: Sequence[Probe]) -> float:

@@ -35,6 +35,14 @@ def test_the_same_seed_gives_the_same_plan(tmp_path: Path) -> None:
     assert {**first, "seconds": 0} == {**again, "seconds": 0}
 
 
+def test_what_an_estimator_is_paid_once_is_forecast(tmp_path: Path) -> None:
+    seconds = [
+        plan(tmp_path, estimator={"name": "supernet", "epochs": epochs}).seconds
+        for epochs in (1, 1_000_000)
+    ]
+    assert seconds[1] > 10 * seconds[0]
+
+
 def test_a_plan_survives_its_file(tmp_path: Path) -> None:
     made = plan(tmp_path)
     assert Plan.from_json(made.to_json()) == made

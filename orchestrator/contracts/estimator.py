@@ -85,6 +85,10 @@ class Estimator(ABC):
     ) -> Estimate:
         """Give `network` (freshly built) weights; raises TrainingError."""
 
+    def training_epochs(self, train: TrainConfig) -> tuple[float, float]:
+        """Epochs paid once before the search, and for each candidate: what a forecast goes by."""
+        return 0.0, float(train.epochs)
+
     def initial_weights(
         self, genotype: Genotype, context: EstimationContext
     ) -> Mapping[str, Tensor] | None:

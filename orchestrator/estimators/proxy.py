@@ -33,6 +33,8 @@ from orchestrator.ranking import kendall
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from orchestrator.config import TrainConfig
+
 __all__ = ["ProxyEstimator"]
 
 _IMAGES = 128
@@ -103,6 +105,10 @@ class ProxyEstimator(Estimator):
         if context.on_epoch is not None:
             context.on_epoch(1, predicted)
         return Estimate(network.eval(), (predicted,), predicted=predicted)
+
+    def training_epochs(self, train: TrainConfig) -> tuple[float, float]:
+        """Those of the anchors; a candidate is only looked at."""
+        return float(self.anchors * train.epochs), 0.0
 
     def initial_weights(
         self, genotype: Genotype, context: EstimationContext

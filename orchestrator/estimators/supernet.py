@@ -25,6 +25,8 @@ from orchestrator.supernet.store import Store
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from orchestrator.config import TrainConfig
+
 __all__ = ["SupernetEstimator"]
 
 _METHODS = ("single_path", "sandwich", "progressive")
@@ -119,6 +121,11 @@ class SupernetEstimator(Estimator):
         if context.on_epoch is not None:
             context.on_epoch(1, accuracy)
         return Estimate(network.eval(), (accuracy,))
+
+    def training_epochs(self, train: TrainConfig) -> tuple[float, float]:
+        """A candidate's evaluation costs about half an epoch; more if weights are not shared."""
+        steps = 4 if self.method == "sandwich" else 1
+        return _CHECK_COST * steps * self.epochs / self.workers, 0.5
 
     def initial_weights(
         self, genotype: Genotype, context: EstimationContext

@@ -23,6 +23,8 @@ def check_estimator(estimator: Estimator, context: EstimationContext) -> None:
     """
     estimator = pickle.loads(pickle.dumps(estimator))
     assert estimator.name, "an estimator has a name"
+    epochs = estimator.training_epochs(context.train)
+    assert min(epochs) >= 0, f"a forecast goes by two numbers of epochs, found {epochs}"
     estimator.prepare(context)
     genotype = _genotype(context)
     first = _checked(estimator, genotype, context)
