@@ -48,6 +48,7 @@ from orchestrator.config import TrainConfig
 from orchestrator.errors import CandidateError, TrainingError
 from orchestrator.estimators.supernet import SupernetEstimator
 from orchestrator.plugins import installed
+from orchestrator.search.cluster import WORKER_ENV
 from orchestrator.ranking import kendall, kendall_at
 from orchestrator.supernet.judging import inherited_accuracy
 from orchestrator.supernet.store import Store
@@ -157,6 +158,7 @@ class Job:
     def run(self) -> dict[str, Any]:
         """Figures by key of the architecture; of shared weights facts by family."""
         warnings.simplefilter("ignore")
+        os.environ.update(WORKER_ENV)
         torch.set_num_threads(1)
         if self.kind == "shared":
             return {self.family: _train_shared(self)}

@@ -47,6 +47,7 @@ from orchestrator.estimators.supernet import SupernetEstimator
 from orchestrator.estimators.train import TrainEstimator
 from orchestrator.pareto import Axis
 from orchestrator.plugins import installed
+from orchestrator.search.cluster import WORKER_ENV
 from orchestrator.training import TrainRun, evaluate, train
 from orchestrator.trials import FixedTrial
 
@@ -82,6 +83,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     torch.set_num_threads(1)
+    os.environ.update(WORKER_ENV)
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)
     with tempfile.TemporaryDirectory() as folder:
         context = _context(options, Path(folder) / "plain")

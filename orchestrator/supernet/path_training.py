@@ -140,11 +140,11 @@ class PathTraining:
             group["lr"] = rate
         logits = _logits(network, images)
         loss = functional.cross_entropy(logits, targets)
-        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         _average_gradients(network)
         torch.nn.utils.clip_grad_norm_(network.parameters(), optimisation.GRADIENT_NORM)
         optimizer.step()
+        optimizer.zero_grad()  # now, as the next turn of this network is far and memory is not free
         borrowed.push()
         return float(loss.detach()), logits.detach()
 
