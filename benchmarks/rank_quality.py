@@ -48,8 +48,8 @@ from orchestrator.config import TrainConfig
 from orchestrator.errors import CandidateError, TrainingError
 from orchestrator.estimators.supernet import SupernetEstimator
 from orchestrator.plugins import installed
-from orchestrator.search.cluster import WORKER_ENV
 from orchestrator.ranking import kendall, kendall_at
+from orchestrator.search.cluster import WORKER_ENV
 from orchestrator.supernet.judging import inherited_accuracy
 from orchestrator.supernet.store import Store
 from orchestrator.training import TrainRun, evaluate, train
