@@ -209,9 +209,12 @@ def _spread(tensor: Tensor) -> float:
 
 
 def _laid_out(tensor: Tensor) -> Tensor:
-    if tensor.dim() != 4:
-        return tensor
-    return tensor.contiguous(memory_format=torch.channels_last)
+    """Channels last, and said so by the strides of 1×1 kernels too, which `contiguous` leaves.
+
+    Where those say nothing, activations that lost their layout, as by a shuffle of channels, do
+    not get it back, and a step costs 1.5 times as much.
+    """
+    return tensor.to(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
 
 def _to_file(tensor: Tensor) -> Tensor:

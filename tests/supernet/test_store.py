@@ -65,6 +65,17 @@ def test_the_store_grows_around_what_it_holds():
     assert torch.equal(grown[8:], dict(large.named_parameters())["0.stage0.0.0.weight"][8:])
 
 
+def test_kernels_say_that_channels_lie_last_also_where_they_are_one_wide(tmp_path: Path):
+    pointwise = nn.Sequential(nn.Conv2d(6, 8, 1))
+    store = Store(Staged())
+    store.grow(pointwise)
+    store.save(tmp_path / "store", {}, memory=False)
+    again, _ = Store.load(Staged(), tmp_path / "store")
+    for kept in (store, again):
+        assert kept.tensors["0.weight"].stride() == (6, 1, 6, 6)
+        assert kept.tensors["0.weight"][:4].stride() == (6, 1, 6, 6)
+
+
 def test_what_an_optimiser_remembers_grows_along():
     space, store = FusedSpace(), Store(FusedSpace())
     store.grow(built(space, width=4))
