@@ -43,6 +43,7 @@ class Stages:
     plugins: Plugins
     _tables_at: float = 0.0
     _end: float | None = None
+    _approximate: bool = False
 
     def teach(self) -> None:
         """Train the teacher, unless there is one or none is needed."""
@@ -61,6 +62,7 @@ class Stages:
     def prepare(self) -> None:
         """What the estimator is paid once, such as training shared weights."""
         estimator = self.parts.estimator
+        self._approximate = estimator.approximate
         if type(estimator).prepare is Estimator.prepare:
             return
         self.screen.stage(estimator.name, _PERCENT)
@@ -73,19 +75,23 @@ class Stages:
             done = int(_PERCENT * progress_of(folder))
             self.screen.step(self.study, min(done, _PERCENT - 1))
 
-        for _, notes in self.cluster.map(job, [{}], watch):
-            if isinstance(notes, Exception):
-                raise OrchestratorError(f"{estimator.name} cannot be prepared: {notes}") from notes
+        for _, told in self.cluster.map(job, [{}], watch):
+            if isinstance(told, Exception):
+                raise OrchestratorError(f"{estimator.name} cannot be prepared: {told}") from told
             self.screen.step(self.study, _PERCENT)
-            for note in notes:
+            self._approximate = told["approximate"]
+            for note in told["notes"]:
                 self.screen.note(note)
 
     def search(self) -> None:
         """Propose and evaluate until the budget is spent, with a look at the estimator halfway."""
         proposer = self._proposer()
         candidates = self.study.config.budget.candidates
+        half = candidates // 2
         if self._checked:
-            self._propose(proposer, candidates // 2)
+            self._propose(proposer, half)
+        # A search that is resumed further on had its look, at the front as it was then.
+        if self._checked and self._paid() <= half:
             self._check(self._neighbourhood(self._checked // 2), *self._rungs[0])
         self._propose(proposer, candidates)
 
@@ -106,7 +112,7 @@ class Stages:
 
     @property
     def _checked(self) -> int:
-        return self.study.config.budget.checked if self.parts.estimator.approximate else 0
+        return self.study.config.budget.checked if self._approximate else 0
 
     @property
     def _rungs(self) -> list[tuple[int, int]]:

@@ -79,6 +79,10 @@ class Estimator(ABC):
         """
         return ()
 
+    def approximates(self, context: EstimationContext) -> bool:
+        """Whether its accuracies are approximate after all; asked once `prepare` is done."""
+        return self.approximate
+
     @abstractmethod
     def estimate(
         self, network: nn.Module, genotype: Genotype, context: EstimationContext

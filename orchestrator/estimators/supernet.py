@@ -102,6 +102,10 @@ class SupernetEstimator(Estimator):
             return [facts["sentence"]]
         return [_load(context.space, done)[1]["sentence"]]
 
+    def approximates(self, context: EstimationContext) -> bool:
+        """Not where the store was refused: candidates are then trained."""
+        return bool(_load(context.space, _finished(context))[1]["admitted"])
+
     def estimate(
         self, network: nn.Module, genotype: Genotype, context: EstimationContext
     ) -> Estimate:

@@ -91,12 +91,14 @@ def train_teacher(payload: Mapping[str, Any]) -> dict[str, Any]:
     return make_teacher(Genotype.from_json(payload["genotype"]), pipeline)
 
 
-def prepare_estimator(payload: Mapping[str, Any]) -> list[str]:
-    """What the estimator is paid once; returns what the user should be told."""
+def prepare_estimator(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What the estimator is paid once; returns what the user should be told, and what it became."""
     pipeline = _pipeline(payload["config"], payload["folder"])
     on_progress = _Progress(_progress_file(Path(payload["folder"])))
     context = replace(pipeline.estimation(), on_progress=on_progress)
-    return list(pipeline.parts.estimator.prepare(context))
+    estimator = pipeline.parts.estimator
+    notes = list(estimator.prepare(context))
+    return {"notes": notes, "approximate": estimator.approximates(context)}
 
 
 def progress_of(folder: Path) -> float:

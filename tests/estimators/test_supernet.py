@@ -46,6 +46,7 @@ def test_a_candidate_inherits_what_was_trained_once(context: EstimationContext):
     shared = estimator()
     (told,) = shared.prepare(context)
     assert told.startswith("shared weights are sound")
+    assert shared.approximates(context)
     estimate = shared.estimate(built(context.space), GENOTYPE, context)
     assert estimate.curve[0] > 0.3
     weights = shared.initial_weights(GENOTYPE, context)
@@ -87,6 +88,7 @@ def test_mixed_roles_fall_back_to_training_and_say_why(context: EstimationContex
     (told,) = shared.prepare(flat)
     assert "every candidate is trained" in told
     assert "0.1.0.weight" in told
+    assert not shared.approximates(flat)
     estimate = shared.estimate(built(flat.space), GENOTYPE, flat)
     assert len(estimate.curve) == context.train.epochs
 
