@@ -14,7 +14,7 @@ process at a time on one thread:
 Of each front `--finalists` are trained alike: `--final-epochs` from the weights they have. The
 hypervolume is that of their accuracy on the test split and their multiply-adds. CPU seconds count
 training, judging and proposing; what Tune spends on starting its processes is not counted against
-it. The front of the plain arm is looked at after each quarter of its budget.
+it. The front of the plain arm is looked at several times on the way.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import importlib
 import io
 import json
 import os
+import sys
 import tempfile
 import time
 import warnings
@@ -50,6 +51,9 @@ from orchestrator.plugins import installed
 from orchestrator.search.cluster import WORKER_ENV
 from orchestrator.training import TrainRun, evaluate, train
 from orchestrator.trials import FixedTrial
+
+# Shares of the plain arm's budget after which its finalists are trained.
+_LOOKED_AT = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
 
 
 @dataclass(frozen=True)
@@ -95,9 +99,9 @@ def main() -> None:
             shared.append(_point(arm, list(_shared(arm, options)), options))
         arm, plain = Arm("plain", TrainEstimator(), context, axes), []
         found = _plain(options, context)
-        for quarter in (1, 2, 3, 4):
-            limit = options.plain_seconds * quarter / 4
-            known = [c for c in found if c.spent_s <= limit] if quarter < 4 else found
+        for share in _LOOKED_AT:
+            limit = options.plain_seconds * share
+            known = [c for c in found if c.spent_s <= limit] if share < 1 else found
             plain.append(_point(arm, known, options))
     _show(plain, shared)
     if options.out:
@@ -152,7 +156,8 @@ class _Budget(tune.stopper.Stopper):  # type: ignore[misc]
         genotype = Genotype.from_json(json.loads(result["genotype"]))
         candidate = Candidate(genotype, result["accuracy"], result["macs"], self.spent_s)
         self.found.append(candidate)
-        print(f"plain {len(self.found):3}  {self.spent_s:6.0f} s  {candidate.values}", flush=True)
+        told = f"plain {len(self.found):3}  {self.spent_s:6.0f} s  {candidate.values}"
+        print(told, file=sys.stderr, flush=True)  # standard output is kept from Tune
         return True
 
     def stop_all(self) -> bool:
