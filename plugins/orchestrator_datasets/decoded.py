@@ -1,12 +1,10 @@
-"""Decoded images on disk: written once, whole or not at all, then memory-mapped by everybody."""
+"""Decoded images on disk: written once, each file whole, then memory-mapped by everybody."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -115,29 +113,17 @@ def _key(files: Sequence[ImageFile], recipe: Recipe) -> str:
 def _write(
     cache: Path, key: str, files: Sequence[ImageFile], recipe: Recipe, decode: Decode
 ) -> None:
-    """Fill a folder of our own, then move it into place in one step.
+    """Fill a folder of our own, then move its files into place, over what is damaged there.
 
-    Two processes may both do the work; the second to finish finds the place taken by the same.
+    Several processes may do the work at once. They write the same bytes and none removes anything,
+    so whichever file of whichever process is read, they belong together.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".part", dir=cache))
-    try:
-        _fill(part, files, recipe, decode)
-        if opened(cache, key) is None:
-            shutil.rmtree(cache / key, ignore_errors=True)  # damaged
-        with contextlib.suppress(FileExistsError):
-            _move(part, cache / key)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _move(part: Path, place: Path) -> None:
-    try:
-        part.rename(place)
-    except OSError as error:
-        if place.is_dir():  # the other process was first; platforms name this differently
-            raise FileExistsError(str(place)) from error
-        raise
+    with tempfile.TemporaryDirectory(prefix=f"{key}.", suffix=".part", dir=cache) as part:
+        _fill(Path(part), files, recipe, decode)
+        (cache / key).mkdir(exist_ok=True)
+        for file in Path(part).iterdir():
+            file.replace(cache / key / file.name)
 
 
 def _fill(folder: Path, files: Sequence[ImageFile], recipe: Recipe, decode: Decode) -> None:

@@ -3,11 +3,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from orchestrator_datasets import decoded as kept
 from orchestrator_datasets.decoded import cache_folder
 from orchestrator_datasets.decoding import decode
 from orchestrator_datasets.image_folder import ImageFolder
@@ -261,6 +265,27 @@ def test_processes_may_decode_at_once(tmp_path: Path, cache: Path) -> None:
         means = pool.map(_mean, [str(root)] * 4, chunksize=1)
     assert len(set(means)) == 1
     assert len(list(cache.iterdir())) == 3
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_writers_that_finish_together_all_find_the_images(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    root, writers = fill(tmp_path / "photos"), 4
+    together, fill_folder = threading.Barrier(writers), kept._fill
+
+    def filled(*arguments: Any) -> None:
+        fill_folder(*arguments)
+        together.wait(20)
+
+    for _ in range(10):
+        for place in cache.glob("*"):
+            (place / "labels.npy").unlink() if damaged else shutil.rmtree(place)
+        with monkeypatch.context() as patch, ThreadPoolExecutor(writers) as pool:
+            patch.setattr(kept, "_fill", filled)
+            data = list(pool.map(folder, [root] * writers))
+        assert len({int(found.split("train").pixels.sum()) for found in data}) == 1
+        assert len(list(cache.iterdir())) == 3
 
 
 def test_the_default_cache_is_the_project_s(monkeypatch: pytest.MonkeyPatch) -> None:
