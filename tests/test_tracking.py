@@ -135,6 +135,15 @@ def runs(store: Path) -> tuple[Any, dict[int, Any]]:
     return parent, dict(zip(numbers, nested, strict=True))
 
 
+def curve(store: Path, name: str) -> list[tuple[int, float]]:
+    """A metric of the parent run: step and value, by step."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{store}")
+    history = client.get_metric_history(runs(store)[0].info.run_id, name)
+    return sorted((metric.step, metric.value) for metric in history)
+
+
 def test_a_parent_run_tells_what_was_searched_and_what_came_out(store, search) -> None:
     (search.folder / "report.html").write_text("<h1>report</h1>")
     track(store, search, RECORDS)
@@ -239,13 +248,14 @@ def test_a_resumed_search_tells_checks_that_were_never_written(store, search) ->
 
 
 def test_correlations_are_told_once_every_few_candidates(store, search) -> None:
-    from mlflow import MlflowClient
-
     track(store, search, [record(number) for number in range(12)], finish=False)
-    parent, _ = runs(store)
-    client = MlflowClient(tracking_uri=f"sqlite:///{store}")
-    told = client.get_metric_history(parent.info.run_id, "tau.macs")
-    assert [(metric.step, metric.value) for metric in told] == [(4, 1.0), (9, 1.0)]
+    assert curve(store, "tau.macs") == [(5, 1.0), (10, 1.0)]
+
+
+def test_counts_never_fall_whatever_order_candidates_finish_in(store, search) -> None:
+    track(store, search, [record(number) for number in (2, 0)], finish=False)
+    track(store, search, [record(number) for number in (3, 1)])
+    assert curve(store, "feasible") == [(1, 1), (2, 2), (3, 3), (4, 4)]
 
 
 def test_a_run_of_another_store_is_not_continued(store, search) -> None:

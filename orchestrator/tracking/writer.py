@@ -69,14 +69,17 @@ class Writer:
         self._checks(run.checks)
 
     def add(self, *, record: Record, curves: Mapping[str, float]) -> None:
-        """One candidate: its nested run, and a point of each of the parent's `curves`."""
+        """One candidate: its nested run, and a point of each of the parent's `curves`.
+
+        A step is a candidate known, not its number: candidates finish in another order.
+        """
         self._child(record)
-        counts = Counter(known.outcome for known in self.records.values())
+        counts = Counter(other.outcome for other in self.records.values())
         points = {**curves, "feasible": counts["feasible"]}
         points |= {f"best_{axis.name}": best for axis, best in self._best()}
         points |= {"rejected": counts["rejected"], "failed": counts["failed"]}
-        now = _milliseconds(record.finished_at)
-        self._log(self.parent, [(name, v, now, record.number) for name, v in points.items()])
+        now, known = _milliseconds(record.finished_at), len(self.records)
+        self._log(self.parent, [(name, v, now, known) for name, v in points.items()])
 
     def check(self, *, check: Check, ranks: Mapping[str, float]) -> None:
         """One further training: its candidate's run, and how estimates rank by now."""
@@ -88,7 +91,7 @@ class Writer:
         """Names and tags of the front, the description, files, models."""
         self._catch_up(run.records, set(self.children))
         self._checks(run.checks)
-        now, last = _milliseconds(run.at), max(self.records, default=0)
+        now, last = _milliseconds(run.at), len(self.records)
         steps = [(n, v, now, last if "." in n else len(self.checked)) for n, v in run.ranks.items()]
         self._log(self.parent, steps)
         self._star(front)
