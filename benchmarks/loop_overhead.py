@@ -44,10 +44,10 @@ def evaluate_ours(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ours(candidates: int, folder: Path) -> int:
-    from orchestrator.candidate import Genotype
-    from orchestrator.pareto import Axis
+    from orchestrator.contracts.objective import Axis
+    from orchestrator.records import Genotype
     from orchestrator.search.cluster import Job, Resources
-    from orchestrator.search.loop import Limits, Observer, search
+    from orchestrator.search.loop import Callbacks, Limits, search
     from orchestrator.search.proposer import Goals, Proposer
     from orchestrator.search.samplers import random
 
@@ -65,7 +65,7 @@ def ours(candidates: int, folder: Path) -> int:
         Job("loop_overhead:evaluate_ours", {}),
         Resources(concurrent=2),
         Limits(candidates),
-        Observer(done.append),
+        Callbacks(done.append),
     )
     return len(done)
 

@@ -43,16 +43,16 @@ import torch
 from torch import nn
 
 from orchestrator import Dataset, EstimationContext, Genotype, SearchSpace, Subject
-from orchestrator.batches import normalise
+from orchestrator.analysis.ranking import kendall, kendall_at
 from orchestrator.config import TrainConfig
 from orchestrator.errors import CandidateError, TrainingError
 from orchestrator.estimators.supernet import SupernetEstimator
 from orchestrator.plugins import installed
-from orchestrator.ranking import kendall, kendall_at
 from orchestrator.search.cluster import WORKER_ENV
 from orchestrator.supernet.judging import inherited_accuracy
 from orchestrator.supernet.store import Store
-from orchestrator.training import TrainRun, evaluate, train
+from orchestrator.training.batches import normalise
+from orchestrator.training.epochs import TrainRun, evaluate, train
 from orchestrator.trials import RandomTrial
 
 FAMILIES = ("mobilenetv3", "shufflenetv2", "efficientformer")

@@ -28,13 +28,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from orchestrator import SearchSpace, optimisation
+from orchestrator import SearchSpace
 from orchestrator.config import TrainConfig
 from orchestrator.plugins import installed
 from orchestrator.supernet.borrowing import Borrower, Images
 from orchestrator.supernet.path_training import PathTraining, Recipe, Setting
-from orchestrator.supernet.paths import Path, draw_paths
+from orchestrator.supernet.pool import Path, draw_subnets
 from orchestrator.supernet.store import Store
+from orchestrator.training import optimisation
 
 IMAGES = Images(classes=10, in_channels=3, image_size=32)
 BATCH = 64
@@ -83,7 +84,7 @@ class Row:
 def _measure(space: SearchSpace, pool: int, architectures: int, rounds: int) -> Row:
     torch.manual_seed(0)
     borrower = Borrower(Store(space), IMAGES)
-    paths = draw_paths(space, borrower, count=pool, seed=0)
+    paths = draw_subnets(space, borrower, count=pool, seed=0)
     chosen = paths[:: max(1, len(paths) // architectures)][:architectures]
     training = _training(borrower, paths)
     images = torch.randn(BATCH, IMAGES.in_channels, IMAGES.image_size, IMAGES.image_size)

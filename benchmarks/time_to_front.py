@@ -39,17 +39,17 @@ import torch
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
-from orchestrator import pareto
-from orchestrator.candidate import Genotype
+from orchestrator.analysis import pareto
 from orchestrator.config import TrainConfig
 from orchestrator.contracts import EstimationContext, Estimator, Subject
+from orchestrator.contracts.objective import Axis
 from orchestrator.estimators.further import load_weights
 from orchestrator.estimators.supernet import SupernetEstimator
 from orchestrator.estimators.train import TrainEstimator
-from orchestrator.pareto import Axis
 from orchestrator.plugins import installed
+from orchestrator.records import Genotype
 from orchestrator.search.cluster import WORKER_ENV
-from orchestrator.training import TrainRun, evaluate, train
+from orchestrator.training.epochs import TrainRun, evaluate, train
 from orchestrator.trials import FixedTrial
 
 # Shares of the plain arm's budget after which its finalists are trained.

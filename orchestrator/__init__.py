@@ -6,7 +6,6 @@ What a plugin needs is here; nothing heavy is imported by importing it.
 from importlib.metadata import PackageNotFoundError, version
 
 from orchestrator import errors
-from orchestrator.candidate import Genotype, Record
 from orchestrator.compact import compact_onnx
 from orchestrator.contracts import (
     Artifact,
@@ -33,7 +32,8 @@ from orchestrator.contracts import (
     segments,
 )
 from orchestrator.hookspecs import hookimpl
-from orchestrator.measuring import Timing, interleave
+from orchestrator.measuring.timing import Timing, interleave
+from orchestrator.records import Genotype, Record
 
 try:
     __version__ = version("pareto-orchestrator")

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from orchestrator.candidate import Record
-    from orchestrator.contracts import Offer
-    from orchestrator.state import Study
-    from orchestrator.trust import Check
+    from orchestrator.contracts import Offer, Study
+    from orchestrator.records import Check, Record
 
 __all__ = ["hookimpl", "hookspec"]
 

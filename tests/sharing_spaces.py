@@ -18,7 +18,7 @@ def block(width_in: int, width: int, kernel: int, stride: int) -> nn.Sequential:
 
 
 class Staged(SearchSpace):
-    """Two stages with containers of their own: names are roles."""
+    """Two phases with containers of their own: names are roles."""
 
     name: ClassVar[str] = "staged"
     containers = True

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.cli import compose
+from orchestrator.cli.commands import compose
 from orchestrator.config import StudyConfig, check_config, flat_config
 from orchestrator.errors import ConfigError
 

@@ -24,7 +24,7 @@ from orchestrator import (
     plugins,
 )
 from orchestrator.paths import config_dir
-from orchestrator.trust import Check
+from orchestrator.records import Check
 
 HOOKS = sorted(name for name in dir(hookspecs) if name.startswith("orchestrator_"))
 # Groups whose YAML lies under a key of its own, so that several may be chosen.

@@ -10,7 +10,7 @@ import pytest
 _HEAVY = ("torch", "ray", "optuna", "mlflow", "plotly", "onnxruntime")
 _REPORT = """
 import sys
-from orchestrator.cli import main
+from orchestrator.cli.commands import main
 try:
     main(sys.argv[1:])
 except SystemExit as end:

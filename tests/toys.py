@@ -30,8 +30,8 @@ from orchestrator import (
     SearchSpace,
     hookimpl,
 )
-from orchestrator.candidate import Record
 from orchestrator.errors import DeviceError, TrainingError
+from orchestrator.records import Record
 
 # plain: 4 widths; deep: 4 widths × 3 second widths.
 SPACE_SIZE = 16

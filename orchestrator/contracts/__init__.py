@@ -11,13 +11,15 @@ from orchestrator.contracts.compressor import (
 from orchestrator.contracts.dataset import Dataset, Images, Split
 from orchestrator.contracts.device import Artifact, Device, Latency
 from orchestrator.contracts.estimator import Estimate, EstimationContext, Estimator
-from orchestrator.contracts.objective import Direction, Objective, Subject, Tier
+from orchestrator.contracts.objective import Axis, Direction, Objective, Subject, Tier
+from orchestrator.contracts.observer import Study
 from orchestrator.contracts.offer import Offer
 from orchestrator.contracts.space import Part, Published, SearchSpace, Trial, segments
 
 __all__ = [
     "Artifact",
     "ArtifactCompressor",
+    "Axis",
     "CompressionContext",
     "Compressor",
     "Dataset",
@@ -36,6 +38,7 @@ __all__ = [
     "Published",
     "SearchSpace",
     "Split",
+    "Study",
     "Subject",
     "Tier",
     "TrainingCompressor",

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from orchestrator.candidate import Choices
 from orchestrator.contracts.device import Artifact, Device
 from orchestrator.contracts.space import SearchSpace, Trial
+from orchestrator.records import Choices
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +53,7 @@ class Compressor(ABC):
     """What all three kinds share.
 
     The stages always run in the order training, network, artifact; within a stage in the order of
-    the configuration. `requires` and `provides` are tags; a pipeline is legal when each
+    the configuration. `requires` and `provides` are tags; a factory is legal when each
     compressor's requirements are provided by the device's formats or by one before it, and no
     `conflicts` tag was provided.
     """

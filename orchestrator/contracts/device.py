@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from orchestrator.measuring import Timing, interleave
+from orchestrator.measuring.timing import Timing, interleave
 
 if TYPE_CHECKING:
     import numpy as np

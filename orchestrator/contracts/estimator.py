@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from orchestrator.candidate import Genotype
 from orchestrator.contracts.compressor import Loss
 from orchestrator.contracts.dataset import Dataset
 from orchestrator.contracts.space import SearchSpace
+from orchestrator.records import Genotype
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

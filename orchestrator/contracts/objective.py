@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from orchestrator.candidate import Genotype
 from orchestrator.contracts.device import Artifact, Latency
+from orchestrator.errors import ConfigError
+from orchestrator.records import Genotype
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-__all__ = ["Direction", "Objective", "Subject", "Tier"]
+__all__ = ["Axis", "Direction", "Objective", "Subject", "Tier"]
 
 Direction = Literal["minimize", "maximize"]
 # What must have happened before it is known: nothing but a build, an accuracy, a device's file.
@@ -57,3 +58,55 @@ class Objective(ABC):
     def explain(self, subject: Subject) -> Mapping[str, float | str]:
         """More about the number for cards and tables, such as a second counter's figure."""
         return {}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One objective as a dimension of the trade-off, every number in `unit`.
+
+    `reference` is the worst value that still counts towards the hypervolume. `ideal` is the best
+    one imaginable, by default 0 where small is good and 1 where large is good, and one unit
+    better than the reference where that would be no better. `min` and `max` are hard budgets.
+    """
+
+    name: str
+    unit: str
+    direction: Direction
+    reference: float
+    min: float | None = None
+    max: float | None = None
+    ideal: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.ideal is not None and self.sign * (self.ideal - self.reference) <= 0:
+            raise ConfigError(
+                f"{self.name}: ideal {self.ideal:g} is no better than reference "
+                f"{self.reference:g} although it is to be {self.direction}d; change one of them."
+            )
+
+    @property
+    def sign(self) -> int:
+        """1 where large is good, -1 where small is."""
+        return 1 if self.direction == "maximize" else -1
+
+    @property
+    def best(self) -> float:
+        """The ideal, or its default."""
+        if self.ideal is not None:
+            return self.ideal
+        usual = 1.0 if self.direction == "maximize" else 0.0
+        better = self.sign * (usual - self.reference) > 0
+        return usual if better else self.reference + self.sign
+
+    @property
+    def limited(self) -> bool:
+        """Whether it carries a budget."""
+        return self.min is not None or self.max is not None
+
+    def gain(self, value: float) -> float:
+        """0 at the reference, 1 at the ideal; not clipped."""
+        return (value - self.reference) / (self.best - self.reference)
+
+    def allows(self, value: float) -> bool:
+        """Whether `value` keeps the budget."""
+        return (self.min is None or value >= self.min) and (self.max is None or value <= self.max)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from orchestrator.candidate import Architecture, Choices
+from orchestrator.records import Architecture, Choices
 
 if TYPE_CHECKING:
     from torch import nn

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.candidate import Genotype
 from orchestrator.contracts import SearchSpace
 from orchestrator.errors import CandidateError, RunError
+from orchestrator.files import write_json
+from orchestrator.records import Genotype
 from orchestrator.trials import FixedTrial, RandomTrial
 
 __all__ = ["Anchor", "draw_anchors", "read_anchors", "write_anchors"]
@@ -127,20 +126,5 @@ def read_anchors(path: Path, proxy: str) -> list[Anchor]:
 
 def write_anchors(path: Path, proxy: str, anchors: Sequence[Anchor]) -> None:
     """All or nothing; raises RunError for a disk that is full or not writable."""
-    data = {"proxy": proxy, "anchors": [anchor.to_json() for anchor in anchors]}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, suffix=".part", delete=False
-        ) as file:
-            part = Path(file.name)
-            try:
-                json.dump(data, file, indent=1)
-            except BaseException:
-                part.unlink()
-                raise
-        os.replace(part, path)
-    except OSError as error:
-        raise RunError(
-            f"cannot write {path}: {error}. Free some space or choose another run.dir, then resume."
-        ) from error
+    kept = [anchor.to_json() for anchor in anchors]
+    write_json(path, {"proxy": proxy, "anchors": kept})

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from orchestrator.candidate import Genotype
 from orchestrator.contracts import Estimate, EstimationContext, Estimator
 from orchestrator.errors import TrainingError
 from orchestrator.estimators.train import keep_weights
-from orchestrator.gate import host_gate
-from orchestrator.training import TrainRun, train
+from orchestrator.measuring.gate import host_gate
+from orchestrator.records import Genotype
+from orchestrator.training.epochs import TrainRun, train
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from orchestrator.batches import normalise
-from orchestrator.candidate import Genotype
+from orchestrator.analysis.ranking import kendall
 from orchestrator.contracts import (
     Dataset,
     Estimate,
@@ -26,9 +25,10 @@ from orchestrator.errors import CandidateError, ConfigError, RunError, TrainingE
 from orchestrator.estimators.anchors import Anchor, draw_anchors, read_anchors, write_anchors
 from orchestrator.estimators.monotone import MonotoneCurve
 from orchestrator.estimators.train import TrainEstimator
-from orchestrator.gate import host_gate
+from orchestrator.measuring.gate import host_gate
 from orchestrator.plugins import installed
-from orchestrator.ranking import kendall
+from orchestrator.records import Genotype
+from orchestrator.training.batches import normalise
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
-from orchestrator.candidate import Genotype
 from orchestrator.contracts import Estimate, EstimationContext, Estimator, SearchSpace
 from orchestrator.errors import ConfigError, SharingError, closest
 from orchestrator.estimators.train import TrainEstimator
-from orchestrator.gate import host_gate
+from orchestrator.measuring.gate import host_gate
+from orchestrator.records import Genotype
 from orchestrator.supernet.admission import Verdict, judge
 from orchestrator.supernet.borrowing import Borrower, Images, borrow, release
 from orchestrator.supernet.judging import inherited_accuracy
 from orchestrator.supernet.path_training import Method, PathTraining, Recipe, Setting
-from orchestrator.supernet.paths import draw_paths
+from orchestrator.supernet.pool import draw_subnets
 from orchestrator.supernet.store import Store
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class SupernetEstimator(Estimator):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(context.seed)
             borrower = Borrower(store, _images(context))
-            paths = draw_paths(context.space, borrower, count=self.paths, seed=context.seed)
+            paths = draw_subnets(context.space, borrower, count=self.paths, seed=context.seed)
             setting = Setting(self._recipe(store, context), context.train, host_gate())
             training = PathTraining(borrower, paths, context.dataset, setting)
             for epoch in range(begun["epochs"], self.epochs):

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import safetensors
 import safetensors.torch
 
-from orchestrator.candidate import Genotype
 from orchestrator.contracts import Estimate, EstimationContext, Estimator
 from orchestrator.errors import RunError
-from orchestrator.gate import host_gate
-from orchestrator.training import TrainRun, train
-from orchestrator.weights import write_weights
+from orchestrator.measuring.gate import host_gate
+from orchestrator.records import Genotype
+from orchestrator.training.epochs import TrainRun, train
+from orchestrator.training.weights import write_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

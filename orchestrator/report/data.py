@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.candidate import Record
-from orchestrator.pareto import Axis
-from orchestrator.trust import Check, Correlation
+from orchestrator.analysis.agreement import Correlation
+from orchestrator.contracts.objective import Axis
+from orchestrator.records import Check, Record
 
 __all__ = ["ReportData"]
 

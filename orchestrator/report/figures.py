@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from orchestrator.candidate import Record
-from orchestrator.display import human, label, unit_of
-from orchestrator.pareto import Axis
+from orchestrator.analysis.display import human, label, unit_of
+from orchestrator.contracts.objective import Axis
+from orchestrator.records import Record
+from orchestrator.report.agreement import agreement
 from orchestrator.report.data import ReportData
 from orchestrator.report.finalists import finalist
 from orchestrator.report.headline import budget, front_records, history, tiles
 from orchestrator.report.importance import effects
 from orchestrator.report.losses import losses, why
-from orchestrator.report.trust import trust
 
 __all__ = ["payload"]
 
@@ -48,7 +48,7 @@ def payload(data: ReportData) -> dict[str, Any]:
         "span": _span(importance),
         "finalists": [finalist(entry, data) for entry in data.finalists],
         "losses": losses(data),
-        "trust": trust(data),
+        "agreement": agreement(data),
         "command": data.command,
         "plan": _plan(data.plan),
         "environment": [[str(key), str(value)] for key, value in data.environment.items()],

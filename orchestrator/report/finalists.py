@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.display import human, label, unit_of
+from orchestrator.analysis.display import human, label, unit_of
 from orchestrator.report.data import ReportData
 
 __all__ = ["finalist"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.candidate import Record
-from orchestrator.display import human, label
-from orchestrator.pareto import Axis, front, hypervolume_history
+from orchestrator.analysis.display import human, label
+from orchestrator.analysis.pareto import front, hypervolume_history
+from orchestrator.contracts.objective import Axis
+from orchestrator.records import Record
 from orchestrator.report.data import ReportData
 
 __all__ = ["budget", "front_records", "history", "tiles"]

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.candidate import Choices
-from orchestrator.display import human
+from orchestrator.analysis.display import human
+from orchestrator.records import Choices
 
 __all__ = ["Effect", "Level", "effects"]
 

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from orchestrator.candidate import Record
-from orchestrator.display import human, label, unit_of
+from orchestrator.analysis.display import human, label, unit_of
+from orchestrator.records import Record
 from orchestrator.report.data import ReportData
 
 __all__ = ["losses", "why"]

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from orchestrator.files import write_whole
 from orchestrator.report.data import ReportData
 from orchestrator.report.figures import payload
 
@@ -22,7 +23,7 @@ SCRIPTS = (
     "history.js",
     "choices.js",
     "finalists.js",
-    "trust.js",
+    "agreement.js",
     "candidates.js",
     "losses.js",
     "main.js",
@@ -48,10 +49,7 @@ def build_report(path: Path, data: ReportData) -> None:
         "script": "\n".join(_asset(name) for name in SCRIPTS),
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("template.html"))
-    # A reader, or a killed process, never sees half a file.
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, page)
 
 
 def _asset(name: str) -> str:

@@ -23,8 +23,8 @@ from ray import tune
 from ray.exceptions import RayError
 from ray.tune.search import Searcher
 
-from orchestrator.candidate import Record
 from orchestrator.errors import DeviceError, OrchestratorError, RunError
+from orchestrator.records import Record
 from orchestrator.search.cluster import Job, Resources, call, cause, task_options
 from orchestrator.search.proposer import Proposal, Proposer
 
@@ -48,7 +48,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Observer:
+class Callbacks:
     """What the loop tells and asks while it runs."""
 
     on_record: Callable[[Record], None]
@@ -59,7 +59,7 @@ class Observer:
 
 
 def search(
-    proposer: Proposer, job: Job, resources: Resources, limits: Limits, observer: Observer
+    proposer: Proposer, job: Job, resources: Resources, limits: Limits, observer: Callbacks
 ) -> None:
     """Propose and evaluate until a limit is met; every outcome is told as soon as it is known.
 
@@ -127,7 +127,7 @@ class _Searcher(Searcher):  # type: ignore[misc]
     """Tune's side of the proposer: it suggests evaluators and hears of candidates."""
 
     def __init__(
-        self, proposer: Proposer, resources: Resources, limits: Limits, observer: Observer
+        self, proposer: Proposer, resources: Resources, limits: Limits, observer: Callbacks
     ) -> None:
         super().__init__()
         self.fatal: OrchestratorError | None = None

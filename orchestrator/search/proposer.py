@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import Trial, TrialState
 
-from orchestrator.candidate import Genotype, Record
+from orchestrator.contracts.objective import Axis
 from orchestrator.errors import RunError
-from orchestrator.pareto import Axis
+from orchestrator.records import Genotype, Record
 from orchestrator.search.journal import open_storage
 
 if TYPE_CHECKING:

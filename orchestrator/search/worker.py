@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,12 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from orchestrator.candidate import Genotype, Record
 from orchestrator.config import StudyConfig, check_config
 from orchestrator.contracts import Device
-from orchestrator.errors import RunError
-from orchestrator.gate import Gate, host_gate
+from orchestrator.files import write_json, write_whole
+from orchestrator.measuring.gate import Gate, host_gate
 from orchestrator.plugins import installed
+from orchestrator.records import Genotype, Record
 
 __all__ = [
     "check_candidate",
@@ -34,14 +33,14 @@ _PROGRESS_SECONDS = 0.3
 
 def evaluate_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
     """One candidate of the search; its record also goes to the run's folder before it returns."""
-    from orchestrator.evaluation import Rival, evaluate
+    from orchestrator.candidate.evaluation import Rival, evaluate
     from orchestrator.search.cluster import measure_with
 
-    pipeline = _pipeline(payload["config"], payload["folder"])
+    factory = _factory(payload["config"], payload["folder"])
     rivals = [Rival(values, tuple(curve)) for values, curve in payload.get("rivals", [])]
     measure = measure_with(payload["meter"], payload["reference_ms"])
     proposal = (payload["number"], Genotype.from_json(payload["genotype"]))
-    record = evaluate(proposal, rivals, pipeline, measure)
+    record = evaluate(proposal, rivals, factory, measure)
     record = replace(record, choices=payload["choices"], origin=payload["origin"])
     _keep(record.to_json(), Path(payload["folder"]) / "results", f"{record.number:04d}")
     return record.to_json()
@@ -52,21 +51,21 @@ def check_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
 
     `epochs` now, `total` with what it was trained further before.
     """
+    from orchestrator.candidate.evaluation import evaluate
     from orchestrator.estimators.further import FurtherTraining
-    from orchestrator.evaluation import evaluate
+    from orchestrator.records import Check
     from orchestrator.search.cluster import measure_with
-    from orchestrator.trust import Check
 
-    pipeline = _pipeline(payload["config"], payload["folder"])
-    further = pipeline.with_estimator(
-        FurtherTraining(pipeline.parts.estimator, int(payload["epochs"]))
+    factory = _factory(payload["config"], payload["folder"])
+    further = factory.with_estimator(
+        FurtherTraining(factory.assembly.estimator, int(payload["epochs"]))
     )
     before = Record.from_json(payload["record"])
     measure = measure_with(payload["meter"], payload["reference_ms"])
     record = evaluate((before.number, before.genotype), [], further, measure)
     record = replace(record, choices=before.choices, origin=before.origin)
     trained = record.curve[-1] if record.curve else 0.0
-    macs = pipeline.macs(before.genotype.plain())
+    macs = factory.macs(before.genotype.plain())
     check = Check(record, float(payload["estimated"]), trained, int(payload["total"]), macs)
     name = f"{record.number:04d}-{check.epochs:03d}"
     _keep(check.to_json(), Path(payload["folder"]) / "checks", name)
@@ -75,28 +74,28 @@ def check_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 def finish_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
     """One member of the front: trained properly, compressed and exported."""
-    from orchestrator.finalists import finish
+    from orchestrator.candidate.finalists import finish
     from orchestrator.search.cluster import measure_with
 
-    pipeline = _pipeline(payload["config"], payload["folder"])
+    factory = _factory(payload["config"], payload["folder"])
     measure = measure_with(payload["meter"], payload["reference_ms"])
-    return finish(Record.from_json(payload["record"]), pipeline, measure)
+    return finish(Record.from_json(payload["record"]), factory, measure)
 
 
 def train_teacher(payload: Mapping[str, Any]) -> dict[str, Any]:
     """The network that others are distilled from."""
-    from orchestrator.finalists import make_teacher
+    from orchestrator.candidate.finalists import make_teacher
 
-    pipeline = _pipeline(payload["config"], payload["folder"])
-    return make_teacher(Genotype.from_json(payload["genotype"]), pipeline)
+    factory = _factory(payload["config"], payload["folder"])
+    return make_teacher(Genotype.from_json(payload["genotype"]), factory)
 
 
 def prepare_estimator(payload: Mapping[str, Any]) -> dict[str, Any]:
     """What the estimator is paid once; returns what the user should be told, and what it became."""
-    pipeline = _pipeline(payload["config"], payload["folder"])
+    factory = _factory(payload["config"], payload["folder"])
     on_progress = _Progress(_progress_file(Path(payload["folder"])))
-    context = replace(pipeline.estimation(), on_progress=on_progress)
-    estimator = pipeline.parts.estimator
+    context = replace(factory.estimation(), on_progress=on_progress)
+    estimator = factory.assembly.estimator
     notes = list(estimator.prepare(context))
     return {"notes": notes, "approximate": estimator.approximates(context)}
 
@@ -130,10 +129,7 @@ class _Progress:
         if now - self._told < _PROGRESS_SECONDS and done < total:
             return
         self._told = now
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(f"{done} {total}")
-        temporary.replace(self._path)
+        write_whole(self._path, f"{done} {total}")
 
 
 def _progress_file(folder: Path) -> Path:
@@ -141,16 +137,16 @@ def _progress_file(folder: Path) -> Path:
 
 
 @cache
-def _pipeline(config: str, folder: str) -> Any:
+def _factory(config: str, folder: str) -> Any:
     """Made once a worker: the dataset, the parts and the teacher stay loaded."""
     import torch
 
-    from orchestrator.pipeline import Pipeline
+    from orchestrator.candidate.factory import Factory
 
     logging.getLogger().setLevel(logging.ERROR)
     checked = _config(config)
     torch.set_num_threads(checked.train.threads)
-    return Pipeline(checked, Path(folder), host_gate())
+    return Factory(checked, Path(folder), host_gate())
 
 
 def _config(text: str) -> StudyConfig:
@@ -159,13 +155,4 @@ def _config(text: str) -> StudyConfig:
 
 def _keep(found: Mapping[str, Any], folder: Path, name: str) -> None:
     """Survive the driver: a resumed search reads what was finished but never told."""
-    try:
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{name}.json"
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(found))
-        temporary.replace(path)
-    except OSError as error:
-        raise RunError(
-            f"{folder} cannot be written: {error}. Free some disk space, then resume the search."
-        ) from error
+    write_json(folder / f"{name}.json", dict(found))

@@ -20,8 +20,8 @@ from orchestrator.contracts import Dataset
 from orchestrator.supernet.borrowing import Borrower, Images
 from orchestrator.supernet.judging import inherited_accuracy
 from orchestrator.supernet.path_training import Setting
-from orchestrator.supernet.paths import Path
-from orchestrator.training import TrainRun, train
+from orchestrator.supernet.pool import Subnet
+from orchestrator.training.epochs import TrainRun, train
 
 __all__ = ["Verdict", "judge", "mixed_roles"]
 
@@ -82,7 +82,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def judge(
-    borrower: Borrower, paths: Sequence[Path], dataset: Dataset, setting: Setting, images: int
+    borrower: Borrower, paths: Sequence[Subnet], dataset: Dataset, setting: Setting, images: int
 ) -> Verdict:
     """Compare a few paths of different size; costs a tenth of the store's training for each."""
     step = max(1, len(paths) // (_CONTROLS + 1))
@@ -112,7 +112,7 @@ def judge(
     )
 
 
-def mixed_roles(borrower: Borrower, paths: Sequence[Path]) -> list[str]:
+def mixed_roles(borrower: Borrower, paths: Sequence[Subnet]) -> list[str]:
     """Parameters that work at different depths of downsampling in different architectures."""
     seen: dict[str, set[int]] = {}
     for path in paths[:: max(1, len(paths) // _LOOKED_AT)]:
@@ -122,7 +122,7 @@ def mixed_roles(borrower: Borrower, paths: Sequence[Path]) -> list[str]:
     return [name for name, levels in seen.items() if len(levels) > 1]
 
 
-def _widths_vary(borrower: Borrower, paths: Sequence[Path]) -> list[str]:
+def _widths_vary(borrower: Borrower, paths: Sequence[Subnet]) -> list[str]:
     """Weights whose number of inputs varies: what a permutation of channels would spoil."""
     seen: dict[str, set[int]] = {}
     for path in paths[:: max(1, len(paths) // _LOOKED_AT)]:

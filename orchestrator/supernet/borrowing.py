@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from orchestrator.candidate import Architecture
 from orchestrator.contracts import SearchSpace
+from orchestrator.records import Architecture
 from orchestrator.supernet.regions import Region
 from orchestrator.supernet.store import Owned, Store, owned_parameters
 

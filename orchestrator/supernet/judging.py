@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from orchestrator.batches import Source
 from orchestrator.contracts import Dataset
-from orchestrator.gate import Gate
-from orchestrator.training import evaluate
+from orchestrator.measuring.gate import Gate
+from orchestrator.training.batches import Source
+from orchestrator.training.epochs import evaluate
 
 __all__ = ["inherited_accuracy", "recalibrate"]
 

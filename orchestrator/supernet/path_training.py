@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from orchestrator import optimisation
-from orchestrator.batches import Batches
 from orchestrator.config import TrainConfig
 from orchestrator.contracts import Dataset
 from orchestrator.errors import TrainingError
-from orchestrator.gate import Gate, held
+from orchestrator.measuring.gate import Gate, held
 from orchestrator.supernet.borrowing import Borrower
-from orchestrator.supernet.paths import Path, in_turn
+from orchestrator.supernet.pool import Subnet, in_turn
+from orchestrator.training import optimisation
+from orchestrator.training.batches import Batches
 
 __all__ = ["Method", "PathTraining", "Recipe"]
 
@@ -69,7 +69,7 @@ class PathTraining:
     """
 
     def __init__(
-        self, borrower: Borrower, paths: Sequence[Path], dataset: Dataset, setting: Setting
+        self, borrower: Borrower, paths: Sequence[Subnet], dataset: Dataset, setting: Setting
     ) -> None:
         self.borrower = borrower
         self.paths = list(paths)
@@ -107,7 +107,7 @@ class PathTraining:
         batches = Batches(self.dataset, self.config, device=device, seed=seed)
         return batches, list(batches.scaled_order())
 
-    def _open(self, number: int) -> list[Path]:
+    def _open(self, number: int) -> list[Subnet]:
         """The part of the pool that this epoch draws from, largest first."""
         if self.recipe.method != "progressive":
             return self.paths
@@ -115,7 +115,7 @@ class PathTraining:
         share = min(1.0, _OPEN_FROM + (1 - _OPEN_FROM) * done)
         return self.paths[: max(1, round(share * len(self.paths)))]
 
-    def _step(self, path: Path, batch: tuple[Tensor, Tensor], step: int) -> float:
+    def _step(self, path: Subnet, batch: tuple[Tensor, Tensor], step: int) -> float:
         """One update, or with the sandwich rule four; returns the first one's loss."""
         images, targets = batch
         rate = self.recipe.learning_rate * optimisation.schedule(
@@ -131,7 +131,7 @@ class PathTraining:
         return loss
 
     def _update(
-        self, path: Path, images: Tensor, targets: Tensor, rate: float
+        self, path: Subnet, images: Tensor, targets: Tensor, rate: float
     ) -> tuple[float, Tensor]:
         borrowed = self.borrower.get(path.architecture)
         network = borrowed.network.train()

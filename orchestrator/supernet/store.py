@@ -21,7 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from orchestrator.contracts import SearchSpace
 from orchestrator.errors import RunError
 from orchestrator.supernet.regions import Region, region_of
-from orchestrator.weights import write_weights
+from orchestrator.training.weights import write_weights
 
 __all__ = ["Owned", "Store", "owned_parameters"]
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from orchestrator.candidate import Genotype
 from orchestrator.contracts import Estimate, EstimationContext, Estimator
+from orchestrator.records import Genotype
 from orchestrator.trials import RandomTrial
 
 __all__ = ["check_estimator"]

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from orchestrator.candidate import Genotype
 from orchestrator.contracts import Artifact, Direction, Latency, Objective, Subject, Tier
 from orchestrator.errors import CandidateError
+from orchestrator.records import Genotype
 
 __all__ = ["check_objective"]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.candidate import Architecture
 from orchestrator.contracts.space import Published, SearchSpace
 from orchestrator.errors import ConfigError
+from orchestrator.records import Architecture
 from orchestrator.trials import FixedTrial
 
 if TYPE_CHECKING:

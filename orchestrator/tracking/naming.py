@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.candidate import Record
-from orchestrator.display import human, label, unit_of
+from orchestrator.analysis.display import human, label, unit_of
+from orchestrator.records import Record
 
 if TYPE_CHECKING:
-    from orchestrator.pareto import Axis
+    from orchestrator.contracts.objective import Axis
 
 __all__ = ["clipped", "description", "key", "last_line", "links", "model_name", "note", "title"]
 

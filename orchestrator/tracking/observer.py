@@ -14,15 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from orchestrator.candidate import Record
+from orchestrator.analysis.agreement import Agreement, Correlation
 from orchestrator.config import TrackingConfig
 from orchestrator.hookspecs import hookimpl
+from orchestrator.records import Check, Record
 from orchestrator.tracking.naming import clipped
 from orchestrator.tracking.writer import Writer
-from orchestrator.trust import Check, Correlation, Trust
 
 if TYPE_CHECKING:
-    from orchestrator.pareto import Axis
+    from orchestrator.contracts.objective import Axis
 
 __all__ = ["Snapshot", "TrackedRun", "Tracker", "tracking_uri", "ui_hint"]
 
@@ -71,7 +71,7 @@ class TrackedRun(Protocol):
         """Candidates trained further than their estimate; `records` know of it."""
 
     @property
-    def trust(self) -> Trust:
+    def agreement(self) -> Agreement:
         """What the checks say of the estimator."""
 
     @property
@@ -125,7 +125,7 @@ def _placed(finalist: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def _trusted(study: TrackedRun) -> dict[str, float]:
     """Name → tau of the estimator; without what cannot be said yet."""
-    trust = study.trust
+    trust = study.agreement
     taus = {"kendall_tau": trust.tau, "kendall_tau_at_macs": trust.tau_at_macs}
     return {name: tau for name, tau in taus.items() if tau is not None}
 

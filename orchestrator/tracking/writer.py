@@ -15,14 +15,14 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.candidate import Record
+from orchestrator.records import Record
 from orchestrator.tracking import naming
 from orchestrator.tracking.models import Registry
 
 if TYPE_CHECKING:
-    from orchestrator.pareto import Axis
+    from orchestrator.contracts.objective import Axis
+    from orchestrator.records import Check
     from orchestrator.tracking.observer import Snapshot
-    from orchestrator.trust import Check
 
 __all__ = ["Writer"]
 

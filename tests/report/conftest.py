@@ -7,8 +7,9 @@ import random
 
 import pytest
 
-from orchestrator.candidate import Genotype, Record
-from orchestrator.pareto import Axis, front, picks, spread
+from orchestrator.analysis.pareto import front, picks, spread
+from orchestrator.contracts.objective import Axis
+from orchestrator.records import Genotype, Record
 from orchestrator.report import ReportData
 
 AXES = (
@@ -23,7 +24,7 @@ TRACEBACK = """Traceback (most recent call last):
     return device.compile(network, example, path)
   File "orchestrator_devices/onnx.py", line 88, in compile
     raise CompileError(f"{error}") from error
-orchestrator.errors.CompileError: <Attention> at 'stages.3.blocks.1' has no kernel & cannot run
+orchestrator.errors.CompileError: <Attention> at 'phases.3.blocks.1' has no kernel & cannot run
 """
 
 
@@ -32,13 +33,13 @@ def answers(draw):
     found = {
         "width": draw.choice([0.5, 0.75, 1.0, 1.25]),
         "resolution": draw.choice([24, 32, 48]),
-        "stages.2.kernel": draw.choice([3, 5, 7]),
-        "stages.3.operator": draw.choice(["mbconv", "attention", "ghost"]),
+        "phases.2.kernel": draw.choice([3, 5, 7]),
+        "phases.3.operator": draw.choice(["mbconv", "attention", "ghost"]),
     }
     for stage in range(1, 5):
-        found[f"stages.{stage}.depth"] = draw.randint(1, 4)
-    if found["stages.3.operator"] == "attention":
-        found["stages.3.heads"] = draw.choice([2, 4, 8])
+        found[f"phases.{stage}.depth"] = draw.randint(1, 4)
+    if found["phases.3.operator"] == "attention":
+        found["phases.3.heads"] = draw.choice([2, 4, 8])
     if draw.random() < 0.7:
         found["pruning.ratio"] = round(draw.uniform(0.1, 0.6), 3)
     found["quantization.bits"] = draw.choice(["fp32", "int8 static", "int8 dynamic"])
@@ -46,11 +47,11 @@ def answers(draw):
 
 
 def values_of(choices, draw):
-    depth = sum(choices[f"stages.{stage}.depth"] for stage in range(1, 5))
+    depth = sum(choices[f"phases.{stage}.depth"] for stage in range(1, 5))
     kept = 1 - choices.get("pruning.ratio", 0.0)
     params = 9e4 * choices["width"] ** 2 * depth * kept
     macs = 4e6 * choices["width"] ** 2 * depth * kept * (choices["resolution"] / 32) ** 2
-    attention = choices["stages.3.operator"] == "attention"
+    attention = choices["phases.3.operator"] == "attention"
     latency = 0.4 + macs / 6e6 * (1.5 if attention else 1.0) * draw.uniform(0.9, 1.1)
     bytes_each = 4 if choices["quantization.bits"] == "fp32" else 1.08
     quality = math.log10(params) - 5 + 0.4 * math.log(choices["resolution"] / 24)

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from orchestrator.candidate import Genotype, Record
-from orchestrator.pareto import Axis
+from orchestrator.contracts.objective import Axis
+from orchestrator.records import Genotype, Record
 from orchestrator.report import ReportData, build_report
 
 ACCURACY = Axis("accuracy", "share", "maximize", reference=0.0)

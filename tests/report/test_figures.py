@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from orchestrator.candidate import Genotype, Record
-from orchestrator.pareto import hypervolume
+from orchestrator.analysis.pareto import hypervolume
+from orchestrator.records import Genotype, Record
 from orchestrator.report import ReportData, figures
 from orchestrator.report.figures import payload
 
@@ -30,7 +30,7 @@ def test_texts_carry_units_and_unasked_choices_are_none(search):
     row = next(r for r in shown["records"] if r["outcome"] == "feasible")
     assert row["texts"][0].endswith(" %")
     assert row["texts"][1].endswith(" ms")
-    heads = shown["choices"].index("stages.3.heads")
+    heads = shown["choices"].index("phases.3.heads")
     assert any(r["choices"][heads] is None for r in shown["records"])
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from toys import SPACE_SIZE, ToySpace
 
-from orchestrator.candidate import Genotype, Record
+from orchestrator.contracts.objective import Axis
 from orchestrator.errors import DeviceError
-from orchestrator.pareto import Axis
 from orchestrator.plugins import installed
+from orchestrator.records import Genotype, Record
 from orchestrator.search import loop
 from orchestrator.search.cluster import Cluster, Job, Resources
-from orchestrator.search.loop import Limits, Observer, search
+from orchestrator.search.loop import Callbacks, Limits, search
 from orchestrator.search.proposer import Goals, Proposer, read_records
 
 AXES = [Axis("accuracy", "share", "maximize", 0.0), Axis("params", "", "minimize", 12.0)]
@@ -43,7 +43,7 @@ class Run:
         job = Job(f"toys:{function}", {"folder": str(self.calls), **common})
         resources = Resources(concurrent=common.get("concurrent", 1))
         limits = Limits(candidates)
-        search(self.proposer, job, resources, limits, Observer(self.heard.append))
+        search(self.proposer, job, resources, limits, Callbacks(self.heard.append))
         return read_records(self.folder / "journal")
 
     @property
@@ -113,7 +113,7 @@ def test_slots_share_the_work_and_nothing_is_lost_or_done_twice(run: Run) -> Non
 
 def test_a_time_limit_ends_the_search(run: Run) -> None:
     job = Job("toys:tabulated", {"folder": str(run.calls), "seconds": 0.4})
-    observer = Observer(run.heard.append)
+    observer = Callbacks(run.heard.append)
     search(run.proposer, job, Resources(), Limits(SPACE_SIZE, 2.0), observer)
     # Starting counts too, so a busy machine may finish none in two seconds.
     assert len(run.heard) < SPACE_SIZE / 2
@@ -141,7 +141,7 @@ def test_a_search_goes_on_to_the_right_number(run: Run) -> None:
 
 
 def test_the_observer_adds_to_what_a_candidate_gets(run: Run) -> None:
-    observer = Observer(run.heard.append, lambda proposal: {"most": 0})
+    observer = Callbacks(run.heard.append, lambda proposal: {"most": 0})
     job = Job("toys:tabulated", {"folder": str(run.calls)})
     search(run.proposer, job, Resources(), Limits(1), observer)
     assert {record.outcome for record in run.heard} == {"rejected"}

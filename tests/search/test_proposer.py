@@ -10,10 +10,10 @@ import pytest
 from optuna.trial import TrialState
 from toys import SPACE_SIZE, ToySpace
 
-from orchestrator.candidate import Genotype, Record
+from orchestrator.contracts.objective import Axis
 from orchestrator.errors import RunError
-from orchestrator.pareto import Axis
 from orchestrator.plugins import installed
+from orchestrator.records import Genotype, Record
 from orchestrator.search.journal import exclusive
 from orchestrator.search.proposer import Goals, Proposal, Proposer, read_records
 

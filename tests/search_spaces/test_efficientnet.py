@@ -8,8 +8,8 @@ from orchestrator_spaces.blocks.channel_attention import SqueezeExcitation
 from orchestrator_spaces.efficientnet import EfficientNetLiteSpace, EfficientNetSpace
 from torch import nn
 
+from orchestrator.candidate.networks import build_network
 from orchestrator.contracts.space import SearchSpace
-from orchestrator.networks import build_network
 from orchestrator.trials import FixedTrial, RandomTrial
 
 

@@ -7,8 +7,8 @@ import torch
 from orchestrator_spaces import orchestrator_search_spaces
 from torch.utils.flop_counter import FlopCounterMode
 
+from orchestrator.candidate.networks import build_network, counted_networks, published_networks
 from orchestrator.errors import BuildError, PluginError
-from orchestrator.networks import build_network, counted_networks, published_networks
 from orchestrator.plugins import installed
 from orchestrator.trials import FixedTrial, RandomTrial
 

@@ -7,7 +7,7 @@ from sharing_spaces import Flat, Staged
 
 from orchestrator.supernet.admission import Verdict, mixed_roles
 from orchestrator.supernet.borrowing import Borrower, Images
-from orchestrator.supernet.paths import draw_paths
+from orchestrator.supernet.pool import draw_subnets
 from orchestrator.supernet.store import Store
 
 GREY = Images(classes=10, in_channels=1, image_size=16)
@@ -16,7 +16,7 @@ GREY = Images(classes=10, in_channels=1, image_size=16)
 def paths_of(space):
     torch.manual_seed(0)
     borrower = Borrower(Store(space), GREY)
-    return borrower, draw_paths(space, borrower, count=24, seed=0)
+    return borrower, draw_subnets(space, borrower, count=24, seed=0)
 
 
 def test_running_block_numbers_mix_roles_and_are_named():

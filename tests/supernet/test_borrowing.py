@@ -9,12 +9,13 @@ import torch
 from orchestrator_spaces import orchestrator_search_spaces
 from sharing_spaces import FusedSpace, Staged
 
-from orchestrator import SearchSpace, optimisation
+from orchestrator import SearchSpace
 from orchestrator.config import TrainConfig
 from orchestrator.plugins import installed
 from orchestrator.supernet.borrowing import Borrower, Images, release
 from orchestrator.supernet.regions import Region
 from orchestrator.supernet.store import Store
+from orchestrator.training import optimisation
 from orchestrator.trials import RandomTrial
 
 FAMILIES = [offer.name for offer in orchestrator_search_spaces()]

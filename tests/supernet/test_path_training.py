@@ -15,7 +15,7 @@ from orchestrator.errors import TrainingError
 from orchestrator.supernet.borrowing import Borrower, Images
 from orchestrator.supernet.judging import inherited_accuracy
 from orchestrator.supernet.path_training import PathTraining, Recipe, Setting
-from orchestrator.supernet.paths import draw_paths, in_turn
+from orchestrator.supernet.pool import draw_subnets, in_turn
 from orchestrator.supernet.store import Store
 
 RECIPE = Recipe("single_path", 8, 32, "sgd", 0.2, seed=0)
@@ -30,7 +30,7 @@ def training(
 ) -> PathTraining:
     torch.manual_seed(0)
     borrower = Borrower(store or Store(Staged()), GREY)
-    paths = draw_paths(borrower.store.space, borrower, count=12, seed=0)
+    paths = draw_subnets(borrower.store.space, borrower, count=12, seed=0)
     return PathTraining(borrower, paths, digits, Setting(recipe, config))
 
 
@@ -95,7 +95,7 @@ def test_a_progressive_pool_opens_from_the_largest(small_digits: Dataset):
 
 
 def test_without_recalibration_shared_weights_only_guess(small_digits: Dataset):
-    from orchestrator.training import evaluate
+    from orchestrator.training.epochs import evaluate
 
     run = training(small_digits)
     for epoch in range(RECIPE.epochs):

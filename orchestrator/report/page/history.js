@@ -35,7 +35,7 @@ function volumeFigure(by) {
 }
 
 function curvesPart(pair, curves) {
-  const whose = DATA.trust && DATA.trust.points.length
+  const whose = DATA.agreement && DATA.agreement.points.length
     ? "Validation accuracy after each epoch of further training, of those candidates that had any. The front is coloured."
     : "Validation accuracy after each epoch. The front is coloured, a curve that ends early was stopped.";
   const node = side("Training curves", whose, pair);

@@ -26,7 +26,7 @@ function repeatSection() {
 tilesPart();
 finalistsSection();
 frontSection();
-trustSection();
+agreementSection();
 historySection();
 importanceSection();
 spanSection();

@@ -1,0 +1,1 @@
+"""What is read off figures: fronts, hypervolume and picks, rank agreement, figures in words."""

@@ -1,0 +1,95 @@
+"""Figures and names as people read them, the same in the terminal, on cards and in the report."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["MISSING", "human", "label", "unit_of"]
+
+MISSING = "–"
+
+# A suffix of a name → its unit. Longer ones first where one ends like another.
+_UNITS = {
+    "_ms": "ms",
+    "_seconds": "s",
+    "_bytes": "bytes",
+    "_mj": "mJ",
+    "_percent": "%",
+    "_share": "share",
+    "_ratio": "×",
+    "accuracy": "share",
+    "agreement": "share",
+    "robustness": "share",
+    "top1": "share",
+    "top5": "share",
+}
+_WORDS = {
+    "macs": "MACs",
+    "params": "parameters",
+    "top1": "top-1",
+    "top5": "top-5",
+    "ms": "",
+    "bytes": "",
+}
+# What is counted is in the name already, and a table's column stays narrow without it.
+_SHORT = {"bytes": "B", "byte": "B"} | dict.fromkeys(
+    ("count", "elements", "macs", "params", "parameters", "multiply-adds"), ""
+)
+_STEPS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def human(value: float, unit: str) -> str:
+    """Three significant digits and the unit: "1.23 M", "4.6 ms", "312 kB", "98.1 %".
+
+    `unit` "share" means a number in [0, 1] and is shown as a percentage; bytes and counts get
+    decimal prefixes; a dash stands for what is not finite.
+    """
+    if not math.isfinite(value):
+        return MISSING
+    if unit == "share":
+        return f"{100 * value:.1f} %"
+    if unit == "ms" and abs(value) >= 1e4:
+        return human(value / 1e3, "s")
+    if unit == "s" and abs(value) >= 120:
+        return _clock(value)
+    return _scaled(value, _SHORT.get(unit.lower(), unit)).strip()
+
+
+def label(name: str) -> str:
+    """A column's heading: "latency_fp32_ms" → "latency fp32", "macs" → "MACs"."""
+    words = (_WORDS.get(word, word) for word in name.split("_"))
+    return " ".join(word for word in words if word) or name
+
+
+def unit_of(name: str) -> str:
+    """The unit that a figure's name tells: "size_bytes" → "bytes"; "" for a plain count."""
+    plain = name.removesuffix("_fp32")
+    return next((unit for suffix, unit in _UNITS.items() if plain.endswith(suffix)), "")
+
+
+def _scaled(value: float, unit: str) -> str:
+    """A decimal prefix is chosen after rounding, so that 999 950 is 1 M and not 1000 k."""
+    for step, prefix in _STEPS:
+        if float(f"{abs(value):.3g}") >= step:
+            return f"{_digits(value / step)} {prefix}{unit}"
+    return f"{_digits(value)} {unit}"
+
+
+def _digits(value: float) -> str:
+    """Three significant digits without an exponent, where the size allows."""
+    if value == 0:
+        return "0"
+    if abs(value) < 1e-3:
+        return f"{value:.1e}"
+    if abs(value) >= 999.5:
+        return f"{value:.0f}"
+    places = max(0, 2 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _clock(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

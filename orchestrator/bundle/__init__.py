@@ -1,0 +1,23 @@
+"""A finalist's folder: written whole or not at all, rebuilt without pickle, verified."""
+
+from orchestrator.bundle.folder import (
+    EXACT,
+    BundleContents,
+    ImageFacts,
+    Verification,
+    read_facts,
+    rebuild,
+    verify,
+    write_bundle,
+)
+
+__all__ = [
+    "EXACT",
+    "BundleContents",
+    "ImageFacts",
+    "Verification",
+    "read_facts",
+    "rebuild",
+    "verify",
+    "write_bundle",
+]

@@ -1,0 +1,1 @@
+"""One candidate on its way: assembly, evaluation, finalists."""

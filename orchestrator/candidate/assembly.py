@@ -1,0 +1,171 @@
+"""From names in a configuration to the things a study is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.config import ObjectiveConfig, StudyConfig
+from orchestrator.contracts import (
+    ArtifactCompressor,
+    Compressor,
+    Dataset,
+    Device,
+    Estimator,
+    NetworkCompressor,
+    Objective,
+    SearchSpace,
+    TrainingCompressor,
+    Trial,
+)
+from orchestrator.errors import ConfigError, closest
+from orchestrator.plugins import installed
+from orchestrator.records import Choices, Genotype
+
+__all__ = ["Assembly", "Target", "assemble", "check_compressors", "draw", "excess"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """An objective and what the configuration wants of it."""
+
+    objective: Objective
+    config: ObjectiveConfig
+
+    @property
+    def name(self) -> str:
+        """The objective's name."""
+        return self.objective.name
+
+    @property
+    def searched(self) -> bool:
+        """Whether the search optimises it, rather than only reporting it."""
+        return self.config.role == "objective"
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether it carries a hard budget."""
+        return self.config.min is not None or self.config.max is not None
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """All a study is made of, each part an instance."""
+
+    space: SearchSpace
+    dataset: Dataset
+    device: Device
+    estimator: Estimator
+    targets: Sequence[Target]
+    compressors: Sequence[Compressor]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """One image, (C, H, W)."""
+        size = self.dataset.image_size
+        return (self.dataset.in_channels, size, size)
+
+    def tier(self, *tiers: str) -> list[Target]:
+        """The targets of these tiers."""
+        return [target for target in self.targets if target.objective.tier in tiers]
+
+    def active(self, kind: Any, genotype: Genotype) -> Iterator[tuple[Any, Choices]]:
+        """The compressors of one kind (a class) that a genotype uses, with their choices."""
+        for compressor in self.compressors:
+            choices = genotype.compression.get(compressor.name)
+            if isinstance(compressor, kind) and choices:
+                yield compressor, choices
+
+
+def assemble(config: StudyConfig) -> Assembly:
+    """Create every part; raises UsageError for what does not exist or does not fit together."""
+    make = installed().create
+    _check_preset(config)
+    device = make("device", config.device.name, config.device.options)
+    assembly = Assembly(
+        space=make("space", config.space.name, config.space.options),
+        dataset=make("dataset", config.dataset.name, config.dataset.options),
+        device=device,
+        estimator=make("estimator", config.estimator.name, config.estimator.options),
+        targets=[_target(key, item) for key, item in config.objective.items()],
+        compressors=_in_stage_order(
+            make("compressor", chosen.name, chosen.options) for chosen in config.compressor.values()
+        ),
+    )
+    if not any(target.searched for target in assembly.targets):
+        raise ConfigError("no objective has role=objective, so there is nothing to search for.")
+    check_compressors(assembly.compressors, device.formats)
+    return assembly
+
+
+def _check_preset(config: StudyConfig) -> None:
+    """Before the space is made, as its constructor may look the preset up."""
+    preset = config.space.options.get("preset")
+    known = installed().resolve("space", config.space.name).presets
+    if preset is not None and preset not in known:
+        name = config.space.name
+        text = closest(str(preset), known)
+        raise ConfigError(f"space.preset: {name} has no {preset!r}; {text}")
+
+
+def draw(assembly: Assembly, trial: Trial) -> Genotype:
+    """One genotype: the architecture and how it is compressed, from one trial."""
+    architecture = assembly.space.suggest(trial)
+    compression = {
+        compressor.name: dict(choices)
+        for compressor in assembly.compressors
+        if (choices := compressor.suggest(trial))
+    }
+    return Genotype(assembly.space.name, assembly.space.preset, architecture, compression)
+
+
+def excess(values: Mapping[str, float], targets: Sequence[Target]) -> dict[str, float]:
+    """By how much each broken budget is broken, in the objective's unit."""
+    broken = {}
+    for target in targets:
+        value = values.get(target.name)
+        low, high = target.config.min, target.config.max
+        if value is not None and high is not None and value > high:
+            broken[target.name] = value - high
+        elif value is not None and low is not None and value < low:
+            broken[target.name] = low - value
+    return broken
+
+
+def check_compressors(compressors: Sequence[Compressor], formats: frozenset[str]) -> None:
+    """Raise ConfigError if a compressor lacks what it requires or meets what it conflicts with."""
+    trained = [item.name for item in compressors if isinstance(item, TrainingCompressor)]
+    if len(trained) > 1:
+        raise ConfigError(
+            f"compressors {', '.join(trained)} each replace the training loss, of which there is "
+            "one. Keep one of them."
+        )
+    provided = set(formats)
+    for compressor in compressors:
+        missing = compressor.requires - provided
+        if missing:
+            raise ConfigError(
+                f"compressor {compressor.name!r} requires {sorted(missing)}, but the device and "
+                f"the compressors before it provide {sorted(provided)}. Choose another device or "
+                f"leave it out."
+            )
+        clash = compressor.conflicts & provided
+        if clash:
+            raise ConfigError(
+                f"compressor {compressor.name!r} cannot follow what provides {sorted(clash)}."
+            )
+        provided |= compressor.provides
+
+
+def _target(key: str, config: ObjectiveConfig) -> Target:
+    objective = installed().create("objective", config.name, config.options)
+    if key != objective.name:
+        raise ConfigError(f"objective.{key}: its name is {config.name!r}, expected {key!r}.")
+    return Target(objective, config)
+
+
+def _in_stage_order(compressors: Iterator[Compressor]) -> list[Compressor]:
+    stages = (TrainingCompressor, NetworkCompressor, ArtifactCompressor)
+    listed = list(compressors)
+    return [item for stage in stages for item in listed if isinstance(item, stage)]

@@ -1,0 +1,280 @@
+"""One candidate through the tiers: static → deployed preview → trained → compressed → exported.
+
+What is cheap comes first. The untrained network already has its final shape, so its size, its
+multiply-adds and even its latency are known before a second of training is paid, and a broken
+budget ends the candidate there.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.analysis.display import human
+from orchestrator.candidate.assembly import Target, excess
+from orchestrator.candidate.factory import Factory
+from orchestrator.contracts import Artifact, EstimationContext, Latency, Subject
+from orchestrator.errors import (
+    DISK_ERRORS,
+    CandidateError,
+    CompileError,
+    DeviceError,
+    OrchestratorError,
+    RunError,
+)
+from orchestrator.records import Genotype, Outcome, Record
+from orchestrator.training.epochs import hopeless
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Measure", "Rival", "evaluate", "failure"]
+
+# Measures files on the quiet device, all in one interleaved session.
+Measure = Callable[[Sequence[Artifact]], list[Latency]]
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A finished candidate: what it reached in every searched objective, and its curve."""
+
+    values: Mapping[str, float]
+    curve: tuple[float, ...]
+
+
+@dataclass
+class _Progress:
+    """What is known of a candidate so far."""
+
+    number: int
+    genotype: Genotype
+    step: str = "build"
+    values: dict[str, float] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    curve: list[float] = field(default_factory=list)
+
+
+def evaluate(
+    proposal: tuple[int, Genotype],
+    rivals: Sequence[Rival],
+    factory: Factory,
+    measure: Measure,
+) -> Record:
+    """Take one candidate to its outcome.
+
+    Raises DeviceError and RunError (a full disk, say): those are not the candidate's fault and
+    end the search, which can be resumed.
+    """
+    start = time.monotonic()
+    progress = _Progress(*proposal)
+    try:
+        record = _Evaluation(progress, rivals, factory, measure).run()
+    except (DeviceError, RunError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise RunError(f"{error}: free some disk space, then resume the search.") from error
+        record = failure(progress.number, progress.genotype, error, step=progress.step)
+        record = replace(
+            record, values=progress.values, curve=tuple(progress.curve), extra=progress.extra
+        )
+    return replace(record, seconds=time.monotonic() - start, finished_at=time.time())
+
+
+def failure(number: int, genotype: Genotype, error: BaseException, *, step: str) -> Record:
+    """The record of a candidate that broke, its error kept in full."""
+    known = isinstance(error, OrchestratorError)
+    reason = str(error) if known else f"{type(error).__name__}: {error}"
+    return Record(
+        number=number,
+        genotype=genotype,
+        outcome="failed",
+        reason=reason.strip().splitlines()[0] if reason.strip() else repr(error),
+        step=step,
+        error="".join(traceback.format_exception(error)),
+        finished_at=time.time(),
+    )
+
+
+class _Evaluation:
+    """The way of one candidate; `run` reads from top to bottom."""
+
+    def __init__(
+        self,
+        progress: _Progress,
+        rivals: Sequence[Rival],
+        factory: Factory,
+        measure: Measure,
+    ) -> None:
+        self.now = progress
+        self.rivals = rivals
+        self.factory = factory
+        self.assembly = factory.assembly
+        self.measure = measure
+        self._latency: Latency | None = None
+
+    def run(self) -> Record:
+        preview = self.factory.preview(self.now.genotype)
+        self._take(self.assembly.tier("static"), self._subject(preview))
+        if broken := self._broken():
+            return self._rejected(broken)
+        with tempfile.TemporaryDirectory(prefix="orchestrator-") as folder:
+            if self.assembly.tier("deployed"):
+                self._take_preview(preview, Path(folder))
+                if broken := self._broken():
+                    return self._rejected(broken)
+            return self._trained(preview, Path(folder))
+
+    def _take_preview(self, preview: nn.Module, folder: Path) -> None:
+        """Deployed objectives of the untrained network in its final shape."""
+        self.now.step = "export of the untrained network"
+        artifact = self._compile(preview, folder / "preview", trained=False)
+        self._take(self.assembly.tier("deployed"), self._subject(preview, artifact))
+
+    def _trained(self, preview: nn.Module, folder: Path) -> Record:
+        self.now.step = "training"
+        self.now.extra["trained"] = True
+        estimator = self.assembly.estimator
+        network = preview if estimator.predicts else self.factory.build(self.now.genotype)
+        estimate = estimator.estimate(network, self.now.genotype, self._estimation())
+        self.now.curve = list(estimate.curve)
+        if estimate.stopped:
+            done = len(self.now.curve)
+            reason = f"after {done} epochs clearly behind candidates that cost no more"
+            return self._record("stopped", reason=reason, step="training")
+        if estimate.predicted is not None:
+            metrics = {"accuracy": estimate.predicted}
+            self._take(self.assembly.tier("estimated"), self._subject(preview, metrics=metrics))
+            return self._judged()
+        self.now.step = "compression"
+        epochs = self.factory.config.train.epochs
+        network = self.factory.compress(estimate.network, self.now.genotype, epochs)
+        self.now.step = "export"
+        artifact = self._compile(network, folder / "model", trained=True)
+        if _shapes(network) != _shapes(preview):
+            self._latency = None
+        self._take_final(network, artifact)
+        return self._judged()
+
+    def _judged(self) -> Record:
+        broken = self._broken()
+        return self._rejected(broken) if broken else self._record("feasible")
+
+    def _take_final(self, network: nn.Module, artifact: Artifact) -> None:
+        """Everything again from the trained network; the latency anew only if it was forgotten."""
+        logits = self.factory.predict(artifact, "validation")
+        metrics = {"accuracy": self.factory.accuracy(logits, "validation")}
+        subject = self._subject(network, artifact, metrics)
+        self._take(self.assembly.tier("static"), subject)
+        self._take(self.assembly.tier("estimated", "deployed"), subject)
+
+    def _compile(self, network: nn.Module, path: Path, *, trained: bool) -> Artifact:
+        artifacts = self.factory.compile(
+            network, self.now.genotype, path, trained=trained, final=False
+        )
+        if not artifacts:
+            raise CompileError(
+                f"{self.assembly.device.name} made no file of {self.now.genotype.key}."
+            )
+        return artifacts[-1]
+
+    def _subject(
+        self,
+        network: nn.Module,
+        artifact: Artifact | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> Subject:
+        def latency() -> Latency:
+            assert artifact is not None
+            if self._latency is None:
+                self._latency = self.measure([artifact])[0]
+            return self._latency
+
+        timed = latency if artifact is not None else None
+        shape = self.assembly.shape
+        return Subject(
+            self.now.genotype,
+            network,
+            shape,
+            metrics=metrics or {},
+            artifact=artifact,
+            latency=timed,
+            batch=self.factory.batch,
+        )
+
+    def _take(self, targets: Sequence[Target], subject: Subject) -> None:
+        for target in targets:
+            self.now.step = f"objective {target.name}"
+            # A device's measurement takes the gate for itself; the rest is work like training.
+            alone = target.objective.tier == "deployed"
+            with nullcontext() if alone else self.factory.gate.shared():
+                value = float(target.objective.measure(subject))
+            if not math.isfinite(value):
+                raise CandidateError(f"objective {target.name} is {value}, expected a finite one.")
+            self.now.values[target.name] = value
+
+    def _estimation(self) -> EstimationContext:
+        train = self.factory.config.train
+        rivals = self._cheaper_rivals()
+
+        def on_epoch(epoch: int, accuracy: float) -> bool:
+            self.now.curve.append(accuracy)
+            return not hopeless(epoch, accuracy, train.epochs, rivals, train.early_stop)
+
+        return replace(self.factory.estimation(self.now.genotype), on_epoch=on_epoch)
+
+    def _cheaper_rivals(self) -> list[tuple[float, ...]]:
+        """Curves of those that are no worse in every searched objective known already."""
+        known = [t for t in self.assembly.targets if t.searched and t.name in self.now.values]
+        return [
+            rival.curve
+            for rival in self.rivals
+            if all(_no_worse(target, rival.values, self.now.values) for target in known)
+        ]
+
+    def _broken(self) -> dict[str, float]:
+        return excess(self.now.values, self.assembly.targets)
+
+    def _rejected(self, broken: dict[str, float]) -> Record:
+        reasons = [_sentence(t, self.now.values) for t in self.assembly.targets if t.name in broken]
+        return self._record("rejected", violations=broken, reason="; ".join(reasons))
+
+    def _record(self, outcome: Outcome, **more: Any) -> Record:
+        now = self.now
+        return Record(
+            number=now.number,
+            genotype=now.genotype,
+            outcome=outcome,
+            values=dict(now.values),
+            curve=tuple(now.curve),
+            extra=dict(now.extra),
+            **more,
+        )
+
+
+def _shapes(network: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
+    """What decides how fast a file is, beside its genotype."""
+    return [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
+
+
+def _no_worse(target: Target, rival: Mapping[str, float], mine: Mapping[str, float]) -> bool:
+    if target.name not in rival:
+        return False
+    difference = rival[target.name] - mine[target.name]
+    return difference <= 0 if target.objective.direction == "minimize" else difference >= 0
+
+
+def _sentence(target: Target, values: Mapping[str, float]) -> str:
+    value, unit = values[target.name], target.objective.unit
+    low, high = target.config.min, target.config.max
+    if high is not None and value > high:
+        return f"{target.name} {human(value, unit)} is over the budget of {human(high, unit)}"
+    assert low is not None
+    return f"{target.name} {human(value, unit)} is under the least of {human(low, unit)}"

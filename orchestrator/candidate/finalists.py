@@ -1,0 +1,310 @@
+"""Members of the front, trained properly, compressed, exported, checked and put into folders."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from orchestrator.bundle import EXACT, BundleContents, ImageFacts, verify, write_bundle
+from orchestrator.candidate.assembly import excess
+from orchestrator.candidate.evaluation import Measure
+from orchestrator.candidate.factory import Factory, seed_of
+from orchestrator.contracts import Artifact, Latency, Subject
+from orchestrator.errors import OrchestratorError
+from orchestrator.estimators.further import load_weights
+from orchestrator.records import Genotype, Record
+from orchestrator.training.epochs import TrainRun, train
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["finish", "make_teacher"]
+
+# Less than this is within what repeated measurements differ by.
+_NOTABLE = 0.03
+# An approximation that answers otherwise more often than this is another function.
+_LEAST_AGREEMENT = 0.95
+_MOST_ACCURACY_LOST = 0.02
+_UNCOMPRESSED = "uncompressed"
+
+
+@dataclass
+class _Variant:
+    """One file of a finalist and what it answers."""
+
+    artifact: Artifact
+    test_accuracy: float
+    validation: np.ndarray
+    latency: Latency | None = None
+
+
+@dataclass
+class _Finalist:
+    """A finalist on its way."""
+
+    record: Record
+    network: nn.Module
+    variants: dict[str, _Variant] = field(default_factory=dict)
+
+    @property
+    def shipped(self) -> str:
+        """The label of the file that the candidate asked for."""
+        return list(self.variants)[-1]
+
+    @property
+    def before(self) -> _Variant:
+        """The float file without any compression."""
+        return self.variants.get(_UNCOMPRESSED, self.variants[EXACT])
+
+
+def finish(record: Record, factory: Factory, measure: Measure) -> dict[str, Any]:
+    """Take a member of the front to its folder; returns what tables and the report show.
+
+    The test split is read here and nowhere else, by the exported files in their own runtime.
+    """
+    work = factory.folder / "models" / f".{record.id}.work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        finalist = _train_and_export(record, factory, work)
+        _measure(finalist, measure)
+        return _ship(finalist, factory)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def make_teacher(genotype: Genotype, factory: Factory) -> dict[str, Any]:
+    """Train the network that others are distilled from; it becomes the folder `teacher`."""
+    network = factory.build(genotype)
+    config = factory.config
+    run = TrainRun(
+        epochs=config.train.final_epochs,
+        seed=seed_of(genotype, config.run.seed),
+        gate=factory.gate,
+    )
+    training = train(network, factory.assembly.dataset, config.train, run)
+    figures = {"validation_accuracy": training.curve[-1]}
+    write_bundle(factory.folder / "teacher", _contents(genotype, network, factory, figures))
+    return figures
+
+
+def _train_and_export(record: Record, factory: Factory, work: Path) -> _Finalist:
+    genotype, epochs = record.genotype, factory.config.train.final_epochs
+    network = factory.build(genotype)
+    warm = _inherit(network, genotype, factory)
+    run = TrainRun(
+        epochs=epochs,
+        seed=seed_of(genotype, factory.config.run.seed),
+        loss=factory.loss(genotype),
+        gate=factory.gate,
+        warm=warm,
+    )
+    train(network, factory.assembly.dataset, factory.config.train, run)
+    finalist = _Finalist(record, network)
+    if any(name in genotype.compression for name in _network_compressors(factory)):
+        plain = genotype.plain()
+        artifacts = factory.compile(network, plain, work / _UNCOMPRESSED, trained=True, final=True)
+        finalist.variants[_UNCOMPRESSED] = _variant(factory, artifacts[0])
+    finalist.network = factory.compress(network, genotype, epochs)
+    artifacts = factory.compile(
+        finalist.network, genotype, work / "model", trained=True, final=True
+    )
+    labels = [EXACT, *(_label(artifact) for artifact in artifacts[1:])]
+    for label, artifact in zip(labels, artifacts, strict=True):
+        finalist.variants[label] = _variant(factory, artifact)
+    return finalist
+
+
+def _inherit(network: nn.Module, genotype: Genotype, factory: Factory) -> bool:
+    """Load the weights that the search left for this architecture, if there are any."""
+    context = replace(factory.estimation(), seed=seed_of(genotype, factory.config.run.seed))
+    weights = factory.assembly.estimator.initial_weights(genotype.plain(), context)
+    if weights is None:
+        return False
+    load_weights(network, weights, genotype)
+    return True
+
+
+def _variant(factory: Factory, artifact: Artifact) -> _Variant:
+    test = factory.accuracy(factory.predict(artifact, "test"), "test")
+    return _Variant(artifact, test, factory.predict(artifact, "validation"))
+
+
+def _measure(finalist: _Finalist, measure: Measure) -> None:
+    """All files of a finalist in one session, so that before and after can be compared."""
+    variants = list(finalist.variants.values())
+    for variant, latency in zip(variants, measure([v.artifact for v in variants]), strict=True):
+        variant.latency = latency
+
+
+def _ship(finalist: _Finalist, factory: Factory) -> dict[str, Any]:
+    record = finalist.record
+    values, notes = _values(finalist, factory)
+    figures = {**_figures(finalist, factory), **_without(values, "accuracy")}
+    figures |= {name: notes[name] for name in ("macs_exact", "macs_thop") if name in notes}
+    marks = _marks(finalist, factory, values)
+    folder = factory.folder / "models" / record.id
+    contents = _contents(record.genotype, finalist.network, factory, {**figures, **notes})
+    files = {k: v.artifact for k, v in finalist.variants.items() if k != _UNCOMPRESSED}
+    recommended = not any(mark.blocks for mark in marks)
+    write_bundle(folder, replace(contents, artifacts=files, recommended=finalist.shipped))
+    verified = _verified(folder, factory, marks)
+    entry = {
+        "id": record.id,
+        "number": record.number,
+        "name": _name(record),
+        # Within the run's folder, which may be moved or copied.
+        "folder": f"models/{record.id}",
+        "file": f"models/{record.id}/{files[finalist.shipped].path.name}",
+        "values": values,
+        "figures": figures,
+        "marks": [mark.text for mark in marks],
+        "recommended": recommended and verified,
+        "verified": verified,
+        "choices": dict(record.choices),
+    }
+    (folder / "result.json").write_text(json.dumps(entry, indent=1))
+    return entry
+
+
+def _contents(
+    genotype: Genotype, network: nn.Module, factory: Factory, figures: Mapping[str, Any]
+) -> BundleContents:
+    packages = ("pareto-orchestrator", "torch", "onnxruntime")
+    return BundleContents(
+        genotype=genotype,
+        network=network,
+        images=ImageFacts.of(factory.assembly.dataset),
+        space_options=dict(factory.config.space.options),
+        figures=dict(figures),
+        versions={package: version(package) for package in packages},
+    )
+
+
+def _values(
+    finalist: _Finalist, factory: Factory
+) -> tuple[dict[str, float], dict[str, float | str]]:
+    """Every objective of the shipped file, accuracy on the test split, and what explains them."""
+    shipped = finalist.variants[finalist.shipped]
+    subject = Subject(
+        genotype=finalist.record.genotype,
+        network=finalist.network,
+        input_shape=factory.assembly.shape,
+        metrics={"accuracy": shipped.test_accuracy},
+        batch=factory.batch,
+        artifact=shipped.artifact,
+        latency=lambda: _known(shipped.latency),
+    )
+    values: dict[str, float] = {}
+    notes: dict[str, float | str] = {}
+    for target in factory.assembly.targets:
+        values[target.name] = float(target.objective.measure(subject))
+        explained = target.objective.explain(subject)
+        notes.update({f"{target.name}_{name}": note for name, note in explained.items()})
+    return values, notes
+
+
+def _figures(finalist: _Finalist, factory: Factory) -> dict[str, Any]:
+    shipped, before = finalist.variants[finalist.shipped], finalist.before
+    timed = _known(shipped.latency)
+    figures: dict[str, Any] = {
+        "test_accuracy": shipped.test_accuracy,
+        "validation_accuracy": factory.accuracy(shipped.validation, "validation"),
+        "latency_ms": timed.ms,
+        "size_bytes": shipped.artifact.size_bytes,
+    }
+    if shipped is not before:
+        figures |= {
+            "test_accuracy_fp32": before.test_accuracy,
+            "latency_fp32_ms": _known(before.latency).ms,
+            "size_fp32_bytes": before.artifact.size_bytes,
+            "agreement": _agreement(finalist),
+        }
+    return figures
+
+
+def _without(values: Mapping[str, float], name: str) -> dict[str, float]:
+    """A finalist's accuracy is that on test, and is called so."""
+    return {key: value for key, value in values.items() if key != name}
+
+
+def _agreement(finalist: _Finalist) -> float:
+    """The share of validation images that the file and its exact float form answer alike."""
+    shipped = finalist.variants[finalist.shipped].validation.argmax(1)
+    exact = finalist.variants[EXACT].validation.argmax(1)
+    return float((shipped == exact).mean())
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A warning on a finalist; one that blocks keeps it from being recommended."""
+
+    text: str
+    blocks: bool
+
+
+def _marks(finalist: _Finalist, factory: Factory, values: Mapping[str, float]) -> list[_Mark]:
+    marks = [
+        _Mark(f"{name} misses its budget by {by:.4g}", True)
+        for name, by in excess(values, factory.assembly.targets).items()
+    ]
+    if finalist.variants[finalist.shipped] is finalist.before:
+        return marks
+    return marks + _compression_marks(finalist)
+
+
+def _compression_marks(finalist: _Finalist) -> list[_Mark]:
+    """Whether compression paid, and whether the file is still the same function."""
+    shipped, before = finalist.variants[finalist.shipped], finalist.before
+    faster = _known(shipped.latency).ms < (1 - _NOTABLE) * _known(before.latency).ms
+    smaller = shipped.artifact.size_bytes < (1 - _NOTABLE) * before.artifact.size_bytes
+    marks = []
+    if not faster:
+        text = "smaller, not faster" if smaller else "compression did not pay: no smaller or faster"
+        marks.append(_Mark(text, not smaller))
+    agreement = _agreement(finalist)
+    if agreement < _LEAST_AGREEMENT:
+        text = f"answers as its float network on only {100 * agreement:.1f} % of images"
+        marks.append(_Mark(text, True))
+    lost = before.test_accuracy - shipped.test_accuracy
+    if lost > _MOST_ACCURACY_LOST:
+        marks.append(_Mark(f"compression cost {100 * lost:.1f} points of accuracy", False))
+    return marks
+
+
+def _verified(folder: Path, factory: Factory, marks: list[_Mark]) -> bool:
+    try:
+        verify(folder, factory.assembly.device)
+    except OrchestratorError as error:
+        marks.append(_Mark(f"not verified: {error}", True))
+        return False
+    return True
+
+
+def _known(latency: Latency | None) -> Latency:
+    assert latency is not None
+    return latency
+
+
+def _label(artifact: Artifact) -> str:
+    """What was done to a file, from its name: model.int8.onnx → int8."""
+    return ".".join(artifact.path.name.split(".")[1:-1])
+
+
+def _name(record: Record) -> str:
+    named = f" ({record.origin})" if record.origin != "sampler" else ""
+    done = "+".join(record.genotype.compression) or "uncompressed"
+    return f"{record.genotype.space} #{record.number}{named}, {done}"
+
+
+def _network_compressors(factory: Factory) -> Sequence[str]:
+    from orchestrator.contracts import NetworkCompressor
+
+    return [c.name for c in factory.assembly.compressors if isinstance(c, NetworkCompressor)]

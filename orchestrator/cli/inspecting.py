@@ -1,0 +1,185 @@
+"""Looks at networks: rebuild a bundle, measure it or a published network, count those."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.analysis.display import MISSING, human, label, unit_of
+from orchestrator.bundle import read_facts, rebuild, verify
+from orchestrator.candidate.networks import (
+    CountedNetwork,
+    build_network,
+    counted_networks,
+    published_networks,
+)
+from orchestrator.cli.terminal import Terminal, figure_table
+from orchestrator.contracts import Artifact, Device, Subject
+from orchestrator.measuring.gate import host_gate
+from orchestrator.plugins import installed
+from orchestrator.records import Genotype
+from orchestrator.study import load
+from orchestrator.study.picking import choose
+
+__all__ = ["list_networks", "measure_target", "pick", "rebuild_bundle"]
+
+_COLUMNS = ("network", "image", "parameters / published", "MACs / published", "top-1", "source")
+
+
+def pick(
+    folder: Path, most: Mapping[str, float], least: Mapping[str, float], *, as_json: bool
+) -> None:
+    """Print what of a search keeps the limits, its finalists first; raises BudgetError if none."""
+    study = load(folder)
+    entries = choose(study, most, least)
+    if as_json:
+        print(json.dumps(entries, indent=1))
+        return
+    units = {axis.name: axis.unit for axis in study.axes}
+    shown = [
+        {
+            "candidate": entry["id"],
+            "ships": entry["folder"] or "not yet: a candidate of the search",
+            **{name: human(value, units.get(name, "")) for name, value in entry["values"].items()},
+            "picks": ", ".join(entry["picks"]) or "–",
+        }
+        for entry in entries
+    ]
+    Terminal().out.print(figure_table(shown, list(shown[0])))
+
+
+def rebuild_bundle(folder: Path) -> None:
+    """Rebuild a finalist without pickle and print how it compares; raises RunError, ParityError."""
+    network = rebuild(folder)
+    found = verify(folder, _device("onnxruntime"))
+    parameters = sum(p.numel() for p in network.parameters())
+    print(f"{folder}: {type(network).__name__}, {human(parameters, '')} parameters")
+    print(f"largest difference to the stored answers: {found.network_difference:.1e}")
+    for name, difference in found.differences.items():
+        print(f"largest difference of the {name} file: {difference:.1e}")
+    for name, agreement in found.agreements.items():
+        told = f"{human(agreement, 'share')} of noise images"
+        print(f"the {name} file, an approximation, answers alike on {told}")
+    print("the rebuilt network is the same function as the one that was shipped")
+
+
+def measure_target(target: str, device_name: str, *, as_json: bool) -> None:
+    """Print latency, size and both counters of a bundle or a published network."""
+    device = _device(device_name)
+    with tempfile.TemporaryDirectory(prefix="orchestrator-measure-") as folder:
+        is_bundle = (Path(target) / "genotype.json").is_file()
+        prepare = _bundle if is_bundle else _published
+        subject, artifact = prepare(target, device, Path(folder))
+        figures = {**_counts(subject), **_timed(device, artifact, Path(folder))}
+    if as_json:
+        print(json.dumps({"network": target, "device": dict(device.fingerprint()), **figures}))
+        return
+    for name, value in figures.items():
+        text = value if isinstance(value, str) else human(value, unit_of(name))
+        print(f"{label(name):<24}{text}")
+    print(f"{'device':<24}{', '.join(device.fingerprint().values())}")
+
+
+def list_networks(parts: Sequence[str], *, as_json: bool) -> None:
+    """Count the published networks whose name holds one of `parts`, or all; print both figures."""
+    rows, terminal = published_networks(parts), Terminal()
+    with terminal.working(f"counting {len(rows)} networks"):
+        networks = list(counted_networks(rows))
+    if as_json:
+        print(json.dumps([_facts(network) for network in networks], indent=1))
+        return
+    terminal.out.print(figure_table([_shown(network) for network in networks], _COLUMNS))
+    differing = sum(not network.agrees for network in networks)
+    print(f"Counted: {len(networks)}. Different from what is published (≠): {differing}.")
+
+
+def _facts(network: CountedNetwork) -> dict[str, Any]:
+    """For JSON: `params` and `macs` are computed."""
+    row = network.row
+    return {
+        "name": row.name,
+        "family": row.family,
+        "image_size": row.image_size,
+        "params": network.params,
+        "published_params": row.params,
+        "macs": network.macs,
+        "published_macs": row.macs,
+        "top1_percent": row.top1_percent,
+        "source": row.source,
+    }
+
+
+def _shown(network: CountedNetwork) -> dict[str, str]:
+    row = network.row
+    top1 = MISSING if row.top1_percent is None else human(row.top1_percent / 100, "share")
+    params, macs = _compared(network.params, row.params), _compared(network.macs, row.macs)
+    cells = (row.name, str(row.image_size), params, macs, top1, row.source)
+    return dict(zip(_COLUMNS, cells, strict=True))
+
+
+def _compared(computed: int, published: int | None) -> str:
+    """To the unit where the two differ, as three digits may look the same."""
+    if published is None:
+        return f"{human(computed, '')} / {MISSING}"
+    if published != computed:
+        return f"{computed:,} ≠ {published:,}"
+    return f"{human(computed, '')} / {human(published, '')}"
+
+
+def _bundle(target: str, device: Device, folder: Path) -> tuple[Subject, Artifact]:
+    import torch
+
+    facts = read_facts(Path(target))
+    network = rebuild(Path(target))
+    genotype = Genotype.from_json(facts["genotype"])
+    shape = (facts["in_channels"], facts["image_size"], facts["image_size"])
+    if facts["recommended"] is None:  # a teacher: nothing was exported
+        example = torch.zeros(1, *shape)
+        artifact = device.compile(network, example, folder / "model", final=False)
+    else:
+        verify(Path(target))
+        formats = {item["file"]: item["format"] for item in facts["artifacts"].values()}
+        file = facts["recommended"]
+        artifact = Artifact(Path(target) / file, formats[file])
+    return Subject(genotype, network, shape, artifact=artifact), artifact
+
+
+def _published(target: str, device: Device, folder: Path) -> tuple[Subject, Artifact]:
+    import torch
+
+    network, point = build_network(target)
+    shape = (3, point.image_size, point.image_size)
+    artifact = device.compile(network.eval(), torch.zeros(1, *shape), folder / "model", final=False)
+    genotype = Genotype(target.partition("/")[0], "full", dict(point.choices))
+    return Subject(genotype, network, shape, artifact=artifact), artifact
+
+
+def _counts(subject: Subject) -> dict[str, Any]:
+    """Parameters, and the multiply-adds of both counters with why they differ."""
+    create = installed().create
+    params = create("objective", "params", {}).measure(subject)
+    macs = create("objective", "macs", {})
+    explained: Mapping[str, Any] = macs.explain(subject)
+    return {"params": params, "macs": macs.measure(subject), **explained}
+
+
+def _timed(device: Device, artifact: Artifact, folder: Path) -> dict[str, float]:
+    with host_gate().exclusive():
+        reference_ms = device.calibrate(folder)
+        (latency,) = device.latencies([artifact], reference_ms, folder)
+    return {
+        "size_bytes": artifact.size_bytes,
+        "latency_ms": latency.ms,
+        "latency_low_ms": latency.low_ms,
+        "latency_median_ms": latency.median_ms,
+        "latency_p95_ms": latency.high_ms,
+    }
+
+
+def _device(name: str) -> Device:
+    device: Device = installed().create("device", name, {})
+    device.check()
+    return device

@@ -1,0 +1,234 @@
+"""What a person sees in the terminal: the plan, one live line, the result."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.status import Status
+from rich.table import Table
+
+from orchestrator.analysis.display import human, label
+from orchestrator.plugins import installed
+
+if TYPE_CHECKING:
+    from orchestrator.config import StudyConfig
+    from orchestrator.plan.planning import Plan
+    from orchestrator.study import Study
+
+__all__ = ["Terminal", "figure_table", "plan_tables"]
+
+# Where there is no terminal, so often a line tells that the search is alive.
+_LINE_SECONDS = 15.0
+
+
+class Terminal:
+    """Tables on standard output, the live line on standard error."""
+
+    def __init__(self) -> None:
+        self.out = Console(width=None if sys.stdout.isatty() else 200)
+        self._live = Console(stderr=True)
+        self._progress: Progress | None = None
+        self._task: Any = None
+        self._phase = ""
+        self._total = 0
+        self._began = time.monotonic()
+        self._first = 0
+        self._line_at = 0.0
+
+    def plan(self, config: StudyConfig, plan: Plan) -> None:
+        """The checked plan."""
+        for table in plan_tables(config, plan):
+            self.out.print(table)
+        self.out.print(forecast(plan))
+        for text in plan.warnings:
+            self.note(text)
+
+    def phase(self, name: str, total: int) -> None:
+        """Begin a stage with a progress bar of `total` steps."""
+        self._close()
+        self._phase, self._total = name, total
+        self._began, self._first = time.monotonic(), -1
+        if self._live.is_terminal:
+            columns = (
+                TextColumn("{task.description:<10}"),
+                BarColumn(24),
+                TextColumn("{task.fields[line]}"),
+            )
+            self._progress = Progress(*columns, console=self._live, refresh_per_second=4)
+            self._task = self._progress.add_task(name, total=total, line="")
+            self._progress.start()
+
+    def step(self, study: Study, done: int) -> None:
+        """Move the live line."""
+        if self._first < 0:
+            self._first = done
+        line = f"{done}/{self._total}  {self._told(study)}{self._left(done)}"
+        if self._progress is not None:
+            self._progress.update(self._task, completed=done, line=line)
+        elif time.monotonic() - self._line_at > _LINE_SECONDS or done >= self._total:
+            self._line_at = time.monotonic()
+            self._live.print(f"{self._phase}: {line}", highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """A remark above the live line."""
+        (self._progress.console if self._progress else self._live).print(
+            f"[yellow]note[/yellow] {escape(text)}", highlight=False, soft_wrap=True
+        )
+
+    def working(self, doing: str) -> Status:
+        """A context in which a spinner says what takes some seconds; nothing without a terminal."""
+        return self._live.status(doing)
+
+    def result(self, study: Study) -> None:
+        """The front's finalists and where everything lies."""
+        self._close()
+        if study.finalists:
+            self.out.print(finalist_table(study.finalists))
+        self.out.print(escape(study.summary), highlight=False)
+        self.out.print(f"Report: {escape(str(study.home.report))}", highlight=False)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._close()
+
+    def _told(self, study: Study) -> str:
+        if self._phase != "search":
+            return ""
+        counts = {
+            k: sum(r.outcome == k for r in study.records) for k in ("rejected", "stopped", "failed")
+        }
+        told = "  ".join(f"{name} {count}" for name, count in counts.items())
+        best = max((r.values.get("accuracy", 0.0) for r in study.feasible), default=0.0)
+        return (
+            f"done {len(study.records)}  {told}  front {len(study.front)}  "
+            f"hypervolume {study.hypervolume:.3f}  best {human(best, 'share')}  "
+        )
+
+    def _left(self, done: int) -> str:
+        gained = done - self._first
+        if gained <= 0:
+            return ""
+        seconds = (time.monotonic() - self._began) / gained * max(0, self._total - done)
+        minutes, rest = divmod(round(seconds), 60)
+        return f"left {minutes}:{rest:02d}"
+
+    def _close(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+def escape(text: str) -> str:
+    """Text that may contain brackets, for rich."""
+    return text.replace("[", r"\[")
+
+
+def forecast(plan: Plan) -> str:
+    """The forecast in one line."""
+    minutes = human(max(plan.seconds, 1.0), "s")
+    return f"Forecast: about {minutes} and {human(plan.disk_bytes, 'bytes')} of disk."
+
+
+def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
+    """What will be searched, for what, and how it is compressed."""
+    facts = Table(show_header=False, box=None, pad_edge=False)
+    size = (
+        f"about {plan.space_size:.1e} genotypes"
+        if plan.space_size > 1e4
+        else f"about {plan.space_size:.0f} genotypes"
+    )
+    for name, text in {
+        "space": f"{config.space.name}, {size}; named points first: "
+        + (", ".join(seed.name for seed in plan.seeds) or "none"),
+        "dataset": config.dataset.name,
+        "device": f"{config.device.name}, {plan.fingerprint.get('cpu', '')}".rstrip(", "),
+        "compressors": " → ".join(config.compressor) or "none",
+        "estimator": _described("estimator", config.estimator.name),
+        "sampler": f"{config.sampler.name}, {config.budget.candidates} candidates, "
+        f"then {config.budget.finalists} finalists",
+    }.items():
+        facts.add_row(f"[bold]{name}[/bold]", escape(text))
+    return [facts, _objective_table(config, plan)]
+
+
+def _described(family: str, name: str) -> str:
+    """A part's name, and what its plugin says of it."""
+    offered = installed().offered(family).get(name)
+    return f"{name}: {offered.offer.summary}" if offered else name
+
+
+def _objective_table(config: StudyConfig, plan: Plan) -> Table:
+    axes = {axis.name: axis for axis in plan.axes}
+    table = Table(
+        "objective", "direction", "unit", "budget", "seen in the space", box=None, pad_edge=False
+    )
+    for name, item in config.objective.items():
+        axis = axes.get(name)
+        unit = axis.unit if axis else ""
+        low, high = plan.ranges.get(name, (None, None))
+        seen = (
+            f"{human(low, unit)} … {human(high, unit)}"
+            if low is not None and high is not None
+            else ""
+        )
+        table.add_row(
+            label(name),
+            axis.direction if axis else "reported only",
+            unit,
+            _budget(item.min, item.max, unit),
+            seen,
+        )
+    return table
+
+
+def _budget(low: float | None, high: float | None, unit: str) -> str:
+    parts = [f"≥ {human(low, unit)}"] if low is not None else []
+    parts += [f"≤ {human(high, unit)}"] if high is not None else []
+    return ", ".join(parts) or "–"
+
+
+def finalist_table(finalists: Sequence[Mapping[str, Any]]) -> Table:
+    """The finalists as they ship."""
+    table = Table(
+        "finalist",
+        "test accuracy",
+        "latency",
+        "size",
+        "MACs",
+        "picks",
+        "marks",
+        pad_edge=False,
+        box=None,
+    )
+    for entry in sorted(finalists, key=lambda f: -f["figures"]["test_accuracy"]):
+        figures = entry["figures"]
+        table.add_row(
+            escape(entry["id"]),
+            _change(figures, "test_accuracy", "share"),
+            _change(figures, "latency_ms", "ms"),
+            _change(figures, "size_bytes", "bytes"),
+            human(figures["macs"], "") if "macs" in figures else "–",
+            ", ".join(entry["picks"]) or "–",
+            escape("; ".join(entry["marks"])) or "–",
+        )
+    return table
+
+
+def figure_table(entries: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Table:
+    """Rows of figures by name, for `pick` and `networks`."""
+    table = Table(*names, box=None, pad_edge=False)
+    for entry in entries:
+        table.add_row(*(escape(str(entry.get(name, "–"))) for name in names))
+    return table
+
+
+def _change(figures: Mapping[str, Any], name: str, unit: str) -> str:
+    stem, _, tail = name.rpartition("_")
+    before = figures.get(f"{stem}_fp32_{tail}", figures.get(f"{name}_fp32"))
+    now = human(figures[name], unit)
+    return now if before is None else f"{now} (was {human(before, unit)})"

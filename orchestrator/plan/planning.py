@@ -1,0 +1,271 @@
+"""What a search will cost and whether its budgets can be met, before anything is paid for."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.analysis.display import human
+from orchestrator.bundle import read_facts
+from orchestrator.candidate.assembly import Assembly, Target
+from orchestrator.candidate.factory import Factory
+from orchestrator.contracts.objective import Axis
+from orchestrator.errors import BudgetError, ConfigError
+from orchestrator.plan.survey import (
+    Deployed,
+    Specimen,
+    check_static,
+    cost,
+    smallest,
+    space_size,
+    specimen,
+    survey,
+)
+from orchestrator.plugins import installed
+from orchestrator.records import Choices
+from orchestrator.training.epochs import seconds_per_step
+from orchestrator.trials import FixedTrial, RandomTrial
+
+__all__ = ["Plan", "Seed", "make_plan"]
+
+# A latency is known for the network with the fewest multiply-adds, which need not be the fastest.
+_LATENCY_SLACK = 2.0
+# Channels pruned to a half and weights of 8 bits make a file some 16 times smaller.
+_COMPRESSION_SLACK = 16.0
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A named point of the space that is tried first."""
+
+    name: str
+    choices: Choices
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked search. Plain values, so that a resumed run goes on with the very same plan.
+
+    `ranges` maps each static objective to what was seen from the smallest to the largest network.
+    """
+
+    space_size: float
+    axes: Sequence[Axis]
+    ranges: Mapping[str, tuple[float, float]]
+    seeds: Sequence[Seed]
+    teacher: Mapping[str, Any] | None
+    reference_ms: float
+    fingerprint: Mapping[str, str]
+    seconds: float
+    disk_bytes: float
+    warnings: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of JSON values; `from_json` is its inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        """The plan that `to_json` wrote."""
+        axes = [Axis(**axis) for axis in data["axes"]]
+        seeds = [Seed(**seed) for seed in data["seeds"]]
+        return cls(**{**data, "axes": axes, "seeds": seeds})
+
+
+def make_plan(factory: Factory, concurrent: int) -> Plan:
+    """Sample the space, measure its largest and smallest network, time a step.
+
+    Costs some seconds; raises BudgetError for a budget that nothing in the space can meet.
+    """
+    assembly = factory.assembly
+    _check_sampler(factory)
+    _check_teacher(factory)
+    seeds = _seeds(assembly)
+    specimens = survey(factory, [seed.choices for seed in seeds])
+    for target in assembly.targets:
+        _check_share(target)
+    for target in assembly.tier("static"):
+        check_static(factory, target, specimens)
+    by_size = sorted(specimens, key=lambda specimen: cost(specimen.values))
+    with tempfile.TemporaryDirectory(prefix="orchestrator-plan-") as folder:
+        deployed = Deployed(factory, Path(folder))
+        largest = deployed.values(by_size[-1])
+        warnings = _check_deployed(factory, deployed, specimens)
+        ranges = _ranges(assembly, specimens)
+        return Plan(
+            space_size=space_size(assembly),
+            axes=[
+                _axis(target, {**by_size[-1].values, **largest}, ranges.get(target.name))
+                for target in assembly.targets
+                if target.searched
+            ],
+            ranges=ranges,
+            seeds=seeds,
+            teacher=_teacher(factory, seeds, by_size),
+            reference_ms=deployed.reference_ms,
+            fingerprint=dict(assembly.device.fingerprint()),
+            seconds=_forecast_seconds(factory, by_size, deployed.seconds, concurrent),
+            disk_bytes=_forecast_bytes(factory, by_size),
+            warnings=[*assembly.dataset.notes, *warnings],
+        )
+
+
+def _seeds(assembly: Assembly) -> list[Seed]:
+    """The space's named points, without compression where that is a choice."""
+    off = _no_compression(assembly)
+    return [
+        Seed(name, {**point.choices, **off}) for name, point in assembly.space.published().items()
+    ]
+
+
+def _no_compression(assembly: Assembly) -> dict[str, Any]:
+    """Answers with which each compressor does nothing, found by drawing."""
+    found: dict[str, Any] = {}
+    for compressor in assembly.compressors:
+        for seed in range(100):
+            trial = RandomTrial(seed)
+            if not compressor.suggest(trial):
+                found.update(trial.choices)
+                break
+    return found
+
+
+def _check_sampler(factory: Factory) -> None:
+    """Raise UsageError for a sampler's name or options now, rather than after the teacher."""
+    chosen = factory.config.sampler
+    installed().create("sampler", chosen.name, {**chosen.options, "seed": 0})
+
+
+def _check_teacher(factory: Factory) -> None:
+    """Raise RunError or ConfigError for a given teacher that cannot teach."""
+    if not factory.config.teacher:
+        return
+    found = len(read_facts(Path(factory.config.teacher))["classes"])
+    expected = len(factory.assembly.dataset.classes)
+    if found != expected:
+        raise ConfigError(
+            f"teacher: {factory.config.teacher} knows {found} classes, expected the dataset's "
+            f"{expected}. Give a network trained on the same classes, or teacher=null."
+        )
+
+
+def _check_share(target: Target) -> None:
+    """Raise BudgetError for a share that nothing can reach."""
+    low, high = target.config.min, target.config.max
+    if target.objective.unit == "share" and ((low or 0) > 1 or (high is not None and high < 0)):
+        raise BudgetError(
+            f"objective.{target.name}: it lies between 0 and 1, found a budget of "
+            f"{low if high is None else high}. 90 % is written 0.9."
+        )
+
+
+def _check_deployed(
+    factory: Factory, deployed: Deployed, specimens: Sequence[Specimen]
+) -> list[str]:
+    """Warnings about budgets that few can meet; raises BudgetError where none can."""
+    limits = {t.name: t.config.max for t in deployed.targets if t.config.max is not None}
+    if not limits:
+        return []
+    found = deployed.values(min(specimens, key=lambda specimen: cost(specimen.values)))
+    if any(found[name] > limit for name, limit in limits.items()):
+        found = deployed.values(smallest(factory, specimens))
+    return _too_tight(factory.assembly, found)
+
+
+def _too_tight(assembly: Assembly, smallest: Mapping[str, float]) -> list[str]:
+    warnings = []
+    for target in assembly.tier("deployed"):
+        limit = target.config.max
+        value = smallest.get(target.name)
+        if limit is None or value is None or value <= limit:
+            continue
+        unit = target.objective.unit
+        text = (
+            f"objective.{target.name}: the budget asks for at most {human(limit, unit)}, but the "
+            f"smallest network found needs {human(value, unit)} before compression"
+        )
+        if value > _LATENCY_SLACK * limit and not assembly.compressors:
+            raise BudgetError(f"{text}. Loosen the budget or choose another space or preset.")
+        if value > _COMPRESSION_SLACK * limit:
+            raise BudgetError(f"{text}, and compression will not mend that. Loosen the budget.")
+        warnings.append(f"{text}; only compressed candidates may meet it.")
+    return warnings
+
+
+def _axis(target: Target, largest: Mapping[str, float], seen: tuple[float, float] | None) -> Axis:
+    """What is maximised and no share, such as a proxy's score, spans what the specimens showed."""
+    objective, config = target.objective, target.config
+    rising = objective.direction == "maximize"
+    worst, ideal = (0.0, None) if rising else (largest.get(target.name), None)
+    if rising and objective.unit != "share" and seen and seen[1] > seen[0]:
+        worst, ideal = seen
+    reference = config.reference if config.reference is not None else worst
+    if reference is None:
+        raise ConfigError(
+            f"objective.{target.name}.reference: must be given, as no worst value is known for it."
+        )
+    return Axis(
+        objective.name,
+        objective.unit,
+        objective.direction,
+        float(reference),
+        min=config.min,
+        max=config.max,
+        ideal=ideal if ideal is not None and ideal > reference else None,
+    )
+
+
+def _ranges(assembly: Assembly, specimens: Sequence[Specimen]) -> dict[str, tuple[float, float]]:
+    return {
+        target.name: (
+            min(specimen.values[target.name] for specimen in specimens),
+            max(specimen.values[target.name] for specimen in specimens),
+        )
+        for target in assembly.tier("static")
+    }
+
+
+def _teacher(
+    factory: Factory, seeds: Sequence[Seed], by_size: Sequence[Specimen]
+) -> dict[str, Any] | None:
+    """The largest named point, else the largest network looked at, if one is needed."""
+    needed = any(getattr(c, "needs_teacher", False) for c in factory.assembly.compressors)
+    if not needed or factory.config.teacher:
+        return None
+    named = [specimen(factory, FixedTrial(seed.choices)) for seed in seeds]
+    largest = max(named, key=lambda specimen: cost(specimen.values)) if named else by_size[-1]
+    return largest.genotype.to_json()
+
+
+def _forecast_seconds(
+    factory: Factory, by_size: Sequence[Specimen], deployed_seconds: float, concurrent: int
+) -> float:
+    """From a timed step of the network in the middle: a forecast, not a promise."""
+    middle = factory.build(by_size[len(by_size) // 2].genotype)
+    config = factory.config
+    images = len(factory.assembly.dataset.split("train"))
+    step_s = seconds_per_step(middle, factory.assembly.dataset, config.train)
+    epoch_s = step_s * math.ceil(images / config.train.batch_size) * 1.15
+    estimator, budget = factory.assembly.estimator, config.budget
+    ahead, each = estimator.training_epochs(config.train)
+    # Checks are made in rungs; over all of them a checked candidate is trained for about as long
+    # as one that is trained alone.
+    checks = budget.checked * config.train.epochs if estimator.approximate else 0
+    # Retraining after pruning, a second export and calibration are in the factors.
+    candidate_s = 1.2 * each * epoch_s + 3 * deployed_seconds
+    finalist_s = 1.3 * config.train.final_epochs * epoch_s + 8 * deployed_seconds
+    work_s = budget.candidates * candidate_s + budget.finalists * finalist_s
+    work_s += 1.2 * checks * epoch_s
+    limit = 60 * budget.minutes if budget.minutes else math.inf
+    return 15 + ahead * epoch_s + min(work_s / concurrent, limit + budget.finalists * finalist_s)
+
+
+def _forecast_bytes(factory: Factory, by_size: Sequence[Specimen]) -> float:
+    middle = factory.build(by_size[len(by_size) // 2].genotype)
+    weights = 4.0 * sum(p.numel() for p in middle.parameters())
+    budget = factory.config.budget
+    return weights * (budget.candidates + 4 * budget.finalists) + 6e6

@@ -1,0 +1,272 @@
+"""Looks at networks of a space before a search: samples, extremes, size, a measured few."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.analysis.display import human
+from orchestrator.candidate.assembly import Assembly, Target, draw
+from orchestrator.candidate.factory import Factory
+from orchestrator.contracts import Artifact, Latency, Subject
+from orchestrator.errors import BudgetError, CandidateError
+from orchestrator.records import Choices, Genotype
+from orchestrator.trials import FixedTrial, RandomTrial
+
+__all__ = [
+    "Deployed",
+    "Specimen",
+    "check_static",
+    "cost",
+    "smallest",
+    "space_size",
+    "specimen",
+    "survey",
+]
+
+_SAMPLES = 24
+_SAMPLING_SECONDS = 6.0
+_DESCENT_ROUNDS = 3
+
+
+@dataclass
+class Specimen:
+    """Networks looked at while planning: their choices and static values, without compression."""
+
+    genotype: Genotype
+    choices: Choices
+    values: dict[str, float] = field(default_factory=dict)
+
+
+class Deployed:
+    """Deployed objectives of uncompressed, untrained networks, measured in this process.
+
+    `seconds` is what the last one took, export included.
+    """
+
+    def __init__(self, factory: Factory, folder: Path) -> None:
+        self.factory = factory
+        self.folder = folder
+        self.device = factory.assembly.device
+        self.seconds = 0.0
+        self.targets = factory.assembly.tier("deployed")
+        with factory.gate.exclusive():
+            self.reference_ms = self.device.calibrate(folder)
+
+    def values(self, specimen: Specimen) -> dict[str, float]:
+        """Each deployed objective of one specimen."""
+        if not self.targets:
+            return {}
+        start = time.monotonic()
+        network = self.factory.build(specimen.genotype).eval()
+        path = self.folder / specimen.genotype.key
+        (artifact,) = self.factory.compile(
+            network, specimen.genotype, path, trained=False, final=False
+        )
+        subject = Subject(
+            specimen.genotype,
+            network,
+            self.factory.assembly.shape,
+            artifact=artifact,
+            latency=lambda: self._latency(artifact),
+            batch=self.factory.batch,
+        )
+        values = {target.name: target.objective.measure(subject) for target in self.targets}
+        self.seconds = time.monotonic() - start
+        return values
+
+    def _latency(self, artifact: Artifact) -> Latency:
+        with self.factory.gate.exclusive():
+            return self.device.latencies([artifact], self.reference_ms, self.folder)[0]
+
+
+def survey(factory: Factory, named: Sequence[Choices]) -> list[Specimen]:
+    """Named points and random ones, each with its static values."""
+    specimens = [specimen(factory, FixedTrial(choices)) for choices in named]
+    end = time.monotonic() + _SAMPLING_SECONDS
+    for index in range(_SAMPLES):
+        if time.monotonic() > end and len(specimens) > 1:
+            break
+        specimens.append(specimen(factory, RandomTrial(10_000 * factory.config.run.seed + index)))
+    return specimens
+
+
+def specimen(factory: Factory, trial: FixedTrial | RandomTrial) -> Specimen:
+    """The architecture a trial draws, without compression, and its static values."""
+    genotype = _plain(factory.assembly, trial)
+    choices = trial.asked if isinstance(trial, FixedTrial) else trial.choices
+    return Specimen(genotype, dict(choices), _static(factory, genotype))
+
+
+def _plain(assembly: Assembly, trial: FixedTrial | RandomTrial) -> Genotype:
+    """Compressors are not asked, so that a specimen's choices are those of its architecture."""
+    return Genotype(assembly.space.name, assembly.space.preset, assembly.space.suggest(trial))
+
+
+def _static(factory: Factory, genotype: Genotype) -> dict[str, float]:
+    network = factory.build(genotype).eval()
+    subject = Subject(genotype, network, factory.assembly.shape, batch=factory.batch)
+    return {
+        target.name: float(target.objective.measure(subject))
+        for target in factory.assembly.tier("static")
+    }
+
+
+def cost(values: Mapping[str, float]) -> float:
+    """What networks are ordered by: multiply-adds, else parameters, else the first value."""
+    return values.get("macs", values.get("params", next(iter(values.values()), 0.0)))
+
+
+def check_static(factory: Factory, target: Target, specimens: Sequence[Specimen]) -> None:
+    """Raise BudgetError if even the best network found by descent breaks a budget."""
+    for limit, sign in ((target.config.max, 1.0), (target.config.min, -1.0)):
+        if limit is None:
+            continue
+        best = _reachable(factory, target.name, sign, limit, specimens)
+        if sign * best > sign * limit:
+            unit = target.objective.unit
+            wanted = "at most" if sign > 0 else "at least"
+            extreme = "smallest" if sign > 0 else "largest"
+            raise BudgetError(
+                f"objective.{target.name}: the budget asks for {wanted} {human(limit, unit)}, but "
+                f"the {extreme} found in space {factory.assembly.space.name!r} is "
+                f"{human(best, unit)}. Loosen the budget or choose another space or preset."
+            )
+
+
+def smallest(factory: Factory, specimens: Sequence[Specimen]) -> Specimen:
+    """The least costly network that descent finds; cost: a build for each choice of the space."""
+    best = min(specimens, key=lambda specimen: cost(specimen.values))
+    name = next((name for name in ("macs", "params", *best.values) if name in best.values), None)
+    return _descend(factory, name, 1.0, -math.inf, specimens) if name else best
+
+
+def _reachable(
+    factory: Factory, name: str, sign: float, limit: float, specimens: Sequence[Specimen]
+) -> float:
+    """The least (sign 1) or largest (sign -1) value that descent and compression find."""
+    best = _descend(factory, name, sign, limit, specimens)
+    values = [best.values[name]]
+    if sign * values[0] > sign * limit:
+        values += _compressed(factory, best, name)
+    return sign * min(sign * value for value in values)
+
+
+def _descend(
+    factory: Factory, name: str, sign: float, limit: float, specimens: Sequence[Specimen]
+) -> Specimen:
+    """One choice at a time from the best specimen, until the limit is met or nothing is better."""
+    best = min(specimens, key=lambda specimen: sign * specimen.values[name])
+    for _ in range(_DESCENT_ROUNDS):
+        before = best
+        for neighbour in _neighbours(factory, best):
+            if sign * best.values[name] <= sign * limit:
+                return best
+            if sign * neighbour.values[name] < sign * best.values[name]:
+                best = neighbour
+        if best is before:
+            break
+    return best
+
+
+def _neighbours(factory: Factory, specimen: Specimen) -> Iterator[Specimen]:
+    """Every network that differs in one answer, others redrawn only where they became open."""
+    for key in specimen.choices:
+        options = _Options(key)
+        _plain(factory.assembly, _Redraw(specimen.choices, {}, options))
+        for option in options.found:
+            trial = _Redraw(specimen.choices, {key: option}, options)
+            genotype = _plain(factory.assembly, trial)
+            yield Specimen(genotype, dict(trial.choices), _static(factory, genotype))
+
+
+@dataclass
+class _Options:
+    """The alternatives of one choice."""
+
+    name: str
+    found: list[Any] = field(default_factory=list)
+
+
+class _Redraw(RandomTrial):
+    """Answers as before, but for `changed`; what was not asked before takes its first option."""
+
+    def __init__(self, known: Choices, changed: Choices, options: _Options) -> None:
+        super().__init__(0)
+        self._answers = {**known, **changed}
+        self._options = options
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._pick(name, list(choices))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        return int(self._pick(name, [low, range(low, high + 1, step)[-1]]))
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        return float(self._pick(name, [low, high]))
+
+    def _pick(self, name: str, options: list[Any]) -> Any:
+        if name == self._options.name:
+            self._options.found = options
+        return self._keep(name, self._answers.get(name, options[0]))
+
+
+def _compressed(factory: Factory, specimen: Specimen, name: str) -> list[float]:
+    """The value under a few of the ways to compress that network."""
+    values = []
+    for seed in range(8):
+        trial = _Compression(specimen.choices, seed)
+        genotype = draw(factory.assembly, trial)
+        target = next(t for t in factory.assembly.targets if t.name == name)
+        try:
+            network = factory.preview(genotype)
+        except CandidateError:
+            continue
+        subject = Subject(genotype, network, factory.assembly.shape, batch=factory.batch)
+        values.append(float(target.objective.measure(subject)))
+    return values
+
+
+class _Compression(RandomTrial):
+    """Draws the compressors' answers and keeps the architecture's."""
+
+    def __init__(self, known: Choices, seed: int) -> None:
+        super().__init__(seed)
+        self._known = known
+
+    def _keep(self, name: str, value: Any) -> Any:
+        return super()._keep(name, self._known.get(name, value))
+
+
+def space_size(assembly: Assembly) -> float:
+    """Knuth's estimate (1975) of the number of genotypes: the mean product of branchings."""
+    products = []
+    for seed in range(200):
+        trial = _Counting(seed)
+        draw(assembly, trial)
+        products.append(math.exp(trial.log_product))
+    return sum(products) / len(products)
+
+
+class _Counting(RandomTrial):
+    """Multiplies the number of options along one random way down the tree of choices."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.log_product = 0.0
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        self._count(name, len(choices))
+        return super().suggest_categorical(name, choices)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        self._count(name, len(range(low, high + 1, step)))
+        return super().suggest_int(name, low, high, step=step)
+
+    def _count(self, name: str, options: int) -> None:
+        if name not in self.choices:
+            self.log_product += math.log(options)

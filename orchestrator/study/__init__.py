@@ -1,0 +1,15 @@
+"""A search from its plan to its result: the story, its phases, the run's folder, picks."""
+
+from orchestrator.study.story import load, plan_of, resume, run, tracking_store, write_report
+from orchestrator.study.study import Study, Viewer
+
+__all__ = [
+    "Study",
+    "Viewer",
+    "load",
+    "plan_of",
+    "resume",
+    "run",
+    "tracking_store",
+    "write_report",
+]

@@ -1,0 +1,272 @@
+"""The phases of a search that need workers: teacher, search, finalists."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from orchestrator.analysis import pareto
+from orchestrator.analysis.agreement import read_checks
+from orchestrator.analysis.display import human
+from orchestrator.candidate.assembly import Assembly, draw
+from orchestrator.contracts import Estimator
+from orchestrator.errors import OrchestratorError
+from orchestrator.plugins import Plugins, installed
+from orchestrator.records import Check, Record
+from orchestrator.search.cluster import Cluster, Job
+from orchestrator.search.loop import Callbacks, Limits, search
+from orchestrator.search.proposer import Goals, Proposal, Proposer
+from orchestrator.search.together import run_together
+from orchestrator.search.worker import progress_of
+from orchestrator.study.study import Study, Viewer
+
+__all__ = ["Phases", "notify", "worker"]
+
+_TABLE_SECONDS = 5.0
+_PERCENT = 100
+# Of a candidate's epochs; two rungs then come to somewhat more than a training.
+_FIRST_RUNG = 0.4
+
+
+@dataclass
+class Phases:
+    """The phases that need workers."""
+
+    study: Study
+    assembly: Assembly
+    viewer: Viewer
+    cluster: Cluster
+    common: Mapping[str, Any]
+    plugins: Plugins
+    _tables_at: float = 0.0
+    _end: float | None = None
+    _approximate: bool = False
+
+    def teach(self) -> None:
+        """Train the teacher, unless there is one or none is needed."""
+        study = self.study
+        if study.plan.teacher is None or (study.folder / "teacher").is_dir():
+            return
+        self.viewer.phase("teacher", 1)
+        job = Job(worker("train_teacher"), self.common)
+        for _, result in self.cluster.map(job, [{"genotype": study.plan.teacher}]):
+            if isinstance(result, Exception):
+                raise OrchestratorError(f"the teacher cannot be trained: {result}") from result
+            accuracy = human(result["validation_accuracy"], "share")
+            self.viewer.note(f"teacher: {accuracy} on validation")
+        self.viewer.step(study, 1)
+
+    def prepare(self) -> None:
+        """What the estimator is paid once, such as training shared weights."""
+        estimator = self.assembly.estimator
+        self._approximate = estimator.approximate
+        if type(estimator).prepare is Estimator.prepare:
+            return
+        self.viewer.phase(estimator.name, _PERCENT)
+        job, folder = Job(worker("prepare_estimator"), self.common), self.study.folder
+        if estimator.workers > 1:
+            # What the group leaves on disk is found by the same job again, which then only tells.
+            run_together(job, estimator.workers, self.cluster.resources)
+
+        def watch() -> None:
+            done = int(_PERCENT * progress_of(folder))
+            self.viewer.step(self.study, min(done, _PERCENT - 1))
+
+        for _, told in self.cluster.map(job, [{}], watch):
+            if isinstance(told, Exception):
+                raise OrchestratorError(f"{estimator.name} cannot be prepared: {told}") from told
+            self.viewer.step(self.study, _PERCENT)
+            self._approximate = told["approximate"]
+            for note in told["notes"]:
+                self.viewer.note(note)
+
+    def search(self) -> None:
+        """Propose and evaluate until the budget is spent, with a look at the estimator halfway."""
+        proposer = self._proposer()
+        candidates = self.study.config.budget.candidates
+        half = candidates // 2
+        if self._checked:
+            self._propose(proposer, half)
+        # A search that is resumed further on had its look, at the front as it was then.
+        if self._checked and self._paid() <= half:
+            self._check(self._neighbourhood(self._checked // 2), *self._rungs[0])
+        self._propose(proposer, candidates)
+
+    def check(self) -> None:
+        """Successive halving over the front's neighbourhood: train further, keep the better half.
+
+        Jamieson and Talwalkar 2016, arXiv:1502.07943. Finalists are chosen with what it tells.
+        """
+        if not self._checked:
+            return
+        chosen = self._neighbourhood(self._checked)
+        for epochs, total in self._rungs:
+            self._check(chosen, epochs, total)
+            kept = {check.number for check in self.study.checks if check.epochs == total}
+            again = [r for r in self.study.feasible if r.number in kept]
+            chosen = self._layers(again)[: max(1, len(chosen) // 2)]
+        self._write_tables()
+
+    @property
+    def _checked(self) -> int:
+        return self.study.config.budget.checked if self._approximate else 0
+
+    @property
+    def _rungs(self) -> list[tuple[int, int]]:
+        """(epochs of this rung, epochs in all) of each."""
+        first = max(1, round(_FIRST_RUNG * self.study.config.train.epochs))
+        return [(first, first), (2 * first, 3 * first)]
+
+    def _neighbourhood(self, count: int) -> list[Record]:
+        return self._layers(self.study.feasible)[:count]
+
+    def _layers(self, records: Sequence[Record]) -> list[Record]:
+        """The front, spread out, then the front of the rest, and so on."""
+        rest, ordered = list(records), list[Record]()
+        while rest:
+            values = [record.values for record in rest]
+            found = pareto.spread(values, self.study.axes, len(rest)) or range(len(rest))
+            ordered += [rest[index] for index in found]
+            rest = [record for index, record in enumerate(rest) if index not in set(found)]
+        return ordered
+
+    def _check(self, records: Sequence[Record], epochs: int, total: int) -> None:
+        """Train some candidates further, those that were not yet, and say what it tells."""
+        study = self.study
+        if study.finalists:
+            return  # chosen by what was checked, which has since changed who is near the front
+        done = {check.number for check in study.checks if check.epochs == total}
+        estimated = {check.number: check.estimated for check in study.checks}
+        ahead = [record for record in records if record.number not in done and record.curve]
+        if not ahead:
+            return
+        self.viewer.phase("check", len(ahead))
+        payloads = [
+            {
+                "record": record.to_json(),
+                "estimated": estimated.get(record.number, record.curve[-1]),
+                "epochs": epochs,
+                "total": total,
+            }
+            for record in ahead
+        ]
+        job = Job(worker("check_candidate"), self.common)
+        for finished, (index, result) in enumerate(self.cluster.map(job, payloads), start=1):
+            if isinstance(result, Exception):
+                self.viewer.note(f"candidate {ahead[index].id} was not checked: {result}")
+            else:
+                check = Check.from_json(result)
+                study.learn([check])
+                hook = "orchestrator_candidate_checked"
+                notify(self.plugins, self.viewer, hook, study=study, check=check)
+            self.viewer.step(study, finished)
+        self.viewer.note(study.agreement.sentence)
+
+    def _proposer(self) -> Proposer:
+        study, config = self.study, self.study.config
+        goals = Goals(study.axes, [t.name for t in self.assembly.targets if t.has_budget])
+        make = partial(installed().create, "sampler", config.sampler.name)
+        proposer = Proposer(
+            study.home.journal,
+            goals,
+            partial(draw, self.assembly),
+            lambda offset: make({**config.sampler.options, "seed": config.run.seed + offset}),
+        )
+        proposer.recover(study.home.results)
+        if not proposer.records:
+            for seed in study.plan.seeds:
+                proposer.suggest_first(seed.choices, seed.name)
+        study.records = [proposer.records[number] for number in sorted(proposer.records)]
+        study.learn(read_checks(study.home.checks))
+        notify(self.plugins, self.viewer, "orchestrator_search_started", study=study)
+        minutes = config.budget.minutes
+        self._end = time.monotonic() + 60 * minutes if minutes else None
+        return proposer
+
+    def _propose(self, proposer: Proposer, candidates: int) -> None:
+        """Go on until so many candidates are paid for or time is up."""
+        if self._paid() >= candidates:
+            return
+        self.viewer.phase("search", candidates)
+        self.viewer.step(self.study, self._paid())
+        left = self._end - time.monotonic() if self._end else None
+        if left is None or left > 0:
+            search(
+                proposer,
+                Job(worker("evaluate_candidate"), self.common),
+                self.cluster.resources,
+                Limits(candidates, left),
+                Callbacks(self._heard, self._rivals, lambda: self.cluster.stopping.asked),
+            )
+        self._write_tables()
+
+    def finish(self) -> None:
+        """Train, compress, export and check what the front's best members ship."""
+        study = self.study
+        chosen = self._chosen()
+        known = {entry["id"] for entry in study.finalists}
+        ahead = [record for record in chosen if record.id not in known]
+        self.viewer.phase("finalists", len(chosen))
+        job = Job(worker("finish_candidate"), self.common)
+        for index, result in self.cluster.map(job, [{"record": r.to_json()} for r in ahead]):
+            if isinstance(result, Exception):
+                self.viewer.note(f"finalist {ahead[index].id} is lost: {result}")
+            else:
+                study.finalists.append(result)
+                self._pick()
+                study.home.write_finalists(study.finalists)
+            self.viewer.step(study, len(study.finalists))
+        if chosen and not study.finalists:
+            raise OrchestratorError(
+                f"no finalist could be shipped; the reasons are above. The search is kept: mend "
+                f"them, then python -m orchestrator resume {study.folder}"
+            )
+
+    def _chosen(self) -> list[Record]:
+        feasible = self.study.feasible
+        values = [record.values for record in feasible]
+        indices = pareto.spread(values, self.study.axes, self.study.config.budget.finalists)
+        return [feasible[index] for index in indices]
+
+    def _pick(self) -> None:
+        """Say which finalist suits which need; only recommended ones are picked."""
+        for entry in self.study.finalists:
+            entry["picks"] = []
+        offered = [entry for entry in self.study.finalists if entry["recommended"]]
+        picks = pareto.picks([entry["values"] for entry in offered], self.study.axes)
+        for label, index in picks.items():
+            offered[index]["picks"].append(label)
+
+    def _heard(self, record: Record) -> None:
+        self.study.records.append(record)
+        hook = "orchestrator_candidate_finished"
+        notify(self.plugins, self.viewer, hook, study=self.study, record=record)
+        self.viewer.step(self.study, self._paid())
+        if time.monotonic() - self._tables_at > _TABLE_SECONDS:
+            self._write_tables()
+
+    def _rivals(self, proposal: Proposal) -> dict[str, Any]:
+        """What a candidate is compared with while it trains."""
+        finished = [record for record in self.study.feasible if record.curve]
+        return {"rivals": [[dict(record.values), list(record.curve)] for record in finished]}
+
+    def _paid(self) -> int:
+        return sum(record.paid for record in self.study.records)
+
+    def _write_tables(self) -> None:
+        self._tables_at = time.monotonic()
+        self.study.write_tables()
+
+
+def notify(plugins: Plugins, viewer: Viewer, hook: str, **arguments: Any) -> None:
+    """Call an observer hook; a plugin that raises becomes a note."""
+    for problem in plugins.notify(hook, **arguments):
+        viewer.note(f"plugin {problem.plugin}: {problem.message}")
+
+
+def worker(name: str) -> str:
+    """The dotted name of a function that workers run."""
+    return f"orchestrator.search.worker:{name}"

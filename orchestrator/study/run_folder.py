@@ -1,0 +1,171 @@
+"""A run's folder on disk: what is written where, and how it is read again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestrator.config import StudyConfig, check_config, flat_config
+from orchestrator.errors import ConfigError, RunError
+from orchestrator.files import replacing
+from orchestrator.plan.planning import Plan
+from orchestrator.records import Record
+
+__all__ = ["RunFolder"]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one search."""
+
+    path: Path
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's storage: every candidate, the moment it is known."""
+        return self.path / "study.journal"
+
+    @property
+    def results(self) -> Path:
+        """One file a candidate, written by the worker that finished it."""
+        return self.path / "results"
+
+    @property
+    def checks(self) -> Path:
+        """One file for each candidate that was trained further, and each length of training."""
+        return self.path / "checks"
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.path / "report.html"
+
+    def refuse_second_search(self) -> None:
+        """Raise RunError if the folder holds a search."""
+        if self.journal.exists():
+            raise RunError(
+                f"{self.path} holds a search already. Go on with it by "
+                f"`python -m orchestrator resume {self.path}`, or choose another run.dir."
+            )
+
+    def start(self, config: StudyConfig, plan: Plan, overrides: Sequence[str]) -> None:
+        """Write what is needed to repeat or resume the search; raises RunError if it is taken."""
+        self.refuse_second_search()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            text = yaml.safe_dump(flat_config(config), sort_keys=False)
+            self._write("config.yaml", text)
+            self._write("overrides.txt", "\n".join(overrides) + "\n")
+            self._write("environment.txt", "\n".join(_environment()) + "\n")
+            self._write("plan.json", json.dumps(plan.to_json(), indent=1))
+        except OSError as error:
+            raise RunError(
+                f"{self.path} cannot be written: {error.strerror or error}. Choose a run.dir on a "
+                "disk with free space and write access."
+            ) from error
+
+    def config(self) -> StudyConfig:
+        """The configuration of the search; raises RunError."""
+        try:
+            return check_config(yaml.safe_load(self._read("config.yaml")))
+        except (yaml.YAMLError, ConfigError, TypeError, AttributeError) as error:
+            raise RunError(f"{self.path / 'config.yaml'} cannot be used: {error}") from error
+
+    def plan(self) -> Plan:
+        """The plan of the search; raises RunError."""
+        try:
+            return Plan.from_json(json.loads(self._read("plan.json")))
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.path / 'plan.json'} cannot be used: {error!r}") from error
+
+    def overrides(self) -> list[str]:
+        """The command line that started the search."""
+        return self._read("overrides.txt").split("\n")[:-1]
+
+    def environment(self) -> dict[str, str]:
+        """What the search ran on."""
+        lines = self._read("environment.txt").splitlines()
+        return dict(line.split("==", 1) for line in lines if "==" in line)
+
+    def write_finalists(self, finalists: Sequence[Mapping[str, Any]]) -> None:
+        """Keep what is known of finalists; called after each of them."""
+        self._write("finalists.json", json.dumps(list(finalists), indent=1))
+
+    def finalists(self) -> list[dict[str, Any]]:
+        """What `write_finalists` kept; empty before the first."""
+        if not (self.path / "finalists.json").is_file():
+            return []
+        found: list[dict[str, Any]] = json.loads(self._read("finalists.json"))
+        return found
+
+    def write_tables(
+        self, records: Sequence[Record], front: Iterable[int], estimated: Mapping[int, float]
+    ) -> None:
+        """candidates.csv and front.csv for a spreadsheet.
+
+        `estimated` accuracies, by number, are those of candidates that were trained further since.
+        """
+        members = set(front)
+        rows = [_row(record, record.number in members, estimated) for record in records]
+        self._write_csv("candidates.csv", rows)
+        self._write_csv("front.csv", [row for row in rows if row["front"]])
+
+    def _write_csv(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        with (
+            replacing(self.path / name) as part,
+            part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+        ):
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def _write(self, name: str, text: str) -> None:
+        with replacing(self.path / name) as part:
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunError(
+                f"{self.path} is not the folder of a search: {name} cannot be read ({error}). "
+                "Give the folder that a search printed last."
+            ) from error
+
+
+def _row(record: Record, on_front: bool, estimated: Mapping[int, float]) -> dict[str, Any]:
+    checked = {"estimated_accuracy": estimated.get(record.number, "")} if estimated else {}
+    return {
+        "number": record.number,
+        "id": record.id,
+        "outcome": record.outcome,
+        "front": on_front,
+        "origin": record.origin,
+        **record.values,
+        **checked,
+        "seconds": round(record.seconds, 3),
+        "reason": record.reason,
+        **record.choices,
+    }
+
+
+def _environment() -> list[str]:
+    packages = {d.name: d.version for d in distributions() if d.name}
+    machine = {
+        "python": sys.version.split()[0],
+        "machine": platform.machine(),
+        "system": platform.platform(),
+    }
+    return [
+        f"{name}=={value}" for name, value in {**machine, **dict(sorted(packages.items()))}.items()
+    ]

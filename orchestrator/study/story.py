@@ -1,0 +1,158 @@
+"""The story, top to bottom: plan → teacher → search → finalists → result."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from orchestrator.analysis.agreement import read_checks
+from orchestrator.candidate.assembly import Assembly
+from orchestrator.candidate.factory import Factory
+from orchestrator.config import StudyConfig, flat_config
+from orchestrator.errors import DISK_ERRORS, Interrupted, RunError
+from orchestrator.measuring.gate import host_gate
+from orchestrator.plan.planning import Plan, make_plan
+from orchestrator.plugins import installed
+from orchestrator.report import ReportData, build_report
+from orchestrator.search.cluster import Cluster, Job, Resources
+from orchestrator.search.journal import exclusive
+from orchestrator.search.proposer import read_records
+from orchestrator.study.phases import Phases, notify, worker
+from orchestrator.study.run_folder import RunFolder
+from orchestrator.study.study import Study, Viewer
+from orchestrator.tracking import Tracker
+
+__all__ = ["load", "plan_of", "resume", "run", "tracking_store", "write_report"]
+
+_TRACKING_SECONDS = 90.0
+
+
+def plan_of(config: StudyConfig) -> Plan:
+    """Check a search without starting it; raises UsageError."""
+    folder = Path(config.run.dir or ".")  # only a teacher would be looked for there
+    return make_plan(Factory(config, folder, host_gate()), _concurrent(config))
+
+
+def run(config: StudyConfig, folder: Path, overrides: Sequence[str], viewer: Viewer) -> Study:
+    """A whole search; raises UsageError before anything is paid for, Interrupted on Ctrl-C."""
+    home = RunFolder(folder)
+    home.refuse_second_search()
+    factory = Factory(config, folder, host_gate())
+    plan = make_plan(factory, _concurrent(config))
+    viewer.plan(config, plan)
+    home.start(config, plan, overrides)
+    return _tell(Study(config, home, plan, overrides), factory.assembly, viewer)
+
+
+def resume(folder: Path, viewer: Viewer) -> Study:
+    """Go on where a search stopped, from what its folder holds; raises RunError."""
+    study = load(folder)
+    assembly = Factory(study.config, folder, host_gate()).assembly
+    viewer.plan(study.config, study.plan)
+    return _tell(study, assembly, viewer)
+
+
+def load(folder: Path) -> Study:
+    """A study as its folder tells it; raises RunError."""
+    home = RunFolder(folder)
+    config, plan, overrides = home.config(), home.plan(), home.overrides()
+    records = read_records(home.journal)
+    study = Study(config, home, plan, overrides, records, home.finalists())
+    study.learn(read_checks(home.checks))
+    return study
+
+
+def write_report(study: Study) -> Path:
+    """The tables and the HTML report of what is known; returns the report's path."""
+    study.write_tables()
+    targets = study.config.objective
+    reported = [name for name in targets if name not in {axis.name for axis in study.axes}]
+    units = {name: _unit(study.config, name) for name in reported}
+    data = ReportData(
+        title=study.name,
+        summary=study.summary,
+        records=study.records,
+        axes=study.axes,
+        reported=list(units.items()),
+        finalists=study.finalists,
+        checks=study.checks,
+        correlations=study.correlations,
+        plan=flat_config(study.config),
+        command=study.command,
+        environment={**study.plan.fingerprint, **_versions(study.home.environment())},
+    )
+    build_report(study.home.report, data)
+    return study.home.report
+
+
+def tracking_store(folder: Path) -> Path:
+    """MLflow's database where no server is configured: beside the runs, so that they share it."""
+    return folder.resolve().parent / "mlflow.db"
+
+
+def _tell(study: Study, assembly: Assembly, viewer: Viewer) -> Study:
+    """The story itself, the folder held against other processes."""
+    plugins = installed()
+    tracker = Tracker(study.config.tracking, tracking_store(study.folder), viewer.note)
+    plugins.manager.register(tracker, name="tracking")
+    try:
+        with exclusive(study.folder), Cluster(_resources(study.config)) as cluster:
+            common: dict[str, str | float] = {
+                "config": json.dumps(flat_config(study.config)),
+                "folder": str(study.folder.resolve()),
+            }
+            cluster.start_meter(Job(worker("measuring_device"), common), study.plan.reference_ms)
+            common |= {"meter": cluster.meter_name, "reference_ms": cluster.reference_ms}
+            phases = Phases(study, assembly, viewer, cluster, common, plugins)
+            phases.teach()
+            phases.prepare()
+            phases.search()
+            phases.check()
+            phases.finish()
+        write_report(study)
+        notify(plugins, viewer, "orchestrator_search_finished", study=study, front=study.front)
+        viewer.result(study)
+    except KeyboardInterrupt:
+        write_report(study)
+        raise Interrupted(
+            f"stopped; everything known is in {study.folder}. Go on with: "
+            f"python -m orchestrator resume {study.folder}"
+        ) from None
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        raise RunError(
+            f"{study.folder} cannot be written: {error.strerror}. What was told before is kept; "
+            f"free some disk space, then python -m orchestrator resume {study.folder}"
+        ) from error
+    finally:
+        tracker.close(_TRACKING_SECONDS)
+        plugins.manager.unregister(name="tracking")
+    return study
+
+
+def _concurrent(config: StudyConfig) -> int:
+    """Candidates at once: as configured, or as many as the cores this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS
+    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
+    return config.budget.concurrent or max(1, cores // config.train.threads)
+
+
+def _resources(config: StudyConfig) -> Resources:
+    return Resources(
+        concurrent=_concurrent(config),
+        threads=config.train.threads,
+        device=config.device.name,
+        address=config.run.address,
+    )
+
+
+def _unit(config: StudyConfig, name: str) -> str:
+    return str(installed().resolve("objective", config.objective[name].name).unit)
+
+
+def _versions(environment: Mapping[str, str]) -> dict[str, str]:
+    shown = ("python", "system", "pareto-orchestrator", "torch", "onnxruntime", "optuna", "ray")
+    return {name: environment[name] for name in shown if name in environment}

@@ -1,0 +1,190 @@
+"""A search and what is known of it: what observers, the screen and the report read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from orchestrator.analysis import pareto
+from orchestrator.analysis.agreement import Agreement, Correlation, correlate
+from orchestrator.analysis.display import human
+from orchestrator.config import StudyConfig
+from orchestrator.contracts import Axis
+from orchestrator.plan.planning import Plan
+from orchestrator.plugins import installed
+from orchestrator.records import Check, Record
+from orchestrator.study.run_folder import RunFolder
+
+__all__ = ["Study", "Viewer"]
+
+_OUTCOMES = ("feasible", "rejected", "stopped", "failed")
+
+
+@dataclass
+class Study:
+    """A search and what is known of it; observers read this."""
+
+    config: StudyConfig
+    home: RunFolder
+    plan: Plan
+    overrides: Sequence[str] = ()
+    records: list[Record] = field(default_factory=list)
+    finalists: list[dict[str, Any]] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+
+    def learn(self, checks: Sequence[Check]) -> None:
+        """Take what further training told; a candidate is what its longest training says."""
+        known = {(check.epochs, check.number): check for check in (*checks, *self.checks)}
+        self.checks = [known[key] for key in sorted(known)]
+        latest = {c.number: c.record for c in self.checks if c.record.outcome != "failed"}
+        self.records = [latest.get(record.number, record) for record in self.records]
+
+    @property
+    def agreement(self) -> Agreement:
+        """How far the estimator can be trusted, by all candidates' first further training."""
+        return Agreement.of(self.checks)
+
+    @property
+    def correlations(self) -> list[Correlation]:
+        """How well each static objective ranks the accuracies known so far.
+
+        A checked candidate counts with its trained accuracy. Accuracies predicted from static
+        objectives do not count: they agree with them by construction.
+        """
+        known = self.records
+        if installed().resolve("estimator", self.config.estimator.name).predicts:
+            trained = {check.number for check in self.agreement.checks}
+            known = [record for record in known if record.number in trained]
+        return correlate(known, self.plan.ranges)
+
+    @property
+    def name(self) -> str:
+        """What people call the search."""
+        return f"{self.config.space.name} on {self.config.dataset.name}"
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.home.path
+
+    @property
+    def axes(self) -> Sequence[Axis]:
+        """The searched objectives."""
+        return self.plan.axes
+
+    @property
+    def feasible(self) -> list[Record]:
+        """Candidates that keep every budget."""
+        return [record for record in self.records if record.outcome == "feasible"]
+
+    @property
+    def front(self) -> list[Record]:
+        """The feasible candidates that no other dominates."""
+        feasible = self.feasible
+        members = pareto.front([record.values for record in feasible], self.axes)
+        return [feasible[index] for index in members]
+
+    def write_tables(self) -> None:
+        """candidates.csv and front.csv, by number, of what is known."""
+        ordered = sorted(self.records, key=lambda record: record.number)
+        front = [record.number for record in self.front]
+        estimated = {check.number: check.estimated for check in self.checks}
+        self.home.write_tables(ordered, front, estimated)
+
+    @property
+    def hypervolume(self) -> float:
+        """Of the feasible candidates, in [0, 1]."""
+        return pareto.hypervolume([record.values for record in self.feasible], self.axes)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What tells searches apart."""
+        config = self.config
+        groups = ("space", "dataset", "device", "estimator", "sampler")
+        chosen = {group: str(getattr(config, group).name) for group in groups}
+        return {
+            **chosen,
+            "compressors": ", ".join(config.compressor) or "none",
+            "folder": self.folder.resolve().name,
+            "version": version("pareto-orchestrator"),
+        }
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Settings of the search, few and short."""
+        config = self.config
+        budgets = {
+            f"{name}.{end}": value
+            for name, item in config.objective.items()
+            for end in ("min", "max")
+            if (value := getattr(item, end)) is not None
+        }
+        return {
+            "candidates": config.budget.candidates,
+            "epochs": config.train.epochs,
+            "final_epochs": config.train.final_epochs,
+            "seed": config.run.seed,
+            **budgets,
+        }
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats it."""
+        return " ".join(["python -m orchestrator", *self.overrides])
+
+    @property
+    def summary(self) -> str:
+        """The result in one sentence."""
+        counts = {k: sum(r.outcome == k for r in self.records) for k in _OUTCOMES}
+        told = ", ".join(f"{n} {k}" for k, n in counts.items() if n)
+        front = len(self.front)
+        text = f"{len(self.records)} candidates ({told or 'none yet'}), {front} on the front"
+        best = max(self.finalists, key=lambda f: f["figures"]["test_accuracy"], default=None)
+        if best is None:
+            return f"{text}."
+        accuracy = human(best["figures"]["test_accuracy"], "share")
+        latency = human(best["figures"]["latency_ms"], "ms")
+        size = human(best["figures"]["size_bytes"], "bytes")
+        return f"{text}. Most accurate finalist: {accuracy} on test, {latency}, {size}."
+
+    @property
+    def summary_markdown(self) -> str:
+        """The summary, then a table of the finalists."""
+        if not self.finalists:
+            return self.summary
+        head = "| finalist | picks | test accuracy | latency | size |\n|---|---|---|---|---|\n"
+        return f"**{self.summary}**\n\n{head}" + "\n".join(map(_markdown_row, self.finalists))
+
+
+class Viewer(Protocol):
+    """What shows a study to a person; the terminal's is in `orchestrator.cli.terminal`."""
+
+    def plan(self, config: StudyConfig, plan: Plan) -> None:
+        """Before anything is paid for."""
+
+    def phase(self, name: str, total: int) -> None:
+        """A stage of the story begins; `total` steps are ahead."""
+
+    def step(self, study: Study, done: int) -> None:
+        """Something of the stage is done."""
+
+    def note(self, text: str) -> None:
+        """A warning or a remark."""
+
+    def result(self, study: Study) -> None:
+        """The end."""
+
+
+def _markdown_row(entry: Mapping[str, Any]) -> str:
+    figures = entry["figures"]
+    cells = [
+        entry["id"],
+        ", ".join(entry["picks"]) or "–",
+        human(figures["test_accuracy"], "share"),
+        human(figures["latency_ms"], "ms"),
+        human(figures["size_bytes"], "bytes"),
+    ]
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,70 @@
+"""The architectures a supernet is trained with: a fixed pool of random ones and the named ones.
+
+A pool instead of fresh draws, so that its networks are built once: building one anew for each
+step costs small networks a quarter of their training. A few hundred random architectures use
+every choice many times over.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.contracts import SearchSpace
+from orchestrator.errors import BuildError, SharingError
+from orchestrator.records import Architecture
+from orchestrator.supernet.borrowing import Borrower
+from orchestrator.trials import FixedTrial, RandomTrial
+
+__all__ = ["Subnet", "draw_subnets", "in_turn"]
+
+# Draws for one new architecture, before a space counts as exhausted.
+_TRIES = 4
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """An architecture of the pool and its number of parameters."""
+
+    architecture: Architecture
+    params: int
+
+
+def draw_subnets(space: SearchSpace, borrower: Borrower, *, count: int, seed: int) -> list[Subnet]:
+    """Named points, then random architectures, all different, largest first.
+
+    The store has grown to hold all of them afterwards. What cannot be built for these images is
+    left out. Raises SharingError for two operators that share a name.
+    """
+    trials: list[FixedTrial | RandomTrial] = [
+        FixedTrial(point.choices) for point in space.published().values()
+    ]
+    trials += [RandomTrial(1_000_003 * seed + number) for number in range(_TRIES * count)]
+    found: dict[str, Subnet] = {}
+    for trial in trials:
+        if len(found) >= count:
+            break
+        architecture = space.suggest(trial)
+        key = json.dumps(architecture, sort_keys=True)
+        if key in found:
+            continue
+        try:
+            network = borrower.get(architecture).network
+        except SharingError:
+            raise
+        except BuildError:
+            continue
+        params = sum(parameter.numel() for parameter in network.parameters())
+        found[key] = Subnet(architecture, params)
+    return sorted(found.values(), key=lambda path: -path.params)
+
+
+def in_turn(paths: Sequence[Subnet], *, seed: int, epoch: int, steps: int) -> list[Subnet]:
+    """`steps` paths in random order, each as often as any other (but for one)."""
+    rng = random.Random(1_000_003 * seed + epoch)
+    order: list[Subnet] = []
+    while len(order) < steps:
+        order += rng.sample(list(paths), len(paths))
+    return order[:steps]

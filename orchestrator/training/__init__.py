@@ -1,0 +1,1 @@
+"""Training networks on this machine: epochs, batches, augmentation, optimisation, weights."""

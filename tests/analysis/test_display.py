@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from orchestrator.analysis.display import human, label, unit_of
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (1_230_000, "parameters", "1.23 M"),
+        (999_950, "", "1 M"),
+        (812, "MACs", "812"),
+        (1_060_000, "elements", "1.06 M"),
+        (4.6, "ms", "4.6 ms"),
+        (0.0461, "ms", "0.0461 ms"),
+        (25_000, "ms", "25 s"),
+        (312_400, "bytes", "312 kB"),
+        (87, "bytes", "87 B"),
+        (0.981, "share", "98.1 %"),
+        (1.0, "share", "100.0 %"),
+        (523.4, "images/s", "523 images/s"),
+        (0, "ms", "0 ms"),
+        (-2.5, "ms", "-2.5 ms"),
+        (90, "s", "90 s"),
+        (1500, "s", "25 min"),
+        (9000, "s", "2 h 30 min"),
+        (math.nan, "ms", "–"),
+    ],
+)
+def test_figures_have_three_digits_and_a_unit(value, unit, text):
+    assert human(value, unit) == text
+
+
+def test_headings_lose_the_unit_and_keep_the_field_s_spelling():
+    assert label("latency_fp32_ms") == "latency fp32"
+    assert label("macs") == "MACs"
+    assert label("ms") == "ms"
+
+
+def test_a_name_tells_its_unit():
+    names = ["latency_fp32_ms", "size_bytes", "test_accuracy", "params", "test_accuracy_fp32"]
+    assert [unit_of(name) for name in names] == ["ms", "bytes", "share", "", "share"]

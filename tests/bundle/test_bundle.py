@@ -1,0 +1,335 @@
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from orchestrator_pruning.channels import ChannelPruning
+from orchestrator_quantization.static_int8 import StaticQuantization
+from PIL import Image
+from torch import nn
+
+from orchestrator import Artifact, CompressionContext, Genotype, errors
+from orchestrator.bundle.folder import (
+    BundleContents,
+    ImageFacts,
+    _fit,
+    read_facts,
+    rebuild,
+    verify,
+    write_bundle,
+)
+from orchestrator.plugins import installed
+from orchestrator.trials import RandomTrial
+
+SPACES = ("efficientformer", "mobilenetv3", "shufflenetv2")
+FACTS = ImageFacts(tuple("abcde"), 1, 16, (0.5,), (0.25,), "CC-BY-4.0")
+
+
+class LocalRuntime:
+    name, formats, alignment = "local", frozenset({"onnx"}), 8
+
+    def predict(self, artifact: Artifact, images: np.ndarray) -> np.ndarray:
+        session = onnxruntime.InferenceSession(str(artifact.path))
+        return session.run(None, {session.get_inputs()[0].name: images})[0]
+
+
+def make(name: str, facts: ImageFacts = FACTS, seed: int = 3, ratio: float = 0.5) -> BundleContents:
+    """A pruned network of a space, with statistics that are not those of a fresh one."""
+    torch.manual_seed(seed)
+    space = installed().create("space", name, {"preset": "small"})
+    architecture = space.suggest(RandomTrial(seed))
+    size = facts.image_size
+    network = space.build(
+        architecture, classes=len(facts.classes), in_channels=facts.in_channels, image_size=size
+    )
+    images = torch.randn(32, facts.in_channels, size, size)
+    context = CompressionContext(space, SimpleNamespace(alignment=8), images.numpy(), seed=0)
+    compression = {"pruning": {"ratio": ratio}} if ratio else {}
+    if ratio:
+        network = ChannelPruning().compress(network, compression["pruning"], context)
+    _settle(network, images)
+    genotype = Genotype(name, "small", architecture, compression)
+    figures = {"accuracy": 0.987654321, "latency_ms": 1.5, "note": "a|b"}
+    return BundleContents(genotype, network, facts, figures=figures)
+
+
+@pytest.fixture
+def contents() -> BundleContents:
+    return make("mobilenetv3")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> BundleContents:
+    """With an ONNX file and its int8 version."""
+    bundle = make("efficientformer")
+    path = tmp_path_factory.mktemp("exported") / "model.onnx"
+    with pytest.warns(DeprecationWarning):
+        torch.onnx.export(
+            bundle.network.eval(),
+            (torch.zeros(1, 1, 16, 16),),
+            str(path),
+            dynamo=False,
+            opset_version=18,
+            input_names=["images"],
+            dynamic_axes={"images": {0: "batch"}},
+        )
+    images = np.random.default_rng(0).normal(size=(16, 1, 16, 16)).astype(np.float32)
+    context = CompressionContext(None, None, images, seed=0)
+    exact = Artifact(path, "onnx")
+    int8 = StaticQuantization().transform(exact, {"scheme": "int8"}, context)
+    return replace(bundle, artifacts={"fp32": exact, "int8": int8}, recommended="int8")
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.25, 0.5])
+@pytest.mark.parametrize("name", SPACES)
+def test_a_pruned_network_is_rebuilt_as_exactly_the_same_function(name, ratio, tmp_path):
+    contents = make(name, ratio=ratio)
+    network = rebuild(write_bundle(tmp_path / "best", contents))
+    images = torch.randn(4, 1, 16, 16)
+    logits = network(images)
+    assert torch.equal(logits, contents.network(images))
+    assert logits.std(0).max() > 0.01
+    assert not network.training
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_rebuilt_layers_know_their_own_size(name, tmp_path):
+    contents = make(name, ratio=0.5)
+    network = rebuild(write_bundle(tmp_path / "best", contents))
+    assert repr(network) == repr(contents.network)
+
+
+def test_colour_images_and_other_seeds_work_too(tmp_path):
+    facts = ImageFacts(("cat", "dog"), 3, 32, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
+    for seed in range(3):
+        for name in SPACES:
+            write_bundle(tmp_path / f"{name}{seed}", make(name, facts, seed=seed))
+    assert len(list(tmp_path.iterdir())) == 9
+
+
+def test_every_kind_of_layer_is_resized(tmp_path):
+    def layers(width: int) -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(1, width, 3, padding=1),
+            nn.PReLU(width),
+            nn.Conv2d(width, 2 * width, 3, padding=1, groups=width),
+            nn.Conv2d(2 * width, width, 1, groups=4),
+            nn.GroupNorm(4, width),
+            nn.ConvTranspose2d(width, width, 2, groups=width),
+            nn.InstanceNorm2d(width, affine=True),
+            nn.BatchNorm2d(width, affine=False),
+            nn.ConvTranspose2d(width, width, 2),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.LayerNorm(width),
+            nn.Linear(width, 3),
+        )
+
+    wide, narrow = layers(16), layers(8)
+    _fit(wide, narrow.state_dict(), tmp_path)
+    wide.load_state_dict(narrow.state_dict())
+    images = torch.randn(2, 1, 8, 8)
+    assert torch.equal(wide.eval()(images), narrow.eval()(images))
+    assert repr(wide) == repr(narrow)
+
+
+def test_the_random_generator_is_left_alone(contents, tmp_path):
+    write_bundle(tmp_path / "best", contents)
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    rebuild(tmp_path / "best")
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_verification_compares_the_files_on_the_device(exported, tmp_path):
+    found = verify(write_bundle(tmp_path / "best", exported), LocalRuntime())
+    assert found.network_difference < 1e-6
+    assert found.differences["fp32"] < 1e-5
+    assert found.agreements["fp32"] == 1
+    assert 0 <= found.agreements["int8"] <= 1
+
+
+def test_the_facts_are_json_and_name_every_file(exported, tmp_path):
+    folder = write_bundle(tmp_path / "best", exported)
+    facts = read_facts(folder)
+    assert {*facts["sha256"], "genotype.json"} == {path.name for path in folder.iterdir()}
+    assert Genotype.from_json(facts["genotype"]) == exported.genotype
+    assert facts["recommended"] == "model.int8.onnx"
+    assert (facts["classes"], facts["mean"], facts["licence"]) == (
+        list("abcde"),
+        [0.5],
+        "CC-BY-4.0",
+    )
+
+
+def test_the_card_tells_figures_licence_and_compression(exported, tmp_path):
+    text = (write_bundle(tmp_path / "best", exported) / "card.md").read_text()
+    assert "| accuracy | 0.987654 |" in text
+    assert "| note | a\\|b |" in text
+    assert "CC-BY-4.0" in text
+    assert '| pruning | {"ratio": 0.5} |' in text
+
+
+def test_what_the_card_says_about_running_runs(exported, tmp_path, monkeypatch, capsys):
+    folder = write_bundle(tmp_path / "best", exported)
+    _, run, again = (folder / "card.md").read_text().split("```python\n")
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "photo.png")
+    monkeypatch.chdir(folder)
+    exec(run.split("```")[0], {})
+    images = torch.from_numpy((pixels / 255 - 0.5) / 0.25).float()[None, None]
+    logits = LocalRuntime().predict(Artifact(Path("model.int8.onnx"), "onnx"), images.numpy())
+    assert capsys.readouterr().out == "abcde"[logits.argmax()] + "\n"
+    exec(again.split("```")[0], {})
+
+
+def test_a_bundle_without_a_file_says_so(contents, tmp_path):
+    assert (
+        "No file is recommended"
+        in (write_bundle(tmp_path / "best", contents) / "card.md").read_text()
+    )
+
+
+def test_artifacts_may_lie_in_the_folder_already_and_strangers_stay(exported, tmp_path):
+    folder = tmp_path / "best"
+    folder.mkdir()
+    inside = {
+        label: replace(a, path=Path(shutil.copy(a.path, folder)))
+        for label, a in exported.artifacts.items()
+    }
+    (folder / "notes.txt").write_text("mine")
+    write_bundle(folder, replace(exported, artifacts=inside))
+    verify(write_bundle(folder, replace(exported, artifacts=inside)), LocalRuntime())
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+
+
+def test_a_network_that_would_not_rebuild_is_not_written(contents, tmp_path):
+    write_bundle(tmp_path / "best", contents)
+    before = (tmp_path / "best" / "genotype.json").read_bytes()
+
+    class Doubled(type(contents.network)):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    contents.network.__class__ = Doubled
+    with pytest.raises(errors.ParityError, match="not the same function"):
+        write_bundle(tmp_path / "best", contents)
+    assert (tmp_path / "best" / "genotype.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+
+
+def test_recommending_a_file_that_is_not_there_is_an_error(contents, tmp_path):
+    with pytest.raises(errors.RunError, match="'int8' is recommended but the files are none"):
+        write_bundle(tmp_path / "best", replace(contents, recommended="int8"))
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "check.safetensors", "card.md"])
+def test_a_changed_file_is_found(name, contents, tmp_path):
+    folder = write_bundle(tmp_path / "best", contents)
+    damaged = bytearray((folder / name).read_bytes())
+    damaged[-1] ^= 1
+    (folder / name).write_bytes(damaged)
+    with pytest.raises(errors.RunError, match=f"{name} is not the file that was written"):
+        verify(folder)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "check.safetensors", "card.md"])
+def test_a_missing_file_is_found(name, contents, tmp_path):
+    folder = write_bundle(tmp_path / "best", contents)
+    (folder / name).unlink()
+    with pytest.raises(errors.RunError, match=f"{name} is missing"):
+        verify(folder)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 200, -1])
+def test_truncated_weights_are_refused(kept, contents, tmp_path):
+    folder = write_bundle(tmp_path / "best", contents)
+    path = folder / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(errors.RunError, match=r"weights\.safetensors is damaged"):
+        rebuild(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read"),
+        ("[1]", "cannot be read"),
+        ("{}", "cannot be read"),
+        ('{"format": 1}', "lacks artifacts, classes"),
+        ('{"format": 2, "versions": {"orchestrator": "9"}}', "format 2, this version reads 1"),
+    ],
+)
+def test_facts_that_make_no_sense_are_refused(text, message, contents, tmp_path):
+    folder = write_bundle(tmp_path / "best", contents)
+    (folder / "genotype.json").write_text(text)
+    with pytest.raises(errors.RunError, match=message):
+        rebuild(folder)
+
+
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
+    with pytest.raises(errors.RunError, match=r"no finalist's folder.*no genotype\.json"):
+        verify(tmp_path)
+
+
+def test_an_edited_architecture_does_not_load(contents, tmp_path):
+    folder = write_bundle(tmp_path / "best", contents)
+    other = read_facts(write_bundle(tmp_path / "other", make("mobilenetv3", seed=4)))
+    _edit(folder, genotype=other["genotype"])
+    with pytest.raises(errors.RunError, match="do not belong together"):
+        rebuild(folder)
+
+
+def test_edited_facts_about_images_are_found(contents, tmp_path):
+    folder = write_bundle(tmp_path / "best", contents)
+    _edit(folder, mean=[0.1])
+    with pytest.raises(errors.ParityError, match="a logit differs by"):
+        verify(folder)
+
+
+def test_a_name_outside_of_the_folder_is_refused(contents, tmp_path):
+    folder = write_bundle(tmp_path / "best", contents)
+    _edit(folder, sha256={"../secret": "00"})
+    with pytest.raises(errors.RunError, match="outside of the folder"):
+        verify(folder)
+
+
+def test_a_file_that_is_another_function_is_found(exported, tmp_path):
+    folder = write_bundle(tmp_path / "best", exported)
+    files = read_facts(folder)["artifacts"]
+    _edit(folder, artifacts={"fp32": files["int8"]})
+    with pytest.raises(errors.ParityError, match=r"model\.int8\.onnx is not the same function"):
+        verify(folder, LocalRuntime())
+
+
+def test_a_device_of_other_formats_is_refused(exported, tmp_path):
+    folder = write_bundle(tmp_path / "best", exported)
+    device = LocalRuntime()
+    device.formats = frozenset({"pte"})
+    with pytest.raises(errors.RunError, match=r"model\.onnx is onnx, but local reads pte"):
+        verify(folder, device)
+
+
+def _settle(network: nn.Module, images: torch.Tensor) -> None:
+    """Let batch norms know the images: else a deep untrained network answers a constant."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momentum = norms[0].momentum
+    for norm in norms:
+        norm.momentum = 1.0
+    network.train()(images)
+    for norm in norms:
+        norm.momentum = momentum
+
+
+def _edit(folder: Path, **changes) -> None:
+    path = folder / "genotype.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toys import ToyDevice, ToySpace, toy_latencies
+
+from orchestrator.candidate.evaluation import Rival, evaluate
+from orchestrator.candidate.factory import Factory
+from orchestrator.config import check_config
+from orchestrator.errors import DeviceError
+from orchestrator.measuring.gate import Gate
+from orchestrator.records import Genotype, Record
+from orchestrator.trials import FixedTrial
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+TOY_CONFIG: dict[str, Any] = {
+    "space": {"name": "toy"},
+    "dataset": {"name": "toy_data"},
+    "device": {"name": "toy_device"},
+    "estimator": {"name": "toy_train"},
+    "sampler": {"name": "random"},
+    "objective": {
+        "accuracy": {"name": "accuracy"},
+        "params": {"name": "params"},
+        "latency_ms": {"name": "latency_ms"},
+    },
+    "train": {"epochs": 2, "batch_size": 8},
+}
+
+
+def factory(folder: Path, **groups: Any) -> Factory:
+    """The fakes of `toys`; what `objective` names is added to the usual ones."""
+    objective = {**TOY_CONFIG["objective"], **groups.pop("objective", {})}
+    config = check_config({**TOY_CONFIG, **groups, "objective": objective})
+    return Factory(config, folder, Gate(folder / "gate"))
+
+
+def genotype(width: int = 4, compression: Any = None) -> Genotype:
+    choices = {"kind": "plain", "width": width}
+    return Genotype("toy", "small", ToySpace().suggest(FixedTrial(choices)), compression or {})
+
+
+def evaluated(folder: Path, *, rivals: Any = (), wanted: Any = None, **groups: Any) -> Record:
+    proposal = (7, wanted or genotype())
+    return evaluate(proposal, rivals, factory(folder, **groups), toy_latencies)
+
+
+def test_a_candidate_that_keeps_its_budgets_is_feasible(tmp_path: Path) -> None:
+    record = evaluated(tmp_path, objective={"params": {"name": "params", "max": 270}})
+    assert record.outcome == "feasible"
+    assert record.values["params"] == 64 * 4 + 4 + 4 * 2 + 2
+    assert record.values["latency_ms"] == record.values["params"] / 100
+    assert 0 <= record.values["accuracy"] <= 1
+    assert record.curve == pytest.approx((0.1, 0.2))
+    assert record.number == 7 and record.seconds > 0 and record.finished_at > 0
+
+
+def test_what_is_cheap_comes_first(tmp_path: Path) -> None:
+    evaluated(tmp_path, objective={"odd": {"name": "odd", "value": 1.0}})
+    assert ToyDevice.calls == ["odd", "compile preview", "measure", "train", "compile model", "odd"]
+
+
+def test_a_static_budget_is_broken_before_anything_is_exported(tmp_path: Path) -> None:
+    record = evaluated(tmp_path, objective={"odd": {"name": "odd", "value": 5.0, "max": 3}})
+    assert record.outcome == "rejected"
+    assert record.violations == {"odd": 2.0}
+    assert record.reason == "odd 5 points is over the budget of 3 points"
+    assert ToyDevice.calls == ["odd"]
+    assert "trained" not in record.extra
+
+
+def test_a_deployed_budget_is_broken_before_training(tmp_path: Path) -> None:
+    budget = {"latency_ms": {"name": "latency_ms", "max": 2.0}}
+    record = evaluated(tmp_path, objective=budget)
+    assert record.violations == {"latency_ms": pytest.approx(0.7)}
+    assert ToyDevice.calls == ["compile preview", "measure"]
+
+
+def test_a_budget_broken_after_training_keeps_every_value(tmp_path: Path) -> None:
+    record = evaluated(tmp_path, objective={"accuracy": {"name": "accuracy", "min": 1.0}})
+    assert record.outcome == "rejected"
+    assert set(record.values) == {"accuracy", "params", "latency_ms"}
+    assert record.violations == {"accuracy": 1 - record.values["accuracy"]}
+    assert record.extra["trained"] and record.curve
+
+
+def test_an_objective_that_raises_fails_the_candidate_and_is_named(tmp_path: Path) -> None:
+    record = evaluated(tmp_path, objective={"odd": {"name": "odd"}})
+    assert (record.outcome, record.step) == ("failed", "objective odd")
+    assert record.reason == "RuntimeError: no such thing"
+    assert "Traceback" in record.error and "no such thing" in record.error
+    assert record.values["params"] > 0
+
+
+def test_an_objective_that_is_not_a_number_fails_the_candidate(tmp_path: Path) -> None:
+    record = evaluated(tmp_path, objective={"odd": {"name": "odd", "value": float("nan")}})
+    assert (record.outcome, record.step) == ("failed", "objective odd")
+    assert record.reason == "objective odd is nan, expected a finite one."
+    assert "odd" not in record.values
+
+
+def test_training_that_breaks_is_named_with_what_was_known(tmp_path: Path) -> None:
+    record = evaluated(tmp_path, estimator={"name": "toy_train", "fails": True})
+    assert (record.outcome, record.step) == ("failed", "training")
+    assert record.reason == "the loss is nan"
+    assert set(record.values) == {"params", "latency_ms"}
+
+
+def test_a_network_that_cannot_be_built_is_a_failed_candidate(tmp_path: Path) -> None:
+    record = evaluated(tmp_path, wanted=Genotype("toy", "small", {"nonsense": 1}))
+    assert (record.outcome, record.step) == ("failed", "build")
+    assert "toy cannot build" in record.reason
+
+
+def test_a_lost_device_is_not_the_candidates_fault(tmp_path: Path) -> None:
+    def gone(artifacts: Any) -> Any:
+        raise DeviceError("no answer")
+
+    with pytest.raises(DeviceError):
+        evaluate((0, genotype()), [], factory(tmp_path), gone)
+
+
+def test_a_hopeless_candidate_is_stopped(tmp_path: Path) -> None:
+    better = Rival({"params": 1.0, "latency_ms": 0.1, "accuracy": 1.0}, (0.9, 0.95))
+    record = evaluated(tmp_path, rivals=[better, better])
+    assert record.outcome == "stopped"
+    assert record.curve == pytest.approx((0.1,))
+    assert "clearly behind" in record.reason
+
+
+def test_rivals_that_cost_more_stop_nobody(tmp_path: Path) -> None:
+    dearer = Rival({"params": 1e9, "latency_ms": 0.1, "accuracy": 1.0}, (0.9, 0.95))
+    assert evaluated(tmp_path, rivals=[dearer, dearer]).outcome == "feasible"
+
+
+def test_a_compressed_candidate_is_judged_in_its_final_shape_before_training(
+    tmp_path: Path,
+) -> None:
+    halved = genotype(4, {"halving": {"halve": True}})
+    budget = {"params": {"name": "params", "max": 64 * 2 + 2 + 2 * 2 + 2}}
+    compressor = {"halving": {"name": "halving"}}
+    record = evaluated(tmp_path, wanted=halved, objective=budget, compressor=compressor)
+    assert record.outcome == "feasible"
+    assert record.values["params"] == budget["params"]["max"]
+    assert ToyDevice.calls.index("compress") < ToyDevice.calls.index("train")

@@ -1,0 +1,360 @@
+"""MLflow tracking: what a reviewer finds, what a resume finds, and what a broken store costs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from orchestrator.analysis.agreement import Agreement, Correlation, correlate
+from orchestrator.config import TrackingConfig
+from orchestrator.contracts.objective import Axis
+from orchestrator.records import Check, Genotype, Record
+from orchestrator.tracking import Tracker, tracking_uri, ui_hint
+from orchestrator.tracking.naming import title
+from orchestrator.tracking.writer import Writer
+
+AXES = (
+    Axis("accuracy", "share", "maximize", 0.0),
+    Axis("macs", "MACs", "minimize", 5e6),
+    Axis("latency_ms", "ms", "minimize", 9.0),
+)
+WAIT_S = 120.0
+
+
+@dataclass
+class Search:
+    """As much of a study as is tracked."""
+
+    folder: Path
+    name: str = "tiny on digits"
+    summary_markdown: str = "**0000 is best.**\n\n| a |\n|---|\n| 1 |"
+    axes: Sequence[Axis] = AXES
+    tags: Mapping[str, str] = field(default_factory=lambda: {"space": "tiny", "dataset": "digits"})
+    params: Mapping[str, Any] = field(default_factory=lambda: {"candidates": 4})
+    hypervolume: float = 0.5
+    records: list[Record] = field(default_factory=list)
+    finalists: list[Mapping[str, Any]] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+
+    @property
+    def agreement(self) -> Agreement:
+        return Agreement.of(self.checks)
+
+    @property
+    def correlations(self) -> list[Correlation]:
+        return correlate(self.records, ["macs"])
+
+    def learn(self, check: Check) -> None:
+        """As a study does."""
+        self.checks.append(check)
+        self.records = [check.record if r.number == check.number else r for r in self.records]
+
+
+def record(number: int, **changes: Any) -> Record:
+    """A feasible candidate, better in accuracy and worse in cost the higher its number."""
+    plain = Record(
+        number=number,
+        genotype=Genotype("tiny", "small", {"number": number}),
+        outcome="feasible",
+        values={"accuracy": 0.9 + number / 100, "macs": 1e6 * (1 + number), "latency_ms": 3.1},
+        choices={"stages": 2, "phases.0.width": 8},
+        curve=(0.5, 0.9),
+        seconds=2.0,
+        finished_at=1_700_000_000.0 + number,
+    )
+    return replace(plain, **changes)
+
+
+REJECTED = record(
+    1, outcome="rejected", values={"macs": 5e6}, violations={"macs": 4e5}, curve=(), reason="big"
+)
+FAILED = record(2, outcome="failed", values={}, curve=(), step="train", error="Trace\nE: nan")
+RECORDS = [record(0), REJECTED, FAILED, record(3, outcome="stopped", values={"accuracy": 0.4})]
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database, because a new one costs two seconds."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    tracker = Tracker(TrackingConfig(experiment="nothing"), path, _fail)
+    search = Search(path.parent)
+    tracker.orchestrator_search_started(search)
+    assert tracker.close(WAIT_S)
+    return path
+
+
+@pytest.fixture
+def store(empty_store: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(empty_store, tmp_path / "mlflow.db"))
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Search:
+    (tmp_path / "run").mkdir()
+    return Search(tmp_path / "run")
+
+
+def _fail(message: str) -> None:
+    raise AssertionError(message)
+
+
+def track(store: Path, search: Search, records: Sequence[Record], *, finish: bool = True) -> None:
+    """One process's life."""
+    tracker = Tracker(TrackingConfig(), store, _fail)
+    tracker.orchestrator_search_started(search)
+    for item in records:
+        search.records.append(item)
+        tracker.orchestrator_candidate_finished(search, item)
+    if finish:
+        tracker.orchestrator_search_finished(search, [r for r in search.records if not r.number])
+    assert tracker.close(WAIT_S)
+
+
+def runs(store: Path) -> tuple[Any, dict[int, Any]]:
+    """The parent run, and the nested ones by number."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{store}")
+    experiment = client.get_experiment_by_name("orchestrator").experiment_id
+    found = client.search_runs([experiment])
+    (parent,) = [run for run in found if run.data.tags["kind"] == "search"]
+    nested = [run for run in found if run.data.tags["kind"] == "candidate"]
+    assert all(run.data.tags["mlflow.parentRunId"] == parent.info.run_id for run in nested)
+    numbers = [int(run.data.tags["number"]) for run in nested]
+    assert len(set(numbers)) == len(numbers), f"written twice: {sorted(numbers)}"
+    return parent, dict(zip(numbers, nested, strict=True))
+
+
+def curve(store: Path, name: str) -> list[tuple[int, float]]:
+    """A metric of the parent run: step and value, by step."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{store}")
+    history = client.get_metric_history(runs(store)[0].info.run_id, name)
+    return sorted((metric.step, metric.value) for metric in history)
+
+
+def test_a_parent_run_tells_what_was_searched_and_what_came_out(store, search) -> None:
+    (search.folder / "report.html").write_text("<h1>report</h1>")
+    track(store, search, RECORDS)
+    parent, nested = runs(store)
+    assert (parent.info.run_name, parent.info.status) == ("tiny on digits", "FINISHED")
+    assert parent.data.tags["space"] == "tiny" and parent.data.params == {"candidates": "4"}
+    figures = parent.data.metrics
+    assert (figures["hypervolume"], figures["feasible"], figures["rejected"]) == (0.5, 1, 1)
+    assert figures["best_accuracy"] == 0.9
+    description = parent.data.tags["mlflow.note.content"]
+    assert description.startswith("**0000 is best.**\n\n[Compare the front")
+    assert nested[0].info.run_id in description
+    assert list(store.parent.glob("mlflow-artifacts/**/report.html"))
+
+
+def test_a_nested_run_tells_what_became_of_each_candidate(store, search) -> None:
+    track(store, search, RECORDS)
+    _, nested = runs(store)
+    assert [nested[number].info.run_name for number in range(4)] == [
+        "★ 0000 90.0 % acc · 1 M MACs · 3.1 ms",
+        "0001 rejected: MACs 400 k off budget",
+        "0002 failed: train",
+        "0003 stopped early · 40.0 % acc",
+    ]
+    statuses = [nested[number].info.status for number in range(4)]
+    assert statuses == ["FINISHED", "FINISHED", "FAILED", "FINISHED"]
+    assert nested[0].data.params == {"stages": "2", "phases.0.width": "8"}
+    assert nested[0].data.metrics["val_accuracy"] == 0.9
+    assert (nested[0].data.tags["front"], nested[3].data.tags["front"]) == ("yes", "no")
+    assert nested[0].info.end_time - nested[0].info.start_time == 2000
+    assert nested[2].data.tags["reason"] == "E: nan"
+
+
+def test_a_resumed_search_continues_its_run_and_doubles_nothing(store, search) -> None:
+    track(store, search, RECORDS[:2], finish=False)
+    first, _ = runs(store)
+    assert first.info.status == "KILLED"
+    track(store, search, RECORDS[2:])
+    second, nested = runs(store)
+    assert second.info.run_id == first.info.run_id and second.info.status == "FINISHED"
+    assert sorted(nested) == [0, 1, 2, 3]
+
+
+def test_a_resumed_search_catches_up_with_what_was_never_written(store, search) -> None:
+    track(store, search, RECORDS[:1], finish=False)
+    search.records.append(REJECTED)
+    track(store, search, RECORDS[2:])
+    assert sorted(runs(store)[1]) == [0, 1, 2, 3]
+
+
+def test_a_candidate_that_left_the_front_loses_its_star(store, search) -> None:
+    track(store, search, RECORDS[:1])
+    tracker = Tracker(TrackingConfig(), store, _fail)
+    tracker.orchestrator_search_started(search)
+    better = record(4)
+    search.records.append(better)
+    tracker.orchestrator_candidate_finished(search, better)
+    tracker.orchestrator_search_finished(search, [better])
+    assert tracker.close(WAIT_S)
+    _, nested = runs(store)
+    assert nested[4].info.run_name.startswith("★ 0004")
+    assert nested[0].info.run_name.startswith("0000")
+
+
+def checked(number: int, trained: float, epochs: int = 2) -> Check:
+    values = {"accuracy": trained, "macs": 1e6 * (1 + number), "latency_ms": 3.1}
+    return Check(record(number, values=values), 0.5 + number / 100, trained, epochs, values["macs"])
+
+
+def test_a_check_is_told_by_its_candidate_and_by_the_parent(store, search) -> None:
+    track(store, search, [record(number) for number in range(3)], finish=False)
+    tracker = Tracker(TrackingConfig(), store, _fail)
+    tracker.orchestrator_search_started(search)
+    for check in (checked(0, 0.6), checked(1, 0.8), checked(2, 0.7), checked(1, 0.9, epochs=6)):
+        search.learn(check)
+        tracker.orchestrator_candidate_checked(search, check)
+    assert tracker.close(WAIT_S)
+    parent, nested = runs(store)
+    assert parent.data.metrics["kendall_tau"] == pytest.approx(1 / 3)
+    assert "kendall_tau_at_macs" not in parent.data.metrics  # unknown of three
+    figures = nested[1].data.metrics
+    assert (figures["estimated_accuracy"], figures["trained_further_accuracy"]) == (0.51, 0.9)
+    assert figures["accuracy"] == 0.9
+    assert nested[1].info.run_name == "0001 90.0 % acc · 2 M MACs · 3.1 ms"
+    assert nested[1].data.tags["checked_epochs"] == "6"
+
+
+def test_a_resumed_search_tells_checks_that_were_never_written(store, search) -> None:
+    track(store, search, [record(number) for number in range(4)], finish=False)
+    for number, trained in enumerate((0.6, 0.8, 0.7, 0.9)):
+        search.learn(checked(number, trained))
+    track(store, search, [])
+    parent, nested = runs(store)
+    assert [nested[n].data.metrics["trained_further_accuracy"] for n in range(4)] == [
+        0.6,
+        0.8,
+        0.7,
+        0.9,
+    ]
+    assert parent.data.metrics.keys() >= {"kendall_tau", "kendall_tau_at_macs", "tau.macs"}
+    assert nested[0].info.run_name.startswith("★ 0000 60.0 %")
+
+
+def test_correlations_are_told_once_every_few_candidates(store, search) -> None:
+    track(store, search, [record(number) for number in range(12)], finish=False)
+    assert curve(store, "tau.macs") == [(5, 1.0), (10, 1.0)]
+
+
+def test_counts_never_fall_whatever_order_candidates_finish_in(store, search) -> None:
+    track(store, search, [record(number) for number in (2, 0)], finish=False)
+    track(store, search, [record(number) for number in (3, 1)])
+    assert curve(store, "feasible") == [(1, 1), (2, 2), (3, 3), (4, 4)]
+
+
+def test_a_run_of_another_store_is_not_continued(store, search) -> None:
+    (search.folder / "mlflow.json").write_text(json.dumps({"uri": "http://x", "run_id": "1"}))
+    track(store, search, RECORDS[:1])
+    assert sorted(runs(store)[1]) == [0]
+
+
+def test_a_recommended_finalist_becomes_a_model_version(store, search) -> None:
+    from mlflow import MlflowClient
+
+    folder = search.folder / "models" / "0000"
+    folder.mkdir(parents=True)
+    finalist = {"id": RECORDS[0].id, "number": 0, "picks": ["most accurate"], "recommended": True}
+    finalist |= {"folder": folder, "figures": {"accuracy": 0.88, "mark": "text"}}
+    search.finalists.append(finalist | {"file": _onnx_file(folder / "model.onnx")})
+    track(store, search, RECORDS[:1])
+    track(store, search, [])
+    client = MlflowClient(tracking_uri=f"sqlite:///{store}")
+    (version,) = client.search_model_versions("name = 'tiny-digits'")
+    run = runs(store)[1][0]
+    assert version.run_id == run.info.run_id and run.data.metrics["final_accuracy"] == 0.88
+    alias = client.get_model_version_by_alias("tiny-digits", "most-accurate")
+    assert alias.run_id == version.run_id
+    written = Path(version.source.removeprefix("file://"))
+    assert "signature" in (written / "MLmodel").read_text()
+    assert (written / "input_example.json").is_file()
+
+
+def _onnx_file(path: Path) -> Path:
+    """(B, 3, 8, 8) → (B, 4)."""
+    weights = numpy_helper.from_array(np.ones((192, 4), np.float32), "weights")
+    nodes = [
+        helper.make_node("Flatten", ["images"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+    ]
+    ends = [
+        helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 8, 8]),
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 4]),
+    ]
+    graph = helper.make_graph(nodes, "linear", ends[:1], ends[1:], [weights])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path
+    )
+    return path
+
+
+def _folder_in_the_way(folder: Path) -> TrackingConfig:
+    (folder / "blocked").write_text("a file")
+    return TrackingConfig(uri=f"sqlite:///{folder}/blocked/mlflow.db")
+
+
+def _closed_port(folder: Path) -> TrackingConfig:
+    return TrackingConfig(uri="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("broken", [_folder_in_the_way, _closed_port])
+def test_a_broken_store_costs_one_line_and_no_time(
+    broken: Callable[[Path], TrackingConfig], search, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    warnings: list[str] = []
+    tracker = Tracker(broken(tmp_path), tmp_path / "unused.db", warnings.append)
+    began = time.perf_counter()
+    tracker.orchestrator_search_started(search)
+    for item in RECORDS:
+        tracker.orchestrator_candidate_finished(search, item)
+    tracker.orchestrator_search_finished(search, RECORDS)
+    assert time.perf_counter() - began < 0.5
+    assert tracker.close(WAIT_S)
+    assert len(warnings) == 1 and "MLflow tracking ends here" in warnings[0]
+
+
+def test_a_store_that_hangs_is_left_behind_in_time(search, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(Writer, "__init__", lambda *_: time.sleep(3))
+    warnings: list[str] = []
+    tracker = Tracker(TrackingConfig(), tmp_path / "mlflow.db", warnings.append)
+    tracker.orchestrator_search_started(search)
+    assert not tracker.close(0.1)
+    assert len(warnings) == 1 and "not done after 0.1 s" in warnings[0]
+
+
+def test_switched_off_it_does_nothing(search, tmp_path) -> None:
+    tracker = Tracker(TrackingConfig(enabled=False), tmp_path / "mlflow.db", _fail)
+    tracker.orchestrator_search_started(search)
+    tracker.orchestrator_candidate_finished(search, RECORDS[0])
+    tracker.orchestrator_search_finished(search, [])
+    assert tracker.close() and not (tmp_path / "mlflow.db").exists()
+
+
+def test_two_axes_of_milliseconds_are_told_apart() -> None:
+    axes = (*AXES, Axis("latency_fp32_ms", "ms", "minimize", 9.0))
+    both = record(5, values={"latency_ms": 3.0, "latency_fp32_ms": 4.0})
+    assert title(both, axes) == "0005 3 ms latency · 4 ms latency fp32"
+
+
+def test_the_hint_says_what_to_type_or_where_to_look(tmp_path) -> None:
+    local = ui_hint(TrackingConfig(), tmp_path / "mlflow.db")
+    assert f"--backend-store-uri sqlite:///{tmp_path}/mlflow.db" in local
+    remote = TrackingConfig(uri="http://example.org:5000/")
+    assert ui_hint(remote, tmp_path).startswith("http://example.org:5000/#/")
+    assert tracking_uri(remote, tmp_path) == "http://example.org:5000/"
