@@ -19,15 +19,29 @@ __all__ = ["Artifact", "Device", "Latency"]
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file that a device's runtime executes. Plain data: it may cross processes."""
+    """What a device's runtime executes: a file, or a few. Plain data: it may cross processes.
+
+    `path` is the file that is opened. `beside` are others that it needs, in the same folder and
+    under names that it knows. `label` says what was done to the network's own file ("int8"), and
+    is empty where nothing was. `exact` says that the network's very function is computed, up to
+    the rounding of float32, as in what a device compiles; int8 approximates it.
+    """
 
     path: Path
     format: str
+    label: str = ""
+    exact: bool = False
+    beside: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is shipped, `path` first."""
+        return (self.path, *self.beside)
 
     @property
     def size_bytes(self) -> int:
-        """The size of what is shipped."""
-        return self.path.stat().st_size
+        """The size of what is shipped, over all files."""
+        return sum(file.stat().st_size for file in self.files)
 
 
 @dataclass(frozen=True)

@@ -92,25 +92,20 @@ class Meter:
             return self._device.calibrate(self._folder), dict(self._device.fingerprint())
 
     def measure(
-        self, files: Sequence[tuple[str, str, bytes]], reference_ms: float
+        self, sent: Sequence[tuple[Artifact, Sequence[bytes]]], reference_ms: float
     ) -> list[Latency]:
-        """Latencies of files (name, format, content), all in one session on the quiet machine."""
-        artifacts = [self._write(*file) for file in files]
-        try:
+        """Latencies of artifacts, sent with the content of their files, all in one session."""
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            artifacts = [
+                _received(artifact, contents, Path(folder) / str(number))
+                for number, (artifact, contents) in enumerate(sent)
+            ]
             with self._gate.exclusive():
                 return list(self._device.latencies(artifacts, reference_ms, self._folder))
-        finally:
-            for artifact in artifacts:
-                artifact.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Leave nothing behind."""
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _write(self, name: str, kind: str, content: bytes) -> Artifact:
-        path = self._folder / name
-        path.write_bytes(content)
-        return Artifact(path, kind)
 
 
 class Cluster:
@@ -253,17 +248,23 @@ def measure_with(meter: str, reference_ms: float) -> Callable[[Sequence[Artifact
     """Measuring by a named meter, from any process of the cluster."""
 
     def measure(artifacts: Sequence[Artifact]) -> list[Latency]:
-        files = [
-            (f"{index}-{a.path.name}", a.format, a.path.read_bytes())
-            for index, a in enumerate(artifacts)
-        ]
+        sent = [(a, [file.read_bytes() for file in a.files]) for a in artifacts]
         try:
-            found = ray.get(ray.get_actor(meter).measure.remote(files, reference_ms))
+            found = ray.get(ray.get_actor(meter).measure.remote(sent, reference_ms))
         except RayError as error:
             raise cause(error) from None
         return list(found)
 
     return measure
+
+
+def _received(artifact: Artifact, contents: Sequence[bytes], folder: Path) -> Artifact:
+    """The artifact as it lies in `folder` here, its files under their own names."""
+    folder.mkdir()
+    path, *beside = (folder / file.name for file in artifact.files)
+    for file, content in zip((path, *beside), contents, strict=True):
+        file.write_bytes(content)
+    return replace(artifact, path=path, beside=tuple(beside))
 
 
 def task_options(resources: Resources) -> dict[str, Any]:

@@ -74,6 +74,8 @@ def _check_artifact(device: Device, artifact: Artifact) -> None:
         f"compile was asked for checked.network and a suffix, it wrote {artifact.path.name}"
     )
     assert artifact.size_bytes > 0, "compile wrote an empty file"
+    for file in artifact.files:
+        assert file.parent == artifact.path.parent, f"{file} lies in another folder"
     assert pickle.loads(pickle.dumps(artifact)) == artifact, "the artifact does not pickle"
     assert pickle.loads(pickle.dumps(device)).name == device.name, "the device does not pickle"
 

@@ -72,7 +72,7 @@ class OnnxRuntime(Device):
         automatic: Literal["dynamo", "torchscript"] = "dynamo" if final else "torchscript"
         target = path if path.suffix == ".onnx" else path.with_name(f"{path.name}.onnx")
         export(network, example, target, automatic if self.exporter == "auto" else self.exporter)
-        return Artifact(target, "onnx")
+        return Artifact(target, "onnx", exact=True)
 
     def predict(self, artifact: Artifact, images: np.ndarray) -> np.ndarray:
         """Logits float32 (N, classes) of images float32 (N, C, H, W), 64 at a time."""

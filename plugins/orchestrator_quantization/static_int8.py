@@ -76,7 +76,7 @@ class StaticQuantization(ArtifactCompressor):
                 f"{artifact.path.name} cannot be quantized: {error!r}. ONNX Runtime's static "
                 "quantization expects an ONNX file with one image input."
             ) from error
-        return Artifact(path=target, format=artifact.format)
+        return Artifact(target, artifact.format, label="int8")
 
 
 class _Batches:

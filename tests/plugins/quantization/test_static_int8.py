@@ -72,7 +72,7 @@ def test_names_of_inputs_and_outputs_stay_and_others_are_short(artifact, context
 
 def test_the_file_is_named_for_what_was_done_and_nothing_else_is_left(artifact, context):
     quantized = StaticQuantization().transform(artifact, INT8, context)
-    assert quantized == Artifact(artifact.path.parent / "model.int8.onnx", "onnx")
+    assert quantized == Artifact(artifact.path.parent / "model.int8.onnx", "onnx", "int8")
     assert {path.name for path in artifact.path.parent.iterdir()} == {
         "model.onnx",
         "model.int8.onnx",
