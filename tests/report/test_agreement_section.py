@@ -36,12 +36,12 @@ def reverse(record):
 
 
 def trust_of(search, **parts):
-    return payload(dataclasses.replace(search, **parts))["trust"]
+    return payload(dataclasses.replace(search, **parts))["agreement"]
 
 
 def test_without_checks_and_correlations_there_is_no_section(search):
-    assert payload(search)["trust"] is None
-    assert payload(ReportData("t", "", [], []))["trust"] is None
+    assert payload(search)["agreement"] is None
+    assert payload(ReportData("t", "", [], []))["agreement"] is None
     few = [Correlation("zen", 0.8, 0.5, 5), Correlation("odd", None, None, 40)]
     assert trust_of(search, correlations=few) is None
 
