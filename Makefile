@@ -18,6 +18,8 @@ lint: .venv/.built
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/oxlint orchestrator/report/page
+	.venv/bin/oxfmt --check 'orchestrator/report/page/*.js'
 
 # torch comes first, by its pinned version: left to a resolver, a CUDA build of gigabytes is taken.
 .venv/.built: pyproject.toml constraints.txt

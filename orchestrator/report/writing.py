@@ -15,16 +15,18 @@ from orchestrator.report.figures import payload
 
 __all__ = ["build_report"]
 
-# In this order: each file may use what stands before it.
+# In this order: each file imports from those before it only. They are modules so that tools see
+# who uses what; in the page they are one script, because modules inside a file cannot import.
 SCRIPTS = (
     "dom.js",
     "plots.js",
+    "candidates.js",
+    "scatter.js",
     "front.js",
     "history.js",
     "choices.js",
     "finalists.js",
     "agreement.js",
-    "candidates.js",
     "losses.js",
     "main.js",
 )
@@ -46,7 +48,7 @@ def build_report(path: Path, data: ReportData) -> None:
         "style": _asset("style.css"),
         "payload": _embedded(payload(data)),
         "plotly": get_plotlyjs(),
-        "script": "\n".join(_asset(name) for name in SCRIPTS),
+        "script": "\n".join(_plain_script(_asset(name)) for name in SCRIPTS),
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("template.html"))
     write_whole(path, page)
@@ -55,6 +57,12 @@ def build_report(path: Path, data: ReportData) -> None:
 def _asset(name: str) -> str:
     folder = resources.files("orchestrator.report") / "page"
     return (folder / name).read_text(encoding="utf-8")
+
+
+def _plain_script(module: str) -> str:
+    """`module` without its imports and exports: what they name is in the same script."""
+    without = re.sub(r"^import [^;]*;\n", "", module, flags=re.MULTILINE)
+    return re.sub(r"^export ", "", without, flags=re.MULTILINE)
 
 
 def _embedded(value: Any) -> str:

@@ -1,55 +1,73 @@
 // Elements, sections and the page's state. Text enters the page as text nodes only, so whatever a
 // record holds (error messages, names) can never become markup.
-const DATA = JSON.parse(document.getElementById("payload").textContent);
 
-function el(tag, attributes = {}, ...children) {
+export const DATA = JSON.parse(document.getElementById("payload").textContent);
+
+export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (value === true) node.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+    else if (value !== false && value !== null && value !== undefined)
+      node.setAttribute(name, value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  node.append(
+    ...children.flat().filter((child) => child !== null && child !== undefined && child !== ""),
+  );
   return node;
 }
 
-function section(id, heading, lead, short = heading) {
-  const node = el("section", { id }, el("h2", {}, heading), lead ? el("p", { class: "lead" }, lead) : null);
+export function section(id, heading, lead, short = heading) {
+  const node = el(
+    "section",
+    { id },
+    el("h2", {}, heading),
+    lead ? el("p", { class: "lead" }, lead) : null,
+  );
   document.getElementById("sections").append(node);
   document.getElementById("links").append(el("a", { href: `#${id}` }, short));
   return node;
 }
 
-function side(heading, lead, parent) {
+export function side(heading, lead, parent) {
   const node = el("section", {}, el("h2", {}, heading), el("p", { class: "lead" }, lead));
   parent.append(node);
   return node;
 }
 
-function picker(name, options, chosen, changed) {
-  const box = el("select", { onchange: (event) => changed(event.target.value) },
-    options.map(([value, text]) => el("option", { value, selected: value === chosen }, text)));
+export function picker(name, options, chosen, changed) {
+  const box = el(
+    "select",
+    { onchange: (event) => changed(event.target.value) },
+    options.map(([value, text]) => el("option", { value, selected: value === chosen }, text)),
+  );
   return el("label", {}, name, box);
 }
 
-function toggle(name, checked, changed) {
-  const box = el("input", { type: "checkbox", checked, onchange: (event) => changed(event.target.checked) });
+export function toggle(name, checked, changed) {
+  const box = el("input", {
+    type: "checkbox",
+    checked,
+    onchange: (event) => changed(event.target.checked),
+  });
   return el("label", {}, box, name);
 }
 
 // Columns of a grid so that no row is left nearly empty.
-function columnsFor(count, most) {
+export function columnsFor(count, most) {
   return Math.ceil(count / Math.ceil(count / most)) || 1;
 }
 
-function capital(text) {
+export function capital(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-function plural(count, noun) {
+export function plural(count, noun) {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-const FRONT = new Set(DATA.front);
-const FINAL = new Map(DATA.finalists.filter((one) => one.number !== null).map((one) => [one.number, one]));
-const FEASIBLE = DATA.records.filter((record) => record.outcome === "feasible");
+export const FRONT = new Set(DATA.front);
+export const FINAL = new Map(
+  DATA.finalists.filter((one) => one.number !== null).map((one) => [one.number, one]),
+);
+export const FEASIBLE = DATA.records.filter((record) => record.outcome === "feasible");

@@ -1,30 +1,95 @@
 // A card for each network that can be shipped: what it is best for, and what compression changed.
-function finalistsSection() {
-  const node = section("finalists", "Finalists",
-    "Trained in full, compressed, exported and measured from the file that is shipped, on images the search never saw.");
+import { DATA, FEASIBLE, capital, columnsFor, el, section } from "./dom.js";
+
+export function finalistsSection() {
+  const node = section(
+    "finalists",
+    "Finalists",
+    "Trained in full, compressed, exported and measured from the file that is shipped, on images the search never saw.",
+  );
   if (!DATA.finalists.length) {
-    node.append(el("p", { class: "note" }, FEASIBLE.length ? "No finalist has been written yet. The front below is what the search knows so far." : "No candidate is feasible so far; the reasons are given below."));
+    node.append(
+      el(
+        "p",
+        { class: "note" },
+        FEASIBLE.length
+          ? "No finalist has been written yet. The front below is what the search knows so far."
+          : "No candidate is feasible so far; the reasons are given below.",
+      ),
+    );
     return;
   }
   const ordered = [...DATA.finalists].sort((a, b) => Number(b.recommended) - Number(a.recommended));
-  node.append(el("div", { class: "cards", style: `--columns:${Math.max(2, columnsFor(ordered.length, 4))}` }, ordered.map(finalistCard)));
+  node.append(
+    el(
+      "div",
+      { class: "cards", style: `--columns:${Math.max(2, columnsFor(ordered.length, 4))}` },
+      ordered.map(finalistCard),
+    ),
+  );
 }
 
 function finalistCard(one) {
-  return el("article", { class: one.recommended ? "card best" : "card" },
-    el("div", {}, el("h3", {}, one.name || one.id), one.id && one.id !== one.name ? el("div", { class: "id" }, one.id) : null),
-    el("div", { class: "badges" }, one.recommended ? el("span", { class: "badge star" }, "★ Recommended") : null, one.picks.map((need) => el("span", { class: "badge pick" }, capital(need))),
-      el("span", { title: "Whether the file that is shipped computes the same function as its network", class: one.verified ? "badge feasible" : "badge failed" }, one.verified ? "✓ Verified" : "Not verified")),
+  return el(
+    "article",
+    { class: one.recommended ? "card best" : "card" },
+    el(
+      "div",
+      {},
+      el("h3", {}, one.name || one.id),
+      one.id && one.id !== one.name ? el("div", { class: "id" }, one.id) : null,
+    ),
+    el(
+      "div",
+      { class: "badges" },
+      one.recommended ? el("span", { class: "badge star" }, "★ Recommended") : null,
+      one.picks.map((need) => el("span", { class: "badge pick" }, capital(need))),
+      el(
+        "span",
+        {
+          title: "Whether the file that is shipped computes the same function as its network",
+          class: one.verified ? "badge feasible" : "badge failed",
+        },
+        one.verified ? "✓ Verified" : "Not verified",
+      ),
+    ),
     one.pairs.map(changeBars),
-    el("dl", {}, one.figures.flatMap((figure) => [el("dt", {}, figure.label), el("dd", {}, figure.text)])),
-    one.marks.length ? el("ul", { class: "marks" }, one.marks.map((mark) => el("li", {}, mark))) : null,
-    one.folder ? el("code", { class: "id folder" }, one.folder) : null);
+    el(
+      "dl",
+      {},
+      one.figures.flatMap((figure) => [el("dt", {}, figure.label), el("dd", {}, figure.text)]),
+    ),
+    one.marks.length
+      ? el(
+          "ul",
+          { class: "marks" },
+          one.marks.map((mark) => el("li", {}, mark)),
+        )
+      : null,
+    one.folder ? el("code", { class: "id folder" }, one.folder) : null,
+  );
 }
 
 function changeBars(pair) {
   const tone = pair.good === true ? "good" : pair.good === false ? "bad" : "";
-  const bar = (name, kind, share, text) => el("div", { class: "bar" }, el("em", {}, name), el("i", { class: kind, style: `width:${100 * share}%` }), el("b", {}, text));
-  return el("div", { class: "change" },
-    el("div", { class: "name" }, el("span", {}, capital(pair.label)), el("span", { class: tone }, pair.verdict)),
-    bar("before", "before", pair.before_share, pair.before), bar("shipped", "after", pair.after_share, pair.after));
+  const bar = (name, kind, share, text) =>
+    el(
+      "div",
+      { class: "bar" },
+      el("em", {}, name),
+      el("i", { class: kind, style: `width:${100 * share}%` }),
+      el("b", {}, text),
+    );
+  return el(
+    "div",
+    { class: "change" },
+    el(
+      "div",
+      { class: "name" },
+      el("span", {}, capital(pair.label)),
+      el("span", { class: tone }, pair.verdict),
+    ),
+    bar("before", "before", pair.before_share, pair.before),
+    bar("shipped", "after", pair.after_share, pair.after),
+  );
 }
