@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from orchestrator.contracts import SearchSpace
 from orchestrator.errors import CandidateError, RunError
-from orchestrator.files import write_json
+from orchestrator.files import read_json, write_json
 from orchestrator.records import Genotype
 from orchestrator.trials import FixedTrial, RandomTrial
 
@@ -18,6 +17,7 @@ __all__ = ["Anchor", "draw_anchors", "read_anchors", "write_anchors"]
 
 # Architectures that are scored for each one that is trained.
 _POOL = 6
+_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,10 @@ def read_anchors(path: Path, proxy: str) -> list[Anchor]:
     if not path.exists():
         return []
     try:
-        data = json.loads(path.read_text())
+        data = read_json(path, format=_FORMAT, mend="Delete it, then resume.")
         anchors = [Anchor.from_json(item) for item in data["anchors"]]
         found = data["proxy"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise RunError(
             f"{path} does not hold the trained architectures of a proxy ({error!r}). Delete it, "
             "then resume; they are trained again."
@@ -127,4 +127,4 @@ def read_anchors(path: Path, proxy: str) -> list[Anchor]:
 def write_anchors(path: Path, proxy: str, anchors: Sequence[Anchor]) -> None:
     """All or nothing; raises RunError for a disk that is full or not writable."""
     kept = [anchor.to_json() for anchor in anchors]
-    write_json(path, {"proxy": proxy, "anchors": kept})
+    write_json(path, {"proxy": proxy, "anchors": kept}, format=_FORMAT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import platform
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,11 +15,14 @@ import yaml
 
 from orchestrator.config import StudyConfig, check_config, flat_config
 from orchestrator.errors import ConfigError, RunError
-from orchestrator.files import replacing
+from orchestrator.files import read_json, replacing, understood, write_json
 from orchestrator.plan.planning import Plan
 from orchestrator.records import Record
 
 __all__ = ["RunFolder"]
+
+# Of plan.json, config.yaml and finalists.json; 0 is what was written before forms had a number.
+_PLAN = _CONFIG = _FINALISTS = 1
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,11 @@ class RunFolder:
         self.refuse_second_search()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            text = yaml.safe_dump(flat_config(config), sort_keys=False)
+            text = yaml.safe_dump({"format": _CONFIG, **flat_config(config)}, sort_keys=False)
             self._write("config.yaml", text)
             self._write("overrides.txt", "\n".join(overrides) + "\n")
             self._write("environment.txt", "\n".join(_environment()) + "\n")
-            self._write("plan.json", json.dumps(plan.to_json(), indent=1))
+            write_json(self.path / "plan.json", plan.to_json(), format=_PLAN)
         except OSError as error:
             raise RunError(
                 f"{self.path} cannot be written: {error.strerror or error}. Choose a run.dir on a "
@@ -75,17 +77,21 @@ class RunFolder:
 
     def config(self) -> StudyConfig:
         """The configuration of the search; raises RunError."""
+        path = self.path / "config.yaml"
         try:
-            return check_config(yaml.safe_load(self._read("config.yaml")))
+            data = yaml.safe_load(self._read("config.yaml"))
+            return check_config(understood(data, path, format=_CONFIG))
         except (yaml.YAMLError, ConfigError, TypeError, AttributeError) as error:
-            raise RunError(f"{self.path / 'config.yaml'} cannot be used: {error}") from error
+            raise RunError(f"{path} cannot be used: {error}") from error
 
     def plan(self) -> Plan:
         """The plan of the search; raises RunError."""
+        path = self.path / "plan.json"
+        self._read("plan.json")  # says what the folder is not, where it is none
         try:
-            return Plan.from_json(json.loads(self._read("plan.json")))
+            return Plan.from_json(read_json(path, format=_PLAN))
         except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{self.path / 'plan.json'} cannot be used: {error!r}") from error
+            raise RunError(f"{path} cannot be used: {error!r}") from error
 
     def overrides(self) -> list[str]:
         """The command line that started the search."""
@@ -98,14 +104,16 @@ class RunFolder:
 
     def write_finalists(self, finalists: Sequence[Mapping[str, Any]]) -> None:
         """Keep what is known of finalists; called after each of them."""
-        self._write("finalists.json", json.dumps(list(finalists), indent=1))
+        path = self.path / "finalists.json"
+        write_json(path, {"finalists": list(finalists)}, format=_FINALISTS)
 
     def finalists(self) -> list[dict[str, Any]]:
         """What `write_finalists` kept; empty before the first."""
-        if not (self.path / "finalists.json").is_file():
+        path = self.path / "finalists.json"
+        if not path.is_file():
             return []
-        found: list[dict[str, Any]] = json.loads(self._read("finalists.json"))
-        return found
+        found = read_json(path, format=_FINALISTS, before=lambda old: {"finalists": old})
+        return list(found["finalists"])
 
     def write_tables(
         self, records: Sequence[Record], front: Iterable[int], estimated: Mapping[int, float]

@@ -20,12 +20,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from orchestrator.contracts import SearchSpace
 from orchestrator.errors import RunError
+from orchestrator.files import understood
 from orchestrator.supernet.regions import Region, region_of
 from orchestrator.training.weights import write_weights
 
 __all__ = ["Owned", "Store", "owned_parameters"]
 
 _STATE = "optimizer/"
+_FORMAT = 1
 
 
 class Owned:
@@ -139,11 +141,12 @@ class Store:
             for name, entry in self.memory.items():
                 for key, tensor in entry.items():
                     tensors[f"{_STATE}{key}/{name}"] = _to_file(tensor)
-        write_weights(tensors, path, notes={"facts": json.dumps(dict(facts))})
+        stored = json.dumps({"format": _FORMAT, **facts})
+        write_weights(tensors, path, notes={"facts": stored})
 
     @classmethod
     def load(cls, space: SearchSpace, path: Path) -> tuple[Store, dict[str, Any]]:
-        """The store and the facts of a file; raises RunError for a damaged one.
+        """The store and the facts of a file; raises RunError for a damaged or newer one.
 
         Weights of estimates are mapped, not read: processes of one machine share the memory, and
         a write stays private to its process.
@@ -151,10 +154,9 @@ class Store:
         store = cls(space)
         try:
             with safetensors.safe_open(path, framework="pt") as file:
-                notes = file.metadata()
+                facts = understood(json.loads(file.metadata()["facts"]), path, format=_FORMAT)
                 for name in file.keys():  # noqa: SIM118  (no mapping)
                     store._adopt(name, file.get_tensor(name))
-                facts: dict[str, Any] = json.loads(notes["facts"])
         except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             raise RunError(
                 f"{path} is no readable store of shared weights ({error}). Delete it, then resume "

@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.files import read_json, write_json
 from orchestrator.records import Record
 from orchestrator.tracking import naming
 from orchestrator.tracking.models import Registry
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Writer"]
 
 STATE_FILE = "mlflow.json"
+_FORMAT = 1
 ARTIFACTS = ("report.html", "front.csv", "candidates.csv", "config.yaml")
 # MLflow takes at most this many of each in one request.
 BATCH_PARAMS = 100
@@ -125,7 +127,7 @@ class Writer:
         from mlflow.exceptions import MlflowException
 
         path = folder / STATE_FILE
-        state = json.loads(path.read_text()) if path.is_file() else {}
+        state = read_json(path, format=_FORMAT) if path.is_file() else {}
         if state.get("uri") != self.uri:
             return ""
         try:
@@ -171,7 +173,7 @@ class Writer:
         run_id = str(created.info.run_id)
         self._log(run_id, params=run.params)
         state = {"uri": self.uri, "experiment_id": self.experiment, "run_id": run_id}
-        (run.folder / STATE_FILE).write_text(json.dumps(state, indent=2) + "\n")
+        write_json(run.folder / STATE_FILE, state, format=_FORMAT)
         return run_id
 
     def _catch_up(self, records: Sequence[Record], logged: set[int]) -> None:

@@ -14,13 +14,15 @@ from typing import IO
 
 import numpy as np
 
-from orchestrator.errors import DataError
+from orchestrator.errors import DataError, RunError
 from orchestrator_datasets.listing import ImageFile
 
 __all__ = ["Decoded", "Recipe", "cache_folder", "decoded", "opened"]
 
 # To be raised when the same files would be decoded to other bytes.
 _VERSION = 1
+# Of index.json; 0 had no number.
+_FORMAT = 1
 _CHUNK = 256
 
 # path → pixels uint8 (C, H, W), or None for a file that is no readable image
@@ -85,7 +87,10 @@ def decoded(cache: Path, files: Sequence[ImageFile], recipe: Recipe, decode: Dec
 
 
 def opened(cache: Path, key: str) -> Decoded | None:
-    """What `decoded` kept under `key`; None if it is not there or damaged."""
+    """What `decoded` kept under `key`; None if it is not there or damaged.
+
+    Raises RunError for what a newer version kept.
+    """
     folder = cache / key
     try:
         index = json.loads((folder / "index.json").read_text("utf-8"))
@@ -95,8 +100,17 @@ def opened(cache: Path, key: str) -> Decoded | None:
         return None
     if len(pixels) != len(labels):
         return None
+    _refuse_newer(folder / "index.json", index.get("format", 0))
     statistics = {name: tuple(index[name]) for name in ("mean", "deviation", "skipped")}
     return Decoded(key, pixels, labels, **statistics)
+
+
+def _refuse_newer(path: Path, found: int) -> None:
+    if found > _FORMAT:
+        raise RunError(
+            f"{path} has format {found}, this version reads {_FORMAT - 1} and {_FORMAT}: a newer "
+            "Orchestrator wrote it. Update, or set dataset.cache to another folder."
+        )
 
 
 def _key(files: Sequence[ImageFile], recipe: Recipe) -> str:
@@ -145,7 +159,11 @@ def _fill(folder: Path, files: Sequence[ImageFile], recipe: Recipe, decode: Deco
         out.seek(0)
         _header(out, (len(labels), *shape))
     np.save(folder / "labels.npy", np.array(labels, np.int64))
-    index = {**_statistics(sums, len(labels) * recipe.image_size**2), "skipped": skipped}
+    index = {
+        "format": _FORMAT,
+        **_statistics(sums, len(labels) * recipe.image_size**2),
+        "skipped": skipped,
+    }
     (folder / "index.json").write_text(json.dumps(index), "utf-8")
 
 

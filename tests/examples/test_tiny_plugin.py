@@ -107,6 +107,6 @@ def test_a_stranger_searches_it_from_the_command_line(site: Path, tmp_path: Path
     arguments = ["+search=tiny", *cheap, "dataset.image_size=16", "tracking=off", "run.dir=run"]
     out = _run(site, "-m", "orchestrator", *arguments, cwd=tmp_path)
     assert out.strip().splitlines()[-1] == "Run folder: run"
-    (finalist,) = json.loads((tmp_path / "run" / "finalists.json").read_text())
+    (finalist,) = json.loads((tmp_path / "run" / "finalists.json").read_text())["finalists"]
     assert finalist["verified"]
     assert finalist["values"]["tiny_ram_bytes"] > 0

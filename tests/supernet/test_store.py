@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from sharing_spaces import FusedSpace, Staged
 from torch import nn
@@ -116,3 +118,13 @@ def test_a_damaged_file_says_what_to_do(tmp_path: Path):
     (tmp_path / "store").write_text("no weights")
     with pytest.raises(RunError, match="Delete it, then resume"):
         Store.load(Staged(), tmp_path / "store")
+
+
+def test_a_store_of_a_newer_form_is_one_error_and_of_the_form_before_is_read(tmp_path: Path):
+    tensors = {"weight": torch.zeros(2)}
+    for facts in ({"epochs": 3}, {"format": 2, "epochs": 3}):
+        notes = {"facts": json.dumps(facts)}
+        safetensors.torch.save_file(tensors, tmp_path / f"{len(facts)}", metadata=notes)
+    assert Store.load(Staged(), tmp_path / "1")[1] == {"epochs": 3}
+    with pytest.raises(RunError, match="has format 2"):
+        Store.load(Staged(), tmp_path / "2")

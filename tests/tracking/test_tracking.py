@@ -264,6 +264,15 @@ def test_a_run_of_another_store_is_not_continued(store, search) -> None:
     assert sorted(runs(store)[1]) == [0]
 
 
+def test_a_state_of_a_newer_form_ends_tracking_with_its_name(store, search) -> None:
+    (search.folder / "mlflow.json").write_text(json.dumps({"format": 9}))
+    told: list[str] = []
+    tracker = Tracker(TrackingConfig(), store, told.append)
+    tracker.orchestrator_search_started(search)
+    tracker.close(WAIT_S)
+    assert len(told) == 1 and "mlflow.json has format 9" in told[0]
+
+
 def test_a_recommended_finalist_becomes_a_model_version(store, search) -> None:
     from mlflow import MlflowClient
 

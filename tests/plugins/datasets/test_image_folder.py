@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import pickle
@@ -17,7 +18,7 @@ from orchestrator_datasets.decoding import decode
 from orchestrator_datasets.image_folder import ImageFolder
 from PIL import Image
 
-from orchestrator.errors import ConfigError, DataError
+from orchestrator.errors import ConfigError, DataError, RunError
 from orchestrator.paths import cache_dir
 from orchestrator.plugins import installed
 from orchestrator.testing.dataset import check_dataset
@@ -226,6 +227,22 @@ def test_a_damaged_cache_is_written_again(tmp_path: Path, cache: Path) -> None:
     for path in cache.rglob("pixels.npy"):
         os.truncate(path, 200)
     assert np.array_equal(folder(root).split("train").pixels, before)
+
+
+def test_a_cache_of_a_newer_form_is_named_and_one_of_before_is_read(
+    tmp_path: Path, cache: Path
+) -> None:
+    root = fill(tmp_path / "photos")
+    before = sizes(folder(root))
+    indices = {path: json.loads(path.read_text()) for path in cache.rglob("index.json")}
+    for path, index in indices.items():
+        assert index.pop("format") == 1
+        path.write_text(json.dumps(index))
+    assert sizes(folder(root)) == before
+    for path, index in indices.items():
+        path.write_text(json.dumps({**index, "format": 2}))
+    with pytest.raises(RunError, match=r"index\.json has format 2.*dataset\.cache"):
+        folder(root)
 
 
 def test_a_pickled_dataset_survives_a_cleared_cache(tmp_path: Path, cache: Path) -> None:
