@@ -33,7 +33,7 @@ from orchestrator.contracts import (
 )
 from orchestrator.hookspecs import hookimpl
 from orchestrator.measuring.timing import Timing, interleave
-from orchestrator.records import Genotype, Record
+from orchestrator.records import Genotype, Record, Step
 
 try:
     __version__ = version("pareto-orchestrator")
@@ -61,6 +61,7 @@ __all__ = [
     "Record",
     "SearchSpace",
     "Split",
+    "Step",
     "Subject",
     "Timing",
     "TrainingCompressor",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -86,12 +86,14 @@ def understood(
     *,
     format: int,
     before: Callable[[Any], Mapping[str, Any]] | None = None,
+    fields: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """`data` as a mapping of today's `format`, without that key.
 
     What says no format is of format 0. That of one before is handed to `before`, which makes
     today's of it; by default nothing but the number differs. Raises RunError naming `where` for
-    another form, and for what is no mapping.
+    another form, for what is no mapping, and for names that are none of `fields` where these are
+    given.
     """
     found = data.get("format", 0) if isinstance(data, Mapping) else 0
     rest = {k: v for k, v in data.items() if k != "format"} if isinstance(data, Mapping) else data
@@ -101,6 +103,12 @@ def understood(
         raise RunError(_strange(where, found, format))
     if not isinstance(rest, Mapping):
         raise RunError(f"{where} holds {type(rest).__name__}, expected a mapping of names.")
+    unknown = sorted(set(rest) - set(fields)) if fields is not None else []
+    if unknown:
+        raise RunError(
+            f"{where} tells of {', '.join(map(repr, unknown))}, which this version does not know. "
+            "Use the version of Orchestrator that wrote it."
+        )
     return dict(rest)
 
 

@@ -4,34 +4,75 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal
 
-__all__ = ["Architecture", "Check", "Choices", "Genotype", "Outcome", "Record"]
+from orchestrator.files import understood
+
+__all__ = ["Architecture", "Check", "Choices", "Genotype", "Latency", "Outcome", "Record", "Step"]
 
 # JSON values only, so that a network is rebuilt from text and never from a pickle.
 Architecture = Mapping[str, Any]
 Choices = Mapping[str, Any]
 Outcome = Literal["feasible", "rejected", "stopped", "failed"]
 
+_TASK = "classification"
+
+
+@dataclass(frozen=True)
+class Latency:
+    """One batch-1 inference on a device, milliseconds.
+
+    `ms` is `ratio` × the calibrated time of the reference network and is the figure to compare;
+    `low_ms`, `median_ms` and `high_ms` (95th percentile) are the raw clock in that session.
+    """
+
+    ms: float
+    ratio: float
+    low_ms: float
+    median_ms: float
+    high_ms: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One compressor at work: its name in the configuration, and its choices (JSON values)."""
+
+    name: str
+    choices: Choices
+
 
 @dataclass(frozen=True)
 class Genotype:
-    """Space, preset, architecture and compression choices: all that decides a network's shape.
+    """All that decides a network's shape, and what is done to it afterwards.
 
-    `compression` maps a compressor's name to its choices; a compressor that is left out or has
-    no choices does nothing.
+    `compression` are steps in the order they are taken; by name where there is but one legal
+    order. A compressor that is left out, or whose step has no choices, does nothing. `head` are
+    the choices of the task's own head.
     """
 
     space: str
     preset: str
     architecture: Architecture
-    compression: Mapping[str, Choices] = field(default_factory=dict)
+    compression: tuple[Step, ...] = ()
+    task: str = _TASK
+    head: Choices = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.compression, Mapping):
+            warnings.warn(
+                "Genotype.compression is a tuple of Step(name, choices), no longer a mapping",
+                DeprecationWarning,
+                stacklevel=3,
+            )
+            object.__setattr__(self, "compression", _steps(self.compression))
 
     def canonical(self) -> str:
         """The same text for the same genotype, whatever the order of its keys."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return json.dumps(self._plainly(), sort_keys=True, separators=(",", ":"))
 
     @property
     def key(self) -> str:
@@ -39,8 +80,12 @@ class Genotype:
         return hashlib.sha256(self.canonical().encode()).hexdigest()[:12]
 
     def plain(self) -> Genotype:
-        """The same architecture without compression."""
-        return Genotype(self.space, self.preset, self.architecture)
+        """The same network without compression."""
+        return replace(self, compression=())
+
+    def choices(self, step: str) -> Choices:
+        """The choices of the first step called so; none where it is not taken."""
+        return next((item.choices for item in self.compression if item.name == step), {})
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""
@@ -48,9 +93,37 @@ class Genotype:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Genotype:
-        """The genotype that `to_json` wrote."""
-        fields = ("space", "preset", "architecture", "compression")
-        return cls(**{name: data[name] for name in fields})
+        """The genotype that `to_json` wrote; raises RunError for one of a newer version.
+
+        KeyError and TypeError where it is damaged.
+        """
+        known = [item.name for item in fields(cls)]
+        told = understood(data, "a genotype", format=1, fields=known)
+        return cls(**{**told, "compression": _steps(told["compression"])})
+
+    def _plainly(self) -> dict[str, Any]:
+        """What is usual is left out, so that a genotype keeps the key it had before there was it.
+
+        Steps in alphabetical order are the mapping that compression once was.
+        """
+        names = [step.name for step in self.compression]
+        told: dict[str, Any] = {
+            "space": self.space,
+            "preset": self.preset,
+            "architecture": self.architecture,
+            "compression": {step.name: step.choices for step in self.compression}
+            if names == sorted(set(names))
+            else [asdict(step) for step in self.compression],
+        }
+        if self.task != _TASK:
+            told["task"] = self.task
+        return told | ({"head": self.head} if self.head else {})
+
+
+def _steps(stored: Mapping[str, Choices] | Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
+    if isinstance(stored, Mapping):
+        return tuple(Step(name, stored[name]) for name in sorted(stored))
+    return tuple(Step(step["name"], step["choices"]) for step in stored)
 
 
 @dataclass(frozen=True)
@@ -61,7 +134,11 @@ class Record:
     rejected: a budget is broken, `violations` says by how much (objective → excess, in its unit);
     stopped: training ended early because the candidate could not have joined the front;
     failed: `step` broke with `error`, kept in full.
+
+    `latencies` has what was measured whole, by device; `values` the one figure of each objective.
     """
+
+    format: ClassVar[int] = 1
 
     number: int
     genotype: Genotype
@@ -77,6 +154,7 @@ class Record:
     seconds: float = 0.0
     finished_at: float = 0.0
     origin: str = "sampler"
+    latencies: Mapping[str, Latency] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -90,13 +168,19 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""
-        return {**asdict(self), "genotype": self.genotype.to_json()}
+        return {"format": self.format, **asdict(self), "genotype": self.genotype.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Record:
-        """The record that `to_json` wrote."""
-        genotype = Genotype.from_json(data["genotype"])
-        return cls(**{**data, "genotype": genotype, "curve": tuple(data["curve"])})
+        """The record that `to_json` wrote, or the version before; RunError for a newer one."""
+        what = f"the record of candidate {data.get('number')}"
+        known = [item.name for item in fields(cls)]
+        told = understood(data, what, format=cls.format, fields=known)
+        told["genotype"] = Genotype.from_json(told["genotype"])
+        told["curve"] = tuple(told["curve"])
+        timed = told.get("latencies", {}).items()
+        told["latencies"] = {device: Latency(**latency) for device, latency in timed}
+        return cls(**told)
 
 
 @dataclass(frozen=True)
@@ -106,6 +190,8 @@ class Check:
     `estimated` and `trained` are validation accuracies in [0, 1] of the network before
     compression, and `macs` its multiply-adds; 0 where an older run did not keep them.
     """
+
+    format: ClassVar[int] = 1
 
     record: Record
     estimated: float
@@ -120,9 +206,11 @@ class Check:
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""
-        return {**asdict(self), "record": self.record.to_json()}
+        return {"format": self.format, **asdict(self), "record": self.record.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Check:
-        """The check that `to_json` wrote."""
-        return cls(**{**data, "record": Record.from_json(data["record"])})
+        """The check that `to_json` wrote, or the version before; RunError for a newer one."""
+        known = [item.name for item in fields(cls)]
+        told = understood(data, "a check", format=cls.format, fields=known)
+        return cls(**{**told, "record": Record.from_json(told["record"])})

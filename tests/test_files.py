@@ -59,3 +59,10 @@ def test_what_is_no_form_is_one_error_that_says_what_helps(tmp_path: Path, text:
 def test_a_missing_file_says_what_helps(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"gone.json cannot be read.*Delete it"):
         read_json(tmp_path / "gone.json", format=1, mend="Delete it.")
+
+
+def test_a_name_that_is_not_known_is_an_error_where_names_are_given() -> None:
+    known = ("size", "mean")
+    assert understood({"size": 1, "format": 2}, "it", format=2, fields=known) == {"size": 1}
+    with pytest.raises(RunError, match="it tells of 'mood', which this version does not know"):
+        understood({"size": 1, "mood": 2, "format": 2}, "it", format=2, fields=known)

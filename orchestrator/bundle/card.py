@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.records import Genotype
+
 __all__ = ["card"]
 
 # Input channels → what Pillow calls such an image.
@@ -29,7 +31,7 @@ def card(facts: Mapping[str, Any]) -> str:
         f"{_shown(facts['deviation'])}, channel by channel.",
         f"Licence of the data: {facts['licence']}.",
         "## Compression",
-        _table({"compressor": "choices"} | {n: _shown(c) for n, c in _compressors(genotype)}),
+        _steps(Genotype.from_json(genotype)),
         "## Run it",
         _how_to_run(facts),
         "## Rebuild it",
@@ -43,8 +45,9 @@ def card(facts: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _compressors(genotype: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [(name, choices) for name, choices in genotype["compression"].items() if choices]
+def _steps(genotype: Genotype) -> str:
+    taken = {step.name: _shown(step.choices) for step in genotype.compression if step.choices}
+    return _table({"compressor": "choices"} | taken)
 
 
 def _table(rows: Mapping[str, str]) -> str:

@@ -21,7 +21,7 @@ from orchestrator.contracts import (
 )
 from orchestrator.errors import ConfigError, closest
 from orchestrator.plugins import installed
-from orchestrator.records import Choices, Genotype
+from orchestrator.records import Choices, Genotype, Step
 
 __all__ = ["Assembly", "Target", "assemble", "check_compressors", "draw", "excess"]
 
@@ -73,7 +73,7 @@ class Assembly:
     def active(self, kind: Any, genotype: Genotype) -> Iterator[tuple[Any, Choices]]:
         """The compressors of one kind (a class) that a genotype uses, with their choices."""
         for compressor in self.compressors:
-            choices = genotype.compression.get(compressor.name)
+            choices = genotype.choices(compressor.name)
             if isinstance(compressor, kind) and choices:
                 yield compressor, choices
 
@@ -112,11 +112,12 @@ def _check_preset(config: StudyConfig) -> None:
 def draw(assembly: Assembly, trial: Trial) -> Genotype:
     """One genotype: the architecture and how it is compressed, from one trial."""
     architecture = assembly.space.suggest(trial)
-    compression = {
-        compressor.name: dict(choices)
+    steps = [
+        Step(compressor.name, dict(choices))
         for compressor in assembly.compressors
         if (choices := compressor.suggest(trial))
-    }
+    ]
+    compression = tuple(sorted(steps, key=lambda step: step.name))
     return Genotype(assembly.space.name, assembly.space.preset, architecture, compression)
 
 

@@ -108,7 +108,7 @@ def _train_and_export(record: Record, factory: Factory, work: Path) -> _Finalist
     )
     train(network, factory.assembly.dataset, factory.config.train, run)
     finalist = _Finalist(record, network)
-    if any(name in genotype.compression for name in _network_compressors(factory)):
+    if any(genotype.choices(name) for name in _network_compressors(factory)):
         plain = genotype.plain()
         artifacts = factory.compile(network, plain, work / _UNCOMPRESSED, trained=True, final=True)
         finalist.variants[_UNCOMPRESSED] = _variant(factory, artifacts[0])
@@ -300,7 +300,7 @@ def _label(artifact: Artifact) -> str:
 
 def _name(record: Record) -> str:
     named = f" ({record.origin})" if record.origin != "sampler" else ""
-    done = "+".join(record.genotype.compression) or "uncompressed"
+    done = "+".join(step.name for step in record.genotype.compression) or "uncompressed"
     return f"{record.genotype.space} #{record.number}{named}, {done}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from orchestrator.measuring.timing import Timing, interleave
+from orchestrator.records import Latency
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,22 +43,6 @@ class Artifact:
     def size_bytes(self) -> int:
         """The size of what is shipped, over all files."""
         return sum(file.stat().st_size for file in self.files)
-
-
-@dataclass(frozen=True)
-class Latency:
-    """One batch-1 inference on a device, milliseconds.
-
-    `ms` is `ratio` × the calibrated time of the reference network and is the figure to compare;
-    `low_ms`, `median_ms` and `high_ms` (95th percentile) are the raw clock in that session.
-    """
-
-    ms: float
-    ratio: float
-    low_ms: float
-    median_ms: float
-    high_ms: float
-    runs: int
 
 
 class Device(ABC):

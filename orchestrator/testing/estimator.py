@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from orchestrator.contracts import Estimate, EstimationContext, Estimator
-from orchestrator.records import Genotype
+from orchestrator.records import Genotype, Step
 from orchestrator.trials import RandomTrial
 
 __all__ = ["check_estimator"]
@@ -76,7 +76,7 @@ def _check_weights(estimator: Estimator, genotype: Genotype, context: Estimation
     weights = estimator.initial_weights(genotype, context)
     if weights is not None:
         _built(genotype, context).load_state_dict(dict(weights))
-    other = replace(genotype, compression={"pruning": {"ratio": 0.5}})
+    other = replace(genotype, compression=(Step("pruning", {"ratio": 0.5}),))
     compressed = estimator.initial_weights(other, context)
     alike = (compressed is None) == (weights is None)
     assert alike, "a compressed candidate starts from its uncompressed architecture's weights"

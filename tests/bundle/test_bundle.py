@@ -15,7 +15,7 @@ from orchestrator_quantization.static_int8 import StaticQuantization
 from PIL import Image
 from torch import nn
 
-from orchestrator import Artifact, CompressionContext, Genotype, errors
+from orchestrator import Artifact, CompressionContext, Genotype, Step, errors
 from orchestrator.bundle.folder import (
     BundleContents,
     ImageFacts,
@@ -51,9 +51,9 @@ def make(name: str, facts: ImageFacts = FACTS, seed: int = 3, ratio: float = 0.5
     )
     images = torch.randn(32, facts.in_channels, size, size)
     context = CompressionContext(space, SimpleNamespace(alignment=8), images.numpy(), seed=0)
-    compression = {"pruning": {"ratio": ratio}} if ratio else {}
+    compression = (Step("pruning", {"ratio": ratio}),) if ratio else ()
     if ratio:
-        network = ChannelPruning().compress(network, compression["pruning"], context)
+        network = ChannelPruning().compress(network, compression[0].choices, context)
     _settle(network, images)
     genotype = Genotype(name, "small", architecture, compression)
     figures = {"accuracy": 0.987654321, "latency_ms": 1.5, "note": "a|b"}

@@ -11,7 +11,7 @@ from orchestrator.candidate.factory import Factory
 from orchestrator.config import check_config
 from orchestrator.errors import DeviceError
 from orchestrator.measuring.gate import Gate
-from orchestrator.records import Genotype, Record
+from orchestrator.records import Genotype, Record, Step
 from orchestrator.trials import FixedTrial
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -38,9 +38,9 @@ def factory(folder: Path, **groups: Any) -> Factory:
     return Factory(config, folder, Gate(folder / "gate"))
 
 
-def genotype(width: int = 4, compression: Any = None) -> Genotype:
+def genotype(width: int = 4, compression: tuple[Step, ...] = ()) -> Genotype:
     choices = {"kind": "plain", "width": width}
-    return Genotype("toy", "small", ToySpace().suggest(FixedTrial(choices)), compression or {})
+    return Genotype("toy", "small", ToySpace().suggest(FixedTrial(choices)), compression)
 
 
 def evaluated(folder: Path, *, rivals: Any = (), wanted: Any = None, **groups: Any) -> Record:
@@ -139,7 +139,7 @@ def test_rivals_that_cost_more_stop_nobody(tmp_path: Path) -> None:
 def test_a_compressed_candidate_is_judged_in_its_final_shape_before_training(
     tmp_path: Path,
 ) -> None:
-    halved = genotype(4, {"halving": {"halve": True}})
+    halved = genotype(4, (Step("halving", {"halve": True}),))
     budget = {"params": {"name": "params", "max": 64 * 2 + 2 + 2 * 2 + 2}}
     compressor = {"halving": {"name": "halving"}}
     record = evaluated(tmp_path, wanted=halved, objective=budget, compressor=compressor)
