@@ -102,7 +102,7 @@ def understood(
     elif found != format:
         raise RunError(_strange(where, found, format))
     if not isinstance(rest, Mapping):
-        raise RunError(f"{where} holds {type(rest).__name__}, expected a mapping of names.")
+        raise RunError(f"{where} cannot be used: it holds {type(rest).__name__}, expected names.")
     unknown = sorted(set(rest) - set(fields)) if fields is not None else []
     if unknown:
         raise RunError(

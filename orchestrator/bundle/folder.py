@@ -31,7 +31,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from orchestrator.bundle.card import card
 from orchestrator.contracts import Artifact, Dataset, Device
 from orchestrator.errors import ParityError, RunError
-from orchestrator.plugins import installed
+from orchestrator.plugins import Plugins, installed
 from orchestrator.records import Genotype
 
 __all__ = [
@@ -155,11 +155,14 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts  # type: ignore[no-any-return]
 
 
-def rebuild(folder: Path) -> nn.Module:
-    """The network in eval mode, on the CPU; raises RunError. Runs no code from the folder."""
+def rebuild(folder: Path, plugins: Plugins | None = None) -> nn.Module:
+    """The network in eval mode, on the CPU; raises RunError. Runs no code from the folder.
+
+    Its space is one of `plugins`, by default of those installed.
+    """
     facts = read_facts(folder)
     weights = _tensors(folder / "weights.safetensors")
-    network = _build(folder, facts)
+    network = _build(folder, facts, plugins or installed())
     _fit(network, weights, folder)
     network.load_state_dict(weights)
     return network.eval()
@@ -253,14 +256,14 @@ def _take_place(draft: Path, folder: Path) -> None:
 # --- rebuilding ------------------------------------------------------------------------------
 
 
-def _build(folder: Path, facts: Mapping[str, Any]) -> nn.Module:
+def _build(folder: Path, facts: Mapping[str, Any], plugins: Plugins) -> nn.Module:
     """The space's unpruned network; torch's global generator is left as it was."""
     try:
         genotype = Genotype.from_json(facts["genotype"])
     except (KeyError, TypeError) as error:
         raise RunError(f"{folder}/genotype.json: the genotype is damaged: {error!r}.") from error
     options = {**facts["space_options"], "preset": genotype.preset}
-    space = installed().create("space", genotype.space, options)
+    space = plugins.create("space", genotype.space, options)
     with torch.random.fork_rng(devices=[]):
         network: nn.Module = space.build(
             genotype.architecture,

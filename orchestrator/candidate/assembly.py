@@ -20,7 +20,7 @@ from orchestrator.contracts import (
     Trial,
 )
 from orchestrator.errors import ConfigError, closest
-from orchestrator.plugins import installed
+from orchestrator.plugins import Plugins
 from orchestrator.records import Choices, Genotype, Step
 
 __all__ = ["Assembly", "Target", "assemble", "check_compressors", "draw", "excess"]
@@ -78,17 +78,17 @@ class Assembly:
                 yield compressor, choices
 
 
-def assemble(config: StudyConfig) -> Assembly:
+def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
     """Create every part; raises UsageError for what does not exist or does not fit together."""
-    make = installed().create
-    _check_preset(config)
+    make = plugins.create
+    _check_preset(config, plugins)
     device = make("device", config.device.name, config.device.options)
     assembly = Assembly(
         space=make("space", config.space.name, config.space.options),
         dataset=make("dataset", config.dataset.name, config.dataset.options),
         device=device,
         estimator=make("estimator", config.estimator.name, config.estimator.options),
-        targets=[_target(key, item) for key, item in config.objective.items()],
+        targets=[_target(key, item, plugins) for key, item in config.objective.items()],
         compressors=_in_stage_order(
             make("compressor", chosen.name, chosen.options) for chosen in config.compressor.values()
         ),
@@ -99,10 +99,10 @@ def assemble(config: StudyConfig) -> Assembly:
     return assembly
 
 
-def _check_preset(config: StudyConfig) -> None:
+def _check_preset(config: StudyConfig, plugins: Plugins) -> None:
     """Before the space is made, as its constructor may look the preset up."""
     preset = config.space.options.get("preset")
-    known = installed().resolve("space", config.space.name).presets
+    known = plugins.resolve("space", config.space.name).presets
     if preset is not None and preset not in known:
         name = config.space.name
         text = closest(str(preset), known)
@@ -159,8 +159,8 @@ def check_compressors(compressors: Sequence[Compressor], formats: frozenset[str]
         provided |= compressor.provides
 
 
-def _target(key: str, config: ObjectiveConfig) -> Target:
-    objective = installed().create("objective", config.name, config.options)
+def _target(key: str, config: ObjectiveConfig, plugins: Plugins) -> Target:
+    objective = plugins.create("objective", config.name, config.options)
     if key != objective.name:
         raise ConfigError(f"objective.{key}: its name is {config.name!r}, expected {key!r}.")
     return Target(objective, config)

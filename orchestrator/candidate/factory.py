@@ -28,7 +28,7 @@ from orchestrator.contracts import (
 )
 from orchestrator.errors import BuildError, CandidateError
 from orchestrator.measuring.gate import Gate
-from orchestrator.plugins import installed
+from orchestrator.plugins import Plugins
 from orchestrator.records import Genotype
 from orchestrator.training.batches import normalise
 from orchestrator.training.epochs import TrainRun, train
@@ -53,11 +53,12 @@ class Factory:
     `folder` is the run's and must be reachable here: a teacher lies in it.
     """
 
-    def __init__(self, config: StudyConfig, folder: Path, gate: Gate) -> None:
+    def __init__(self, config: StudyConfig, folder: Path, gate: Gate, plugins: Plugins) -> None:
         self.config = config
         self.folder = folder
         self.gate = gate
-        self.assembly: Assembly = assemble(config)
+        self.plugins = plugins
+        self.assembly: Assembly = assemble(config, plugins)
         self.calibration, self._calibration_labels = self._calibration()
         self._teacher: nn.Module | None = None
 
@@ -88,7 +89,7 @@ class Factory:
     def macs(self, genotype: Genotype) -> float:
         """Multiply-adds of the plain network for one image; raises BuildError."""
         subject = Subject(genotype, self.build(genotype).eval(), self.assembly.shape)
-        return float(installed().create("objective", "macs", {}).measure(subject))
+        return float(self.plugins.create("objective", "macs", {}).measure(subject))
 
     def preview(self, genotype: Genotype) -> nn.Module:
         """The network in its final shape, pruned but untrained."""
@@ -139,7 +140,7 @@ class Factory:
         """The given teacher, or the one this run trained; None where there is neither."""
         folder = Path(self.config.teacher) if self.config.teacher else self.folder / "teacher"
         if self._teacher is None and folder.is_dir():
-            self._teacher = rebuild(folder).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._teacher = rebuild(folder, self.plugins).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self._teacher
 
     def estimation(self, genotype: Genotype | None = None) -> EstimationContext:

@@ -25,7 +25,6 @@ from orchestrator.plan.survey import (
     specimen,
     survey,
 )
-from orchestrator.plugins import installed
 from orchestrator.records import Choices
 from orchestrator.training.epochs import seconds_per_step
 from orchestrator.trials import FixedTrial, RandomTrial
@@ -137,7 +136,7 @@ def _no_compression(assembly: Assembly) -> dict[str, Any]:
 def _check_sampler(factory: Factory) -> None:
     """Raise UsageError for a sampler's name or options now, rather than after the teacher."""
     chosen = factory.config.sampler
-    installed().create("sampler", chosen.name, {**chosen.options, "seed": 0})
+    factory.plugins.create("sampler", chosen.name, {**chosen.options, "seed": 0})
 
 
 def _check_teacher(factory: Factory) -> None:

@@ -146,7 +146,7 @@ def _factory(config: str, folder: str) -> Any:
     logging.getLogger().setLevel(logging.ERROR)
     checked = _config(config)
     torch.set_num_threads(checked.train.threads)
-    return Factory(checked, Path(folder), host_gate())
+    return Factory(checked, Path(folder), host_gate(), installed())
 
 
 def _config(text: str) -> StudyConfig:

@@ -12,9 +12,10 @@ from orchestrator.analysis import pareto
 from orchestrator.analysis.agreement import read_checks
 from orchestrator.analysis.display import human
 from orchestrator.candidate.assembly import Assembly, draw
+from orchestrator.candidate.factory import Factory
 from orchestrator.contracts import Estimator
 from orchestrator.errors import OrchestratorError
-from orchestrator.plugins import Plugins, installed
+from orchestrator.plugins import Plugins
 from orchestrator.records import Check, Record
 from orchestrator.search.cluster import Cluster, Job
 from orchestrator.search.loop import Callbacks, Limits, search
@@ -36,14 +37,23 @@ class Phases:
     """The phases that need workers."""
 
     study: Study
-    assembly: Assembly
+    factory: Factory
     viewer: Viewer
     cluster: Cluster
     common: Mapping[str, Any]
-    plugins: Plugins
     _tables_at: float = 0.0
     _end: float | None = None
     _approximate: bool = False
+
+    @property
+    def assembly(self) -> Assembly:
+        """What the study is made of."""
+        return self.factory.assembly
+
+    @property
+    def plugins(self) -> Plugins:
+        """Who is told what happens."""
+        return self.factory.plugins
 
     def teach(self) -> None:
         """Train the teacher, unless there is one or none is needed."""
@@ -168,7 +178,7 @@ class Phases:
     def _proposer(self) -> Proposer:
         study, config = self.study, self.study.config
         goals = Goals(study.axes, [t.name for t in self.assembly.targets if t.has_budget])
-        make = partial(installed().create, "sampler", config.sampler.name)
+        make = partial(self.plugins.create, "sampler", config.sampler.name)
         proposer = Proposer(
             study.home.journal,
             goals,

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.analysis.agreement import read_checks
-from orchestrator.candidate.assembly import Assembly
 from orchestrator.candidate.factory import Factory
 from orchestrator.config import StudyConfig, flat_config
 from orchestrator.errors import DISK_ERRORS, Interrupted, RunError
@@ -32,26 +31,27 @@ _TRACKING_SECONDS = 90.0
 def plan_of(config: StudyConfig) -> Plan:
     """Check a search without starting it; raises UsageError."""
     folder = Path(config.run.dir or ".")  # only a teacher would be looked for there
-    return make_plan(Factory(config, folder, host_gate()), _concurrent(config))
+    return make_plan(Factory(config, folder, host_gate(), installed()), _concurrent(config))
 
 
 def run(config: StudyConfig, folder: Path, overrides: Sequence[str], viewer: Viewer) -> Study:
     """A whole search; raises UsageError before anything is paid for, Interrupted on Ctrl-C."""
     home = RunFolder(folder)
     home.refuse_second_search()
-    factory = Factory(config, folder, host_gate())
+    factory = Factory(config, folder, host_gate(), installed())
     plan = make_plan(factory, _concurrent(config))
     viewer.plan(config, plan)
     home.start(config, plan, overrides)
-    return _tell(Study(config, home, plan, overrides), factory.assembly, viewer)
+    study = Study(config, home, plan, overrides, predicted=_predicted(config))
+    return _tell(study, factory, viewer)
 
 
 def resume(folder: Path, viewer: Viewer) -> Study:
     """Go on where a search stopped, from what its folder holds; raises RunError."""
     study = load(folder)
-    assembly = Factory(study.config, folder, host_gate()).assembly
+    factory = Factory(study.config, folder, host_gate(), installed())
     viewer.plan(study.config, study.plan)
-    return _tell(study, assembly, viewer)
+    return _tell(study, factory, viewer)
 
 
 def load(folder: Path) -> Study:
@@ -59,7 +59,8 @@ def load(folder: Path) -> Study:
     home = RunFolder(folder)
     config, plan, overrides = home.config(), home.plan(), home.overrides()
     records = read_records(home.journal)
-    study = Study(config, home, plan, overrides, records, home.finalists())
+    predicted = _predicted(config)
+    study = Study(config, home, plan, overrides, records, home.finalists(), predicted=predicted)
     study.learn(read_checks(home.checks))
     return study
 
@@ -92,9 +93,9 @@ def tracking_store(folder: Path) -> Path:
     return folder.resolve().parent / "mlflow.db"
 
 
-def _tell(study: Study, assembly: Assembly, viewer: Viewer) -> Study:
+def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
     """The story itself, the folder held against other processes."""
-    plugins = installed()
+    plugins = factory.plugins
     tracker = Tracker(study.config.tracking, tracking_store(study.folder), viewer.note)
     plugins.manager.register(tracker, name="tracking")
     try:
@@ -105,7 +106,7 @@ def _tell(study: Study, assembly: Assembly, viewer: Viewer) -> Study:
             }
             cluster.start_meter(Job(worker("measuring_device"), common), study.plan.reference_ms)
             common |= {"meter": cluster.meter_name, "reference_ms": cluster.reference_ms}
-            phases = Phases(study, assembly, viewer, cluster, common, plugins)
+            phases = Phases(study, factory, viewer, cluster, common)
             phases.teach()
             phases.prepare()
             phases.search()
@@ -147,6 +148,10 @@ def _resources(config: StudyConfig) -> Resources:
         device=config.device.name,
         address=config.run.address,
     )
+
+
+def _predicted(config: StudyConfig) -> bool:
+    return bool(installed().resolve("estimator", config.estimator.name).predicts)
 
 
 def _unit(config: StudyConfig, name: str) -> str:

@@ -14,7 +14,6 @@ from orchestrator.analysis.display import human
 from orchestrator.config import StudyConfig
 from orchestrator.contracts import Axis
 from orchestrator.plan.planning import Plan
-from orchestrator.plugins import installed
 from orchestrator.records import Check, Record
 from orchestrator.study.run_folder import RunFolder
 
@@ -25,7 +24,10 @@ _OUTCOMES = ("feasible", "rejected", "stopped", "failed")
 
 @dataclass
 class Study:
-    """A search and what is known of it; observers read this."""
+    """A search and what is known of it; observers read this.
+
+    `predicted` says that the search's accuracies are computed from static objectives.
+    """
 
     config: StudyConfig
     home: RunFolder
@@ -34,6 +36,7 @@ class Study:
     records: list[Record] = field(default_factory=list)
     finalists: list[dict[str, Any]] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    predicted: bool = False
 
     def learn(self, checks: Sequence[Check]) -> None:
         """Take what further training told; a candidate is what its longest training says."""
@@ -55,7 +58,7 @@ class Study:
         objectives do not count: they agree with them by construction.
         """
         known = self.records
-        if installed().resolve("estimator", self.config.estimator.name).predicts:
+        if self.predicted:
             trained = {check.number for check in self.agreement.checks}
             known = [record for record in known if record.number in trained]
         return correlate(known, self.plan.ranges)

@@ -39,7 +39,7 @@ def checks(*pairs: tuple[float, float]) -> list[Check]:
 def study(folder: Path, records: list[Record], estimator: str = "supernet") -> Study:
     plan: Any = SimpleNamespace(axes=AXES, ranges={"macs": (0, 1), "zen": (0, 1)})
     config: Any = SimpleNamespace(estimator=SimpleNamespace(name=estimator))
-    return Study(config, RunFolder(folder), plan, records=records)
+    return Study(config, RunFolder(folder), plan, records=records, predicted=estimator == "proxy")
 
 
 def test_the_sentence_says_both_taus_and_of_how_many() -> None:

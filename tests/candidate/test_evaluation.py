@@ -11,6 +11,7 @@ from orchestrator.candidate.factory import Factory
 from orchestrator.config import check_config
 from orchestrator.errors import DeviceError
 from orchestrator.measuring.gate import Gate
+from orchestrator.plugins import installed
 from orchestrator.records import Genotype, Record, Step
 from orchestrator.trials import FixedTrial
 
@@ -35,7 +36,7 @@ def factory(folder: Path, **groups: Any) -> Factory:
     """The fakes of `toys`; what `objective` names is added to the usual ones."""
     objective = {**TOY_CONFIG["objective"], **groups.pop("objective", {})}
     config = check_config({**TOY_CONFIG, **groups, "objective": objective})
-    return Factory(config, folder, Gate(folder / "gate"))
+    return Factory(config, folder, Gate(folder / "gate"), installed())
 
 
 def genotype(width: int = 4, compression: tuple[Step, ...] = ()) -> Genotype:
