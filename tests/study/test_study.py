@@ -214,6 +214,7 @@ def test_the_written_configuration_is_the_one_that_ran(study: Study) -> None:
 
 def test_the_plan_is_kept(study: Study) -> None:
     plan = json.loads((study.folder / "plan.json").read_text())
+    assert plan.pop("format") == 1
     assert [seed["name"] for seed in plan["seeds"]][:1] == ["large-small"]
     assert plan["ranges"]["params"][0] <= LIMIT
     assert study.plan.to_json() == {**plan, "ranges": study.plan.to_json()["ranges"]}
