@@ -19,6 +19,7 @@ from orchestrator.contracts import (
     Estimator,
     Images,
     Latency,
+    Loss,
     NetworkCompressor,
     Objective,
     Offer,
@@ -29,6 +30,7 @@ from orchestrator.contracts import (
     Subject,
     TrainingCompressor,
     Trial,
+    labels_loss,
     segments,
 )
 from orchestrator.hookspecs import hookimpl
@@ -53,6 +55,7 @@ __all__ = [
     "Genotype",
     "Images",
     "Latency",
+    "Loss",
     "NetworkCompressor",
     "Objective",
     "Offer",
@@ -71,5 +74,6 @@ __all__ = [
     "errors",
     "hookimpl",
     "interleave",
+    "labels_loss",
     "segments",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.errors import ConfigError
 
-__all__ = ["FixedTrial", "RandomTrial"]
+__all__ = ["FixedTrial", "RandomTrial", "ScopedTrial"]
 
 
 class RandomTrial:
@@ -78,3 +78,33 @@ class FixedTrial:
     def _keep(self, name: str, value: Any) -> Any:
         self.asked[name] = value
         return value
+
+
+class ScopedTrial:
+    """Asks `trial` under a name of its own: "pruning.ratio" becomes "b.ratio".
+
+    `name` is what questions begin with, `scope` what they begin with instead. Nothing changes
+    where both are the same.
+    """
+
+    def __init__(self, trial: Any, name: str, scope: str) -> None:
+        self._trial = trial
+        self._name = name
+        self._scope = scope
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of `choices`."""
+        return self._trial.suggest_categorical(self._scoped(name), choices)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        """An integer in [low, high]."""
+        return int(self._trial.suggest_int(self._scoped(name), low, high, step=step))
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """A number in [low, high]."""
+        return float(self._trial.suggest_float(self._scoped(name), low, high))
+
+    def _scoped(self, name: str) -> str:
+        if self._name == self._scope:
+            return name
+        return f"{self._scope}.{name.removeprefix(f'{self._name}.')}"

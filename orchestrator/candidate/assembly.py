@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from orchestrator.candidate.compression import Compression
 from orchestrator.config import ObjectiveConfig, StudyConfig
 from orchestrator.contracts import (
-    ArtifactCompressor,
     Compressor,
     Dataset,
     Device,
     Estimator,
-    NetworkCompressor,
     Objective,
     SearchSpace,
-    TrainingCompressor,
     Trial,
 )
 from orchestrator.errors import ConfigError, closest
 from orchestrator.plugins import Plugins
-from orchestrator.records import Choices, Genotype, Step
+from orchestrator.records import Genotype
 
-__all__ = ["Assembly", "Target", "assemble", "check_compressors", "draw", "excess"]
+__all__ = ["Assembly", "Target", "assemble", "draw", "excess"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Assembly:
     device: Device
     estimator: Estimator
     targets: Sequence[Target]
-    compressors: Sequence[Compressor]
+    compression: Compression
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -70,12 +67,10 @@ class Assembly:
         """The targets of these tiers."""
         return [target for target in self.targets if target.objective.tier in tiers]
 
-    def active(self, kind: Any, genotype: Genotype) -> Iterator[tuple[Any, Choices]]:
-        """The compressors of one kind (a class) that a genotype uses, with their choices."""
-        for compressor in self.compressors:
-            choices = genotype.choices(compressor.name)
-            if isinstance(compressor, kind) and choices:
-                yield compressor, choices
+    @property
+    def compressors(self) -> Mapping[str, Compressor]:
+        """The compressors by their names in the configuration, stage by stage."""
+        return self.compression.compressors
 
 
 def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
@@ -89,13 +84,17 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
         device=device,
         estimator=make("estimator", config.estimator.name, config.estimator.options),
         targets=[_target(key, item, plugins) for key, item in config.objective.items()],
-        compressors=_in_stage_order(
-            make("compressor", chosen.name, chosen.options) for chosen in config.compressor.values()
+        compression=Compression(
+            {
+                key: make("compressor", chosen.name, chosen.options)
+                for key, chosen in config.compressor.items()
+            },
+            device.formats,
         ),
     )
     if not any(target.searched for target in assembly.targets):
         raise ConfigError("no objective has role=objective, so there is nothing to search for.")
-    check_compressors(assembly.compressors, device.formats)
+    assembly.compression.check()
     return assembly
 
 
@@ -112,13 +111,8 @@ def _check_preset(config: StudyConfig, plugins: Plugins) -> None:
 def draw(assembly: Assembly, trial: Trial) -> Genotype:
     """One genotype: the architecture and how it is compressed, from one trial."""
     architecture = assembly.space.suggest(trial)
-    steps = [
-        Step(compressor.name, dict(choices))
-        for compressor in assembly.compressors
-        if (choices := compressor.suggest(trial))
-    ]
-    compression = tuple(sorted(steps, key=lambda step: step.name))
-    return Genotype(assembly.space.name, assembly.space.preset, architecture, compression)
+    steps = assembly.compression.draw(trial)
+    return Genotype(assembly.space.name, assembly.space.preset, architecture, steps)
 
 
 def excess(values: Mapping[str, float], targets: Sequence[Target]) -> dict[str, float]:
@@ -134,39 +128,8 @@ def excess(values: Mapping[str, float], targets: Sequence[Target]) -> dict[str, 
     return broken
 
 
-def check_compressors(compressors: Sequence[Compressor], formats: frozenset[str]) -> None:
-    """Raise ConfigError if a compressor lacks what it requires or meets what it conflicts with."""
-    trained = [item.name for item in compressors if isinstance(item, TrainingCompressor)]
-    if len(trained) > 1:
-        raise ConfigError(
-            f"compressors {', '.join(trained)} each replace the training loss, of which there is "
-            "one. Keep one of them."
-        )
-    provided = set(formats)
-    for compressor in compressors:
-        missing = compressor.requires - provided
-        if missing:
-            raise ConfigError(
-                f"compressor {compressor.name!r} requires {sorted(missing)}, but the device and "
-                f"the compressors before it provide {sorted(provided)}. Choose another device or "
-                f"leave it out."
-            )
-        clash = compressor.conflicts & provided
-        if clash:
-            raise ConfigError(
-                f"compressor {compressor.name!r} cannot follow what provides {sorted(clash)}."
-            )
-        provided |= compressor.provides
-
-
 def _target(key: str, config: ObjectiveConfig, plugins: Plugins) -> Target:
     objective = plugins.create("objective", config.name, config.options)
     if key != objective.name:
         raise ConfigError(f"objective.{key}: its name is {config.name!r}, expected {key!r}.")
     return Target(objective, config)
-
-
-def _in_stage_order(compressors: Iterator[Compressor]) -> list[Compressor]:
-    stages = (TrainingCompressor, NetworkCompressor, ArtifactCompressor)
-    listed = list(compressors)
-    return [item for stage in stages for item in listed if isinstance(item, stage)]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.analysis.display import human
 from orchestrator.candidate.assembly import Target, excess
-from orchestrator.candidate.factory import Factory
+from orchestrator.candidate.factory import Factory, Treatment
 from orchestrator.contracts import Artifact, EstimationContext, Latency, Subject
 from orchestrator.errors import (
     DISK_ERRORS,
@@ -118,10 +118,12 @@ class _Evaluation:
         self.factory = factory
         self.assembly = factory.assembly
         self.measure = measure
+        self.previewed = Treatment(progress.genotype)
         self._latency: Latency | None = None
+        self._signature = ""
 
     def run(self) -> Record:
-        preview = self.factory.preview(self.now.genotype)
+        preview = self.factory.compress(self.factory.build(self.now.genotype), self.previewed)
         self._take(self.assembly.tier("static"), self._subject(preview))
         if broken := self._broken():
             return self._rejected(broken)
@@ -135,7 +137,8 @@ class _Evaluation:
     def _take_preview(self, preview: nn.Module, folder: Path) -> None:
         """Deployed objectives of the untrained network in its final shape."""
         self.now.step = "export of the untrained network"
-        artifact = self._compile(preview, folder / "preview", trained=False)
+        artifact = self._compile(preview, self.previewed, folder / "preview")
+        self._signature = self.assembly.device.signature(artifact)
         self._take(self.assembly.tier("deployed"), self._subject(preview, artifact))
 
     def _trained(self, preview: nn.Module, folder: Path) -> Record:
@@ -154,11 +157,11 @@ class _Evaluation:
             self._take(self.assembly.tier("estimated"), self._subject(preview, metrics=metrics))
             return self._judged()
         self.now.step = "compression"
-        epochs = self.factory.config.train.epochs
-        network = self.factory.compress(estimate.network, self.now.genotype, epochs)
+        treatment = Treatment(self.now.genotype, self.factory.config.train.epochs)
+        network = self.factory.compress(estimate.network, treatment)
         self.now.step = "export"
-        artifact = self._compile(network, folder / "model", trained=True)
-        if _shapes(network) != _shapes(preview):
+        artifact = self._compile(network, treatment, folder / "model")
+        if self.assembly.device.signature(artifact) != self._signature:
             self._latency = None
         self._take_final(network, artifact)
         return self._judged()
@@ -175,10 +178,8 @@ class _Evaluation:
         self._take(self.assembly.tier("static"), subject)
         self._take(self.assembly.tier("estimated", "deployed"), subject)
 
-    def _compile(self, network: nn.Module, path: Path, *, trained: bool) -> Artifact:
-        artifacts = self.factory.compile(
-            network, self.now.genotype, path, trained=trained, final=False
-        )
+    def _compile(self, network: nn.Module, treatment: Treatment, path: Path) -> Artifact:
+        artifacts = self.factory.compile(network, treatment, path, final=False)
         if not artifacts:
             raise CompileError(
                 f"{self.assembly.device.name} made no file of {self.now.genotype.key}."
@@ -206,7 +207,6 @@ class _Evaluation:
             metrics=metrics or {},
             artifact=artifact,
             latency=timed,
-            batch=self.factory.batch,
         )
 
     def _take(self, targets: Sequence[Target], subject: Subject) -> None:
@@ -215,7 +215,7 @@ class _Evaluation:
             # A device's measurement takes the gate for itself; the rest is work like training.
             alone = target.objective.tier == "deployed"
             with nullcontext() if alone else self.factory.gate.shared():
-                value = float(target.objective.measure(subject))
+                value = self.factory.measure(target.objective, subject)
             if not math.isfinite(value):
                 raise CandidateError(f"objective {target.name} is {value}, expected a finite one.")
             self.now.values[target.name] = value
@@ -255,13 +255,9 @@ class _Evaluation:
             values=dict(now.values),
             curve=tuple(now.curve),
             extra=dict(now.extra),
+            latencies={self.factory.config.device.name: self._latency} if self._latency else {},
             **more,
         )
-
-
-def _shapes(network: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
-    """What decides how fast a file is, beside its genotype."""
-    return [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
 
 
 def _no_worse(target: Target, rival: Mapping[str, float], mine: Mapping[str, float]) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,29 +23,50 @@ from orchestrator.contracts import (
     Estimator,
     Loss,
     NetworkCompressor,
+    Objective,
     Split,
     Subject,
     TrainingCompressor,
 )
 from orchestrator.errors import BuildError, CandidateError
-from orchestrator.measuring.gate import Gate
+from orchestrator.measuring.gate import Gate, held
 from orchestrator.plugins import Plugins
-from orchestrator.records import Genotype
+from orchestrator.records import Choices, Genotype
 from orchestrator.training.batches import normalise
-from orchestrator.training.epochs import TrainRun, train
+from orchestrator.training.calibration import Calibration
+from orchestrator.training.epochs import TrainRun, evaluate, train
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Factory", "seed_of"]
+__all__ = ["Factory", "Treatment", "seed_of"]
 
-_CALIBRATION_IMAGES = 128
 _PREDICT_IMAGES = 512
 
 
 def seed_of(genotype: Genotype, seed: int) -> int:
     """A seed that depends on the architecture and the run's seed, never on the order of work."""
     return (int(genotype.plain().key[:8], 16) + 1_000_003 * seed) % 2**31
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """How a network is compressed: by its genotype's steps, retrained for a share of `epochs`.
+
+    Without epochs it is a preview, which never trains. `ranges` is what its steps learn for one
+    another.
+    """
+
+    genotype: Genotype
+    epochs: int = 0
+    ranges: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Step:
+    compressor: Any
+    choices: Choices
+    context: CompressionContext
 
 
 class Factory:
@@ -59,7 +81,7 @@ class Factory:
         self.gate = gate
         self.plugins = plugins
         self.assembly: Assembly = assemble(config, plugins)
-        self.calibration, self._calibration_labels = self._calibration()
+        self.calibration = Calibration(self.assembly.dataset)
         self._teacher: nn.Module | None = None
 
     def with_estimator(self, estimator: Estimator) -> Factory:
@@ -67,6 +89,12 @@ class Factory:
         other = copy.copy(self)
         other.assembly = replace(self.assembly, estimator=estimator)
         return other
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should be told of the training images that parts ask for."""
+        objectives = [target.objective for target in self.assembly.targets]
+        return list(self.calibration.notes(self.assembly.compressors, objectives))
 
     def build(self, genotype: Genotype) -> nn.Module:
         """The plain network with weights drawn from its own seed; raises BuildError."""
@@ -93,34 +121,39 @@ class Factory:
 
     def preview(self, genotype: Genotype) -> nn.Module:
         """The network in its final shape, pruned but untrained."""
-        return self._compress(self.build(genotype), genotype, self.context(genotype))
+        return self.compress(self.build(genotype), Treatment(genotype))
 
-    def compress(self, network: nn.Module, genotype: Genotype, epochs: int) -> nn.Module:
-        """Prune and the like, retraining with the candidate's own loss for a share of `epochs`."""
-        return self._compress(network, genotype, self.context(genotype, epochs))
+    def compress(self, network: nn.Module, treatment: Treatment) -> nn.Module:
+        """Prune and the like, in place, retraining with the candidate's own loss."""
+        for step in self._steps(NetworkCompressor, treatment):
+            network = step.compressor.compress(network, step.choices, step.context)
+        return network.eval()
 
     def compile(
-        self, network: nn.Module, genotype: Genotype, path: Path, *, trained: bool, final: bool
+        self, network: nn.Module, treatment: Treatment, path: Path, *, final: bool
     ) -> list[Artifact]:
         """The exported file, then each file that a compressor made of the one before.
 
         Export and calibration are work on this machine too, so the gate is held.
         """
-        context = self.context(genotype, self.config.train.epochs if trained else 0)
         with self.gate.shared():
             example = torch.zeros(1, *self.assembly.shape)
             artifacts = [self.assembly.device.compile(network, example, path, final=final)]
-            for compressor, choices in self.assembly.active(ArtifactCompressor, genotype):
-                artifacts.append(compressor.transform(artifacts[-1], choices, context))
+            for step in self._steps(ArtifactCompressor, treatment):
+                made = step.compressor.transform(artifacts[-1], step.choices, step.context)
+                artifacts.append(made)
         return artifacts
 
     def predict(self, artifact: Artifact, split: Split) -> np.ndarray:
         """Logits (N, classes) of a split from the file itself, run by its own runtime."""
+        return self._predict(artifact, split, self.gate)
+
+    def _predict(self, artifact: Artifact, split: Split, gate: Gate | None) -> np.ndarray:
         pixels = self.assembly.dataset.split(split).pixels
         logits = []
         for start in range(0, len(pixels), _PREDICT_IMAGES):
             batch = normalise(pixels[start : start + _PREDICT_IMAGES], self.assembly.dataset)
-            with self.gate.shared():
+            with held(gate):
                 logits.append(self.assembly.device.predict(artifact, np.asarray(batch)))
         return np.concatenate(logits)
 
@@ -129,11 +162,11 @@ class Factory:
         return float((logits.argmax(1) == self.assembly.dataset.split(split).labels).mean())
 
     def loss(self, genotype: Genotype) -> Loss | None:
-        """The candidate's own training loss, if a compressor changes it."""
-        loss = None
-        for compressor, choices in self.assembly.active(TrainingCompressor, genotype):
-            context = replace(self.context(genotype), teacher=self.teacher())
-            loss = compressor.loss(choices, context)
+        """The candidate's own training loss if compressors change it, each the one before."""
+        loss: Loss | None = None
+        for step in self._steps(TrainingCompressor, Treatment(genotype, self.config.train.epochs)):
+            context = step.context if loss is None else replace(step.context, loss=loss)
+            loss = step.compressor.loss(step.choices, context)
         return loss
 
     def teacher(self) -> nn.Module | None:
@@ -155,19 +188,47 @@ class Factory:
             loss=self.loss(genotype) if genotype else None,
         )
 
-    def batch(self) -> tuple[np.ndarray, np.ndarray]:
-        """The calibration images, normalised, and their labels; the same in every process."""
-        return self.calibration, self._calibration_labels
+    def measure(self, objective: Objective, subject: Subject) -> float:
+        """What an objective says of a subject, given as many training images as it asks for."""
+        batch = partial(self.calibration.images, objective.training_images)
+        return float(objective.measure(replace(subject, batch=batch)))
 
-    def context(self, genotype: Genotype, epochs: int = 0) -> CompressionContext:
-        """What compressors may use; without `epochs` it is a preview, which never trains."""
+    def judge(self, subject: nn.Module | Artifact, *, gate: Gate | None) -> float:
+        """The leading metric of a network or a file on the validation split.
+
+        Whoever holds the gate already gives none, as it cannot be held twice.
+        """
+        if isinstance(subject, Artifact):
+            return self.accuracy(self._predict(subject, "validation", gate), "validation")
+        return evaluate(subject, self.assembly.dataset, "validation", gate=gate)
+
+    def context(self, treatment: Treatment) -> CompressionContext:
+        """What compressors may use; those that ask for more images get them beside."""
+        preview, genotype = treatment.epochs == 0, treatment.genotype
         return CompressionContext(
             space=self.assembly.space,
             device=self.assembly.device,
-            calibration=self.calibration,
+            calibration=self.calibration.images(0)[0],
             seed=seed_of(genotype, self.config.run.seed),
-            retrain=self._retrainer(genotype, epochs) if epochs else None,
+            retrain=None if preview else self._retrainer(genotype, treatment.epochs),
+            teacher=None if preview else self.teacher(),
+            preview=preview,
+            judge=None if preview else partial(self.judge, gate=self.gate),
+            ranges=treatment.ranges,
         )
+
+    def _steps(self, kind: Any, treatment: Treatment) -> Iterator[_Step]:
+        """The compressors of one kind that a genotype uses, in order, with what each may use."""
+        active = list(self.assembly.compression.active(kind, treatment.genotype))
+        context = self.context(treatment) if active else None
+        for compressor, choices in active:
+            assert context is not None
+            if kind is ArtifactCompressor and context.judge is not None:
+                context = replace(context, judge=partial(self.judge, gate=None))
+            if not context.preview:
+                wanted = self.calibration.images(compressor.calibration_images)[0]
+                context = replace(context, calibration=wanted)
+            yield _Step(compressor, choices, context)
 
     def _retrainer(self, genotype: Genotype, epochs: int) -> Callable[[nn.Module, float], None]:
         def retrain(network: nn.Module, share: float) -> None:
@@ -181,18 +242,3 @@ class Factory:
             train(network, self.assembly.dataset, self.config.train, run)
 
         return retrain
-
-    def _compress(
-        self, network: nn.Module, genotype: Genotype, context: CompressionContext
-    ) -> nn.Module:
-        for compressor, choices in self.assembly.active(NetworkCompressor, genotype):
-            network = compressor.compress(network, choices, context)
-        return network.eval()
-
-    def _calibration(self) -> tuple[np.ndarray, np.ndarray]:
-        """A few training images that are the same in every process, and their labels."""
-        images = self.assembly.dataset.split("train")
-        order = np.random.default_rng(0).permutation(len(images.pixels))
-        chosen = np.sort(order[:_CALIBRATION_IMAGES])
-        pixels = np.asarray(normalise(images.pixels[chosen], self.assembly.dataset))
-        return pixels, np.asarray(images.labels[chosen]).astype(np.int64)

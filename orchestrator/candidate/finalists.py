@@ -15,8 +15,8 @@ import numpy as np
 from orchestrator.bundle import EXACT, BundleContents, ImageFacts, verify, write_bundle
 from orchestrator.candidate.assembly import excess
 from orchestrator.candidate.evaluation import Measure
-from orchestrator.candidate.factory import Factory, seed_of
-from orchestrator.contracts import Artifact, Latency, Subject
+from orchestrator.candidate.factory import Factory, Treatment, seed_of
+from orchestrator.contracts import Artifact, Latency, NetworkCompressor, Subject
 from orchestrator.errors import OrchestratorError
 from orchestrator.estimators.further import load_weights
 from orchestrator.records import Genotype, Record
@@ -108,16 +108,14 @@ def _train_and_export(record: Record, factory: Factory, work: Path) -> _Finalist
     )
     train(network, factory.assembly.dataset, factory.config.train, run)
     finalist = _Finalist(record, network)
-    if any(genotype.choices(name) for name in _network_compressors(factory)):
-        plain = genotype.plain()
-        artifacts = factory.compile(network, plain, work / _UNCOMPRESSED, trained=True, final=True)
+    if any(factory.assembly.compression.active(NetworkCompressor, genotype)):
+        plain = Treatment(genotype.plain(), epochs)
+        artifacts = factory.compile(network, plain, work / _UNCOMPRESSED, final=True)
         finalist.variants[_UNCOMPRESSED] = _variant(factory, artifacts[0])
-    finalist.network = factory.compress(network, genotype, epochs)
-    artifacts = factory.compile(
-        finalist.network, genotype, work / "model", trained=True, final=True
-    )
-    labels = [EXACT, *(_label(artifact) for artifact in artifacts[1:])]
-    for label, artifact in zip(labels, artifacts, strict=True):
+    treatment = Treatment(genotype, epochs)
+    finalist.network = factory.compress(network, treatment)
+    artifacts = factory.compile(finalist.network, treatment, work / "model", final=True)
+    for label, artifact in zip(_labels(artifacts), artifacts, strict=True):
         finalist.variants[label] = _variant(factory, artifact)
     return finalist
 
@@ -198,14 +196,13 @@ def _values(
         network=finalist.network,
         input_shape=factory.assembly.shape,
         metrics={"accuracy": shipped.test_accuracy},
-        batch=factory.batch,
         artifact=shipped.artifact,
         latency=lambda: _known(shipped.latency),
     )
     values: dict[str, float] = {}
     notes: dict[str, float | str] = {}
     for target in factory.assembly.targets:
-        values[target.name] = float(target.objective.measure(subject))
+        values[target.name] = factory.measure(target.objective, subject)
         explained = target.objective.explain(subject)
         notes.update({f"{target.name}_{name}": note for name, note in explained.items()})
     return values, notes
@@ -293,18 +290,15 @@ def _known(latency: Latency | None) -> Latency:
     return latency
 
 
-def _label(artifact: Artifact) -> str:
-    """What was done to a file, from its name: model.int8.onnx → int8."""
-    return ".".join(artifact.path.name.split(".")[1:-1])
+def _labels(artifacts: Sequence[Artifact]) -> list[str]:
+    """The network's own file, then what was done to it; third parties may leave that unsaid."""
+    told = [
+        artifact.label or ".".join(artifact.path.name.split(".")[1:-1]) for artifact in artifacts
+    ]
+    return [EXACT, *told[1:]]
 
 
 def _name(record: Record) -> str:
     named = f" ({record.origin})" if record.origin != "sampler" else ""
     done = "+".join(step.name for step in record.genotype.compression) or "uncompressed"
     return f"{record.genotype.space} #{record.number}{named}, {done}"
-
-
-def _network_compressors(factory: Factory) -> Sequence[str]:
-    from orchestrator.contracts import NetworkCompressor
-
-    return [c.name for c in factory.assembly.compressors if isinstance(c, NetworkCompressor)]

@@ -2,11 +2,13 @@
 
 from orchestrator.contracts.compressor import (
     ArtifactCompressor,
+    Change,
     CompressionContext,
     Compressor,
     Loss,
     NetworkCompressor,
     TrainingCompressor,
+    labels_loss,
 )
 from orchestrator.contracts.dataset import Dataset, Images, Split
 from orchestrator.contracts.device import Artifact, Device, Latency
@@ -14,12 +16,14 @@ from orchestrator.contracts.estimator import Estimate, EstimationContext, Estima
 from orchestrator.contracts.objective import Axis, Direction, Objective, Subject, Tier
 from orchestrator.contracts.observer import Study
 from orchestrator.contracts.offer import Offer
+from orchestrator.contracts.orders import legal_orders
 from orchestrator.contracts.space import Part, Published, SearchSpace, Trial, segments
 
 __all__ = [
     "Artifact",
     "ArtifactCompressor",
     "Axis",
+    "Change",
     "CompressionContext",
     "Compressor",
     "Dataset",
@@ -43,5 +47,7 @@ __all__ = [
     "Tier",
     "TrainingCompressor",
     "Trial",
+    "labels_loss",
+    "legal_orders",
     "segments",
 ]

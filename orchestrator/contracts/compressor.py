@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from orchestrator.contracts.device import Artifact, Device
 from orchestrator.contracts.space import SearchSpace, Trial
@@ -17,28 +17,46 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArtifactCompressor",
+    "Change",
     "CompressionContext",
     "Compressor",
     "Loss",
     "NetworkCompressor",
     "TrainingCompressor",
+    "labels_loss",
 ]
 
-# images (B, C, H, W) as the network saw them, logits (B, classes), targets (B, classes) → scalar.
-# Targets are probabilities, with mixup and label smoothing already in them. A loss with a true
-# attribute `per_head` gets logits (B, heads, classes) of networks that have several classifiers
-# (see `SearchSpace.build`) and must take both shapes.
+# images (B, C, H, W) as the network saw them, its answer, targets → scalar. A classifier answers
+# logits (B, classes), and targets (B, classes) are probabilities, with mixup and label smoothing
+# already in them. A loss with a true attribute `per_head` gets logits (B, heads, classes) of
+# networks that have several classifiers (see `SearchSpace.build`) and must take both shapes.
 Loss = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
+
+# What a compressor may change: shapes of tensors, values of weights, what a file holds beside.
+Change = Literal["shapes", "values", "file"]
+
+
+def labels_loss(images: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of logits (B, classes, …) with targets of the same shape."""
+    from torch.nn import functional
+
+    return functional.cross_entropy(logits, targets)
 
 
 @dataclass(frozen=True)
 class CompressionContext:
     """What a compressor may use.
 
-    `calibration`: normalised training images, float32 (N, C, H, W), never validation or test.
+    `calibration`: normalised training images, float32 (N, C, H, W), never validation or test: as
+    many as `Compressor.calibration_images` asks for, at least 128, and at most all there are.
+    `preview`: only the structure counts, as weights are random; nothing can be trained or judged.
     `retrain(network, share)` trains in place for that share of the candidate's epochs, with the
-    candidate's own loss; None in a preview, where only the structure counts and weights are
-    random. `teacher` is in eval mode; None where the configuration gives none.
+    candidate's own loss; None in a preview. `judge(network or artifact)` is the task's leading
+    metric on the validation split, such as accuracy in [0, 1]; it costs a pass over that split,
+    and is None in a preview. `loss` is the one before: a TrainingCompressor wraps it. `teacher` is
+    in eval mode; None where the configuration gives none, and in a preview. `ranges` maps names to
+    what one step learns and a later one writes (activation ranges, JSON values); the bundle keeps
+    it.
     """
 
     space: SearchSpace
@@ -47,27 +65,36 @@ class CompressionContext:
     seed: int
     retrain: Callable[[nn.Module, float], None] | None = None
     teacher: nn.Module | None = None
+    loss: Loss = labels_loss
+    preview: bool = False
+    judge: Callable[[nn.Module | Artifact], float] | None = None
+    ranges: MutableMapping[str, Any] = field(default_factory=dict)
 
 
 class Compressor(ABC):
     """What all three kinds share.
 
-    The stages always run in the order training, network, artifact; within a stage in the order of
-    the configuration. `requires` and `provides` are tags; a factory is legal when each
-    compressor's requirements are provided by the device's formats or by one before it, and no
-    `conflicts` tag was provided.
+    The kind says when: training, then network, then artifact. Within a stage the order is part of
+    the genotype. `requires` and `provides` are tags; an order is legal when what each step
+    requires is provided by the device's formats or by a step before it, and no tag it `conflicts`
+    with was provided. `changes` is what it may change.
     """
 
     name: ClassVar[str]
     requires: ClassVar[frozenset[str]] = frozenset()
     provides: ClassVar[frozenset[str]] = frozenset()
     conflicts: ClassVar[frozenset[str]] = frozenset()
+    changes: ClassVar[frozenset[Change]] = frozenset({"shapes", "values", "file"})
+
+    # How many calibration images it wants; the search says so where there are not so many.
+    calibration_images: int = 0
 
     @abstractmethod
     def suggest(self, trial: Trial) -> Choices:
         """How strong, as choices; {} where the draw is "not at all", so that it costs nothing.
 
-        Prefix names with the compressor's own ("pruning.ratio").
+        Prefix names with the compressor's own ("pruning.ratio"). Where a configuration names it
+        otherwise, or has two of it, the study gives each name its own prefix.
         """
 
 
@@ -75,10 +102,14 @@ class TrainingCompressor(Compressor):
     """Changes what a network is trained towards (distillation)."""
 
     needs_teacher: ClassVar[bool] = False
+    changes: ClassVar[frozenset[Change]] = frozenset({"values"})
 
     @abstractmethod
     def loss(self, choices: Choices, context: CompressionContext) -> Loss:
-        """The loss to train with; raises CompressionError if the context lacks what it needs."""
+        """The loss to train with, which holds `context.loss` in it so that several compose.
+
+        Raises CompressionError if the context lacks what it needs.
+        """
 
 
 class NetworkCompressor(Compressor):
@@ -87,6 +118,8 @@ class NetworkCompressor(Compressor):
     The number of units it leaves may depend on the choices and the structure, not on the weights:
     a candidate's size and latency are learnt from an untrained preview before training is paid.
     """
+
+    changes: ClassVar[frozenset[Change]] = frozenset({"shapes", "values"})
 
     @abstractmethod
     def compress(
@@ -98,8 +131,14 @@ class NetworkCompressor(Compressor):
 class ArtifactCompressor(Compressor):
     """Changes the compiled file (quantization)."""
 
+    changes: ClassVar[frozenset[Change]] = frozenset({"file"})
+
     @abstractmethod
     def transform(
         self, artifact: Artifact, choices: Choices, context: CompressionContext
     ) -> Artifact:
-        """A new file beside `artifact`, its name telling what was done. Raises CompressionError."""
+        """A new file beside `artifact`, `Artifact.label` saying what was done ("int8").
+
+        `exact` stays true only where the file still is the very same function. Raises
+        CompressionError.
+        """

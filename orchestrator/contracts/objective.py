@@ -28,7 +28,8 @@ class Subject:
 
     static: `network` (untrained, pruned if the candidate says so, perhaps on the meta device),
     `input_shape` (C, H, W) and, in a search, `batch`, which gives some training images as networks
-    see them, float32 (N, C, H, W), and their labels, int64 (N,); estimated: `metrics` too, at
+    see them, float32 (N, C, H, W), and their labels, int64 (N,): as many as the objective asks for
+    (`training_images`), at least 128, and at most all there are; estimated: `metrics` too, at
     least "accuracy" in [0, 1] on the validation split (the test split for finalists); deployed:
     `artifact` and `latency`, which measures on the quiet device when called.
     """
@@ -50,6 +51,8 @@ class Objective(ABC):
     direction: ClassVar[Direction]
     tier: ClassVar[Tier]
     summary: ClassVar[str] = ""
+    # How many images it wants of `Subject.batch`; the search says so where there are not so many.
+    training_images: int = 0
 
     @abstractmethod
     def measure(self, subject: Subject) -> float:

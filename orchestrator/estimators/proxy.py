@@ -28,7 +28,7 @@ from orchestrator.estimators.train import TrainEstimator
 from orchestrator.measuring.gate import host_gate
 from orchestrator.plugins import installed
 from orchestrator.records import Genotype
-from orchestrator.training.batches import normalise
+from orchestrator.training.calibration import Calibration
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -119,7 +119,12 @@ class ProxyEstimator(Estimator):
     def _score(self, network: nn.Module, genotype: Genotype, context: EstimationContext) -> float:
         dataset = context.dataset
         shape = (dataset.in_channels, dataset.image_size, dataset.image_size)
-        subject = Subject(genotype.plain(), network, shape, batch=lambda: _images(dataset))
+        wanted = self.objective.training_images
+
+        def batch() -> tuple[np.ndarray, np.ndarray]:
+            return _calibration(dataset).images(wanted)
+
+        subject = Subject(genotype.plain(), network, shape, batch=batch)
         with host_gate().shared():
             score = float(self.objective.measure(subject))
         if not math.isfinite(score):
@@ -208,10 +213,5 @@ def _sentence(objective: Objective, anchors: Sequence[Anchor]) -> str:
 
 
 @lru_cache(maxsize=2)
-def _images(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Training images as networks see them, and their labels; the same in every process."""
-    images = dataset.split("train")
-    order = np.random.default_rng(0).permutation(len(images.pixels))
-    chosen = np.sort(order[:_IMAGES])
-    pixels = np.asarray(normalise(np.asarray(images.pixels[chosen]), dataset))
-    return pixels, np.asarray(images.labels[chosen]).astype(np.int64)
+def _calibration(dataset: Dataset) -> Calibration:
+    return Calibration(dataset)

@@ -109,7 +109,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             fingerprint=dict(assembly.device.fingerprint()),
             seconds=_forecast_seconds(factory, by_size, deployed.seconds, concurrent),
             disk_bytes=_forecast_bytes(factory, by_size),
-            warnings=[*assembly.dataset.notes, *warnings],
+            warnings=[*assembly.dataset.notes, *factory.notes, *warnings],
         )
 
 
@@ -124,10 +124,10 @@ def _seeds(assembly: Assembly) -> list[Seed]:
 def _no_compression(assembly: Assembly) -> dict[str, Any]:
     """Answers with which each compressor does nothing, found by drawing."""
     found: dict[str, Any] = {}
-    for compressor in assembly.compressors:
+    for name in assembly.compressors:
         for seed in range(100):
             trial = RandomTrial(seed)
-            if not compressor.suggest(trial):
+            if not assembly.compression.suggest(name, trial):
                 found.update(trial.choices)
                 break
     return found
@@ -232,7 +232,7 @@ def _teacher(
     factory: Factory, seeds: Sequence[Seed], by_size: Sequence[Specimen]
 ) -> dict[str, Any] | None:
     """The largest named point, else the largest network looked at, if one is needed."""
-    needed = any(getattr(c, "needs_teacher", False) for c in factory.assembly.compressors)
+    needed = any(getattr(c, "needs_teacher", False) for c in factory.assembly.compressors.values())
     if not needed or factory.config.teacher:
         return None
     named = [specimen(factory, FixedTrial(seed.choices)) for seed in seeds]

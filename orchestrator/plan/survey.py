@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.analysis.display import human
 from orchestrator.candidate.assembly import Assembly, Target, draw
-from orchestrator.candidate.factory import Factory
+from orchestrator.candidate.factory import Factory, Treatment
 from orchestrator.contracts import Artifact, Latency, Subject
 from orchestrator.errors import BudgetError, CandidateError
 from orchestrator.records import Choices, Genotype
@@ -64,18 +64,16 @@ class Deployed:
         start = time.monotonic()
         network = self.factory.build(specimen.genotype).eval()
         path = self.folder / specimen.genotype.key
-        (artifact,) = self.factory.compile(
-            network, specimen.genotype, path, trained=False, final=False
-        )
+        treatment = Treatment(specimen.genotype)
+        (artifact,) = self.factory.compile(network, treatment, path, final=False)
         subject = Subject(
             specimen.genotype,
             network,
             self.factory.assembly.shape,
             artifact=artifact,
             latency=lambda: self._latency(artifact),
-            batch=self.factory.batch,
         )
-        values = {target.name: target.objective.measure(subject) for target in self.targets}
+        values = {t.name: self.factory.measure(t.objective, subject) for t in self.targets}
         self.seconds = time.monotonic() - start
         return values
 
@@ -109,9 +107,9 @@ def _plain(assembly: Assembly, trial: FixedTrial | RandomTrial) -> Genotype:
 
 def _static(factory: Factory, genotype: Genotype) -> dict[str, float]:
     network = factory.build(genotype).eval()
-    subject = Subject(genotype, network, factory.assembly.shape, batch=factory.batch)
+    subject = Subject(genotype, network, factory.assembly.shape)
     return {
-        target.name: float(target.objective.measure(subject))
+        target.name: factory.measure(target.objective, subject)
         for target in factory.assembly.tier("static")
     }
 
@@ -226,8 +224,8 @@ def _compressed(factory: Factory, specimen: Specimen, name: str) -> list[float]:
             network = factory.preview(genotype)
         except CandidateError:
             continue
-        subject = Subject(genotype, network, factory.assembly.shape, batch=factory.batch)
-        values.append(float(target.objective.measure(subject)))
+        subject = Subject(genotype, network, factory.assembly.shape)
+        values.append(factory.measure(target.objective, subject))
     return values
 
 

@@ -85,12 +85,18 @@ def _check_network(
 
     original = build()
     before = sum(parameter.numel() for parameter in original.parameters())
-    preview = compressor.compress(original, choices, replace(context, retrain=None))
-    trained = compressor.compress(build(), choices, replace(context, retrain=retrain))
+    looked_at = replace(context, preview=True, retrain=None, judge=None, teacher=None)
+    preview = compressor.compress(original, choices, looked_at)
+    full = replace(context, preview=False, retrain=retrain, judge=context.judge or (lambda _: 0.5))
+    trained = compressor.compress(build(), choices, full)
     shapes, expected = _shapes(trained), _shapes(preview)
     assert shapes == expected, f"{choices}: a preview's shapes depend on the weights"
     after = sum(parameter.numel() for parameter in trained.parameters())
-    assert after < before, f"{choices}: {before} parameters became {after}"
+    if "shapes" in compressor.changes:
+        assert after < before, f"{choices}: {before} parameters became {after}"
+    else:
+        same = _shapes(trained) == _shapes(build())
+        assert same, f"{choices}: shapes differ, which `changes` does not say"
     assert all(share >= 0 for share in retrained), f"retrained for {retrained} of the epochs"
     logits = trained.eval()(torch.from_numpy(context.calibration[:2]))
     assert bool(torch.isfinite(logits).all()), f"{choices}: the logits are not finite"
@@ -102,7 +108,13 @@ def _check_artifact(
     context: CompressionContext,
     artifact: Artifact,
 ) -> None:
-    result = compressor.transform(artifact, choices, replace(context, retrain=lambda *_: None))
+    full = replace(
+        context,
+        preview=False,
+        retrain=context.retrain or (lambda *_: None),
+        judge=context.judge or (lambda _: 0.5),
+    )
+    result = compressor.transform(artifact, choices, full)
     assert result.path != artifact.path, "the original file was replaced"
     assert result.path.parent == artifact.path.parent, "the new file is not beside the original"
     sizes = artifact.size_bytes, result.size_bytes
@@ -124,6 +136,9 @@ def _check_loss(
     logits = student(images)  # (B, classes)
     targets = torch.full_like(logits, 1 / logits.shape[1]).detach()
     loss = compressor.loss(choices, context)(images, logits, targets)
+    halved = replace(context, loss=lambda *batch: context.loss(*batch) / 2)
+    other = compressor.loss(choices, halved)(images, logits, targets)
+    assert other <= loss, f"{choices}: the loss before counts the wrong way round"
     assert loss.shape == (), f"{choices}: the loss has shape {tuple(loss.shape)}, not a scalar's"
     assert bool(torch.isfinite(loss)), f"{choices}: the loss is {loss.item()}"
     torch.autograd.backward(loss)

@@ -64,7 +64,7 @@ class Distillation(TrainingCompressor):
     def loss(
         self, choices: Mapping[str, Any], context: CompressionContext
     ) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        """The mixed loss; raises CompressionError without a teacher."""
+        """The mixed loss around the one before; raises CompressionError without a teacher."""
         if context.teacher is None:
             raise CompressionError(
                 "distillation needs a teacher and the configuration names none: set teacher=… or "
@@ -72,8 +72,8 @@ class Distillation(TrainingCompressor):
             )
         teacher, alpha = Teacher(context.teacher), float(choices["alpha"])
         if choices.get("kind", "soft") == "hard":
-            return HardLabelLoss(teacher, alpha)
-        return SoftLabelLoss(teacher, alpha, self.temperature)
+            return HardLabelLoss(context.loss, teacher, alpha)
+        return SoftLabelLoss(context.loss, teacher, alpha, self.temperature)
 
 
 def _check_alphas(alphas: tuple[float, ...], kinds: tuple[Kind, ...]) -> None:

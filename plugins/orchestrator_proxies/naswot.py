@@ -49,11 +49,11 @@ class Naswot(Objective):
     def __init__(self, *, images: int = 64) -> None:
         if images < 2:
             raise ConfigError(f"objective.naswot.images: found {images}, expected at least 2.")
-        self.images = images
+        self.training_images = images
 
     def measure(self, subject: Subject) -> float:
         """The score; raises CandidateError without images or activations."""
-        images, _ = training_images(subject, self.images, self.name)
+        images, _ = training_images(subject, self.training_images, self.name)
         codes = _Codes(len(images))
         with untrained(subject.network, "he") as network, torch.no_grad(), codes:
             network(images)

@@ -42,11 +42,11 @@ class Zico(Objective):
             if found < 2:
                 raise ConfigError(f"objective.zico.{key}: found {found}, expected at least 2.")
         self.batches = batches
-        self.images = images
+        self.training_images = batches * images
 
     def measure(self, subject: Subject) -> float:
         """The score; raises CandidateError without images or gradients that differ."""
-        images, labels = training_images(subject, self.batches * self.images, self.name)
+        images, labels = training_images(subject, self.training_images, self.name)
         count = min(self.batches, len(images) // 2)
         if count < 2:
             raise CandidateError(

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from orchestrator import Dataset, EstimationContext, Genotype, Images, SearchSpace, Trial
+from orchestrator import Dataset, EstimationContext, Genotype, Images, SearchSpace, Step, Trial
 from orchestrator.config import TrainConfig
 from orchestrator.contracts import Split
 from orchestrator.errors import RunError
@@ -70,7 +70,7 @@ def context(tmp_path: Path) -> EstimationContext:
     return EstimationContext(TiedSpace(), Stripes(), train, tmp_path / "weights", seed=0)
 
 
-GENOTYPE = Genotype("tied", "small", {"width": 4}, {"pruning": {"ratio": 0.5}})
+GENOTYPE = Genotype("tied", "small", {"width": 4}, (Step("pruning", {"ratio": 0.5}),))
 
 
 def test_it_fulfils_the_contract(context: EstimationContext) -> None:

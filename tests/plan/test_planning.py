@@ -7,7 +7,6 @@ import pytest
 from test_evaluation import factory
 from toys import SMALLEST_PARAMS, SPACE_SIZE
 
-from orchestrator.candidate.assembly import check_compressors
 from orchestrator.candidate.factory import Factory
 from orchestrator.errors import BudgetError, ConfigError, PluginError, RunError
 from orchestrator.plan.planning import Plan, make_plan
@@ -144,7 +143,7 @@ def test_an_unknown_preset_is_named(tmp_path: Path) -> None:
 
 def test_a_compressor_that_lacks_what_it_requires_is_refused(tmp_path: Path) -> None:
     made: Factory = factory(tmp_path, compressor=HALVING)
-    (halving,) = made.assembly.compressors
+    (halving,) = made.assembly.compressors.values()
     halving.requires = frozenset({"onnx"})
     with pytest.raises(ConfigError, match=r"requires \['onnx'\]"):
-        check_compressors([halving], frozenset({"toy"}))
+        made.assembly.compression.check()

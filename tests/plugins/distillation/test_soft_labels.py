@@ -91,3 +91,28 @@ def test_its_offer_creates_it():
 def test_impossible_options_are_refused(options):
     with pytest.raises(errors.ConfigError, match=next(iter(options))):
         Distillation(**options)
+
+
+def test_distillations_compose(context, batch):
+    """Each weighs the loss before it, whichever form that has."""
+    images, _, targets = batch
+    heads = torch.randn(8, 2, 3, generator=torch.Generator().manual_seed(2))
+    hard = Distillation(kinds=("hard",)).loss({"alpha": 0.5, "kind": "hard"}, context)
+    both = Distillation(temperature=1.0).loss({"alpha": 0.25}, replace(context, loss=hard))
+    assert both.per_head
+    soft = torch.softmax(context.teacher(images), 1)
+    taught = -(soft * torch.log_softmax(heads.mean(1), 1)).sum(1).mean()
+    expected = 0.75 * hard(images, heads, targets) + 0.25 * taught
+    torch.testing.assert_close(both(images, heads, targets), expected)
+
+
+def test_hard_labels_around_hard_labels_keep_the_heads_apart(context, batch):
+    images, _, targets = batch
+    heads = torch.randn(8, 2, 3, generator=torch.Generator().manual_seed(2))
+    compressor, hard = Distillation(kinds=("hard",)), {"alpha": 0.5, "kind": "hard"}
+    inner = compressor.loss(hard, context)
+    outer = compressor.loss(hard, replace(context, loss=inner))
+    answers = context.teacher(images).argmax(1)
+    taught = torch.nn.functional.cross_entropy(heads[:, -1], answers)
+    expected = 0.5 * inner(images, heads, targets) + 0.5 * taught
+    torch.testing.assert_close(outer(images, heads, targets), expected)
