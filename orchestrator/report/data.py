@@ -21,7 +21,9 @@ class ReportData:
     in a record's `values` or `extra`. A finalist is a mapping with the keys id, number, name,
     picks (list of str), figures (name → number), marks (list of warnings), recommended, verified
     and folder, each of which may be missing; a figure called `latency_fp32_ms` is shown as what
-    `latency_ms` was before compression. `plan` is the configuration and may be nested. `checks` are
+    `latency_ms` was before compression. It may also have classes (class → figure → number; "count"
+    and shares), colours (class → "#rrggbb") and pictures (for each image what is shown → the data
+    URI of a PNG). `plan` is the configuration and may be nested. `checks` are
     the candidates that were trained further than their estimate, `correlations` how well objectives
     of the untrained network rank the accuracies known.
     """

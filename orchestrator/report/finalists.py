@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,41 @@ def finalist(entry: Mapping[str, Any], data: ReportData) -> dict[str, Any]:
             for name, value in figures.items()
             if name not in hidden
         ],
+        "classes": _classes(entry.get("classes") or {}, entry.get("colours") or {}),
+        "pictures": [_pictures(shown) for shown in entry.get("pictures") or ()],
     }
+
+
+def _classes(
+    judged: Mapping[str, Mapping[str, float]], colours: Mapping[str, str]
+) -> dict[str, Any]:
+    """A table of what each class is worth: heads, and rows with the class' colour in pictures."""
+    heads = list(dict.fromkeys(name for figures in judged.values() for name in figures))
+    rows = [
+        {
+            "name": name,
+            "colour": _colour(colours.get(name)),
+            "cells": [_class_text(head, figures.get(head)) for head in heads],
+        }
+        for name, figures in judged.items()
+    ]
+    return {"heads": [label(head) for head in heads], "rows": rows}
+
+
+def _class_text(head: str, value: Any) -> str:
+    """Everything but a count is a share."""
+    return _text(value, "" if head == "count" else "share") if _number(value) else "–"
+
+
+def _colour(text: Any) -> str:
+    """A colour such as #80c000; empty for anything else, as it goes into a style."""
+    return str(text) if re.fullmatch(r"#[0-9a-f]{6}", str(text)) else ""
+
+
+def _pictures(shown: Mapping[str, str]) -> list[dict[str, str]]:
+    """Pictures of one image by what they show; those that are no embedded PNG are left out."""
+    kept = {name: uri for name, uri in shown.items() if uri.startswith("data:image/png;base64,")}
+    return [{"label": name, "uri": uri} for name, uri in kept.items()]
 
 
 def _before(name: str, figures: Mapping[str, Any]) -> str:

@@ -95,3 +95,20 @@ def test_a_rejection_without_violations_gives_its_reason():
     shown = payload(ReportData("t", "", [record], []))
     assert shown["records"][0]["why"] == "seen before"
     assert shown["losses"]["rejected"][0]["text"] == "seen before"
+
+
+def test_a_finalist_shows_its_classes_and_pictures():
+    png = "data:image/png;base64,AAAA"
+    entry = {
+        "id": "a",
+        "classes": {"cat": {"count": 40, "iou": 0.5}, "dog": {"count": 2, "iou": float("nan")}},
+        "colours": {"cat": "#800000", "dog": "red;}"},
+        "pictures": [{"image": png, "truth": png, "answer": "http://elsewhere/a.png"}],
+    }
+    card = payload(ReportData("t", "", [], [], finalists=[entry]))["finalists"][0]
+    assert card["classes"]["heads"] == ["count", "iou"]
+    assert card["classes"]["rows"] == [
+        {"name": "cat", "colour": "#800000", "cells": ["40", "50.0 %"]},
+        {"name": "dog", "colour": "", "cells": ["2", "–"]},
+    ]
+    assert card["pictures"] == [[{"label": "image", "uri": png}, {"label": "truth", "uri": png}]]

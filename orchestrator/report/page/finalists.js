@@ -59,6 +59,8 @@ function finalistCard(one) {
       {},
       one.figures.flatMap((figure) => [el("dt", {}, figure.label), el("dd", {}, figure.text)]),
     ),
+    classTable(one.classes),
+    pictureRows(one.pictures),
     one.marks.length
       ? el(
           "ul",
@@ -91,5 +93,58 @@ function changeBars(pair) {
     ),
     bar("before", "before", pair.before_share, pair.before),
     bar("shipped", "after", pair.after_share, pair.after),
+  );
+}
+
+// What each class is worth, with the colour it has in pictures.
+function classTable(classes) {
+  if (!classes.rows.length) return null;
+  const swatch = (colour) =>
+    colour ? el("i", { class: "swatch", style: `background:${colour}` }) : null;
+  return el(
+    "details",
+    { class: "classes" },
+    el("summary", {}, "Class by class"),
+    el(
+      "table",
+      {},
+      el(
+        "tr",
+        {},
+        el("th", {}, "class"),
+        classes.heads.map((head) => el("th", {}, head)),
+      ),
+      classes.rows.map((row) =>
+        el(
+          "tr",
+          {},
+          el("td", {}, swatch(row.colour), row.name),
+          row.cells.map((cell) => el("td", {}, cell)),
+        ),
+      ),
+    ),
+  );
+}
+
+// Test images beside their truth and what the shipped file answers.
+function pictureRows(rows) {
+  if (!rows.length) return null;
+  return el(
+    "div",
+    { class: "pictures" },
+    rows.map((row, index) =>
+      el(
+        "div",
+        { class: "row" },
+        row.map((picture) =>
+          el(
+            "figure",
+            {},
+            index ? null : el("figcaption", {}, picture.label),
+            el("img", { src: picture.uri, alt: `${picture.label} of test image ${index + 1}` }),
+          ),
+        ),
+      ),
+    ),
   );
 }
