@@ -1,5 +1,5 @@
 // The table of all candidates: filter, search, sort, open.
-import { DATA, FINAL, FRONT, capital, el, section } from "./dom.js";
+import { DATA, FINAL, FRONT, capital, el, pressable, section } from "./dom.js";
 
 const TABLE = { filter: "all", words: "", sort: 0, down: false, open: new Set(), limit: 25 };
 
@@ -20,7 +20,12 @@ export function candidatesSection() {
   const table = el("table", {}, el("thead"), el("tbody"));
   const foot = el("div", { class: "controls", style: "margin-top:12px" });
   node.append(controls, el("div", { class: "scroll" }, table), foot);
-  TABLE.draw = () => drawTable(controls, table, foot);
+  TABLE.draw = () => {
+    // Rows and headings are made anew; whoever uses the keyboard stays where they were.
+    const focused = document.activeElement.id;
+    drawTable(controls, table, foot);
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  };
   TABLE.draw();
 }
 
@@ -50,7 +55,7 @@ function tableColumns() {
     ...figures,
     {
       name: "time",
-      key: (r) => r.seconds,
+      key: (r) => r.seconds || null,
       cell: (r) =>
         r.seconds ? `${r.seconds < 100 ? r.seconds.toFixed(1) : Math.round(r.seconds)} s` : "–",
     },
@@ -132,7 +137,8 @@ function heading(column, i) {
     "th",
     {
       class: column.left ? "left" : null,
-      onclick: click,
+      id: `heading-${i}`,
+      ...pressable(click),
       "aria-sort": chosen ? (TABLE.down ? "descending" : "ascending") : null,
     },
     column.name + arrow,
@@ -173,7 +179,12 @@ function rowsOf(record, columns) {
   );
   const row = el(
     "tr",
-    { id: `candidate-${record.number}`, class: open ? "row open" : "row", onclick: click },
+    {
+      id: `candidate-${record.number}`,
+      class: open ? "row open" : "row",
+      ...pressable(click),
+      "aria-expanded": String(open),
+    },
     cells,
   );
   return open

@@ -53,6 +53,16 @@ export function toggle(name, checked, changed) {
   return el("label", {}, box, name);
 }
 
+// Attributes of an element that is no button and yet is pressed, by mouse or by keyboard.
+export function pressable(pressed) {
+  const onkeydown = (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    pressed();
+  };
+  return { tabindex: 0, onclick: pressed, onkeydown };
+}
+
 // Columns of a grid so that no row is left nearly empty.
 export function columnsFor(count, most) {
   return Math.ceil(count / Math.ceil(count / most)) || 1;

@@ -32,22 +32,25 @@ function facts(rows) {
   );
 }
 
+// Where the clipboard is closed to files, the text is selected and the reader copies it.
+async function copy(node, button) {
+  try {
+    await navigator.clipboard.writeText(node.textContent);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(node);
+    button.textContent = "Selected";
+  }
+}
+
 function repeatSection() {
   if (!DATA.command && !DATA.plan.length && !DATA.environment.length) return;
   const node = section("repeat", "How to repeat it", "", "Repeat");
   if (DATA.command) {
-    const copy = (event) =>
-      navigator.clipboard?.writeText(DATA.command).then(() => {
-        event.target.textContent = "Copied";
-      });
-    node.append(
-      el(
-        "div",
-        { class: "copy" },
-        el("pre", {}, DATA.command),
-        el("button", { onclick: copy }, "Copy"),
-      ),
-    );
+    const command = el("pre", {}, DATA.command);
+    const button = el("button", {}, "Copy");
+    button.addEventListener("click", () => copy(command, button));
+    node.append(el("div", { class: "copy" }, command, button));
   }
   const groups = [...DATA.plan];
   if (DATA.environment.length) groups.push({ name: "environment", rows: DATA.environment });
@@ -62,13 +65,27 @@ function repeatSection() {
   );
 }
 
-tilesPart();
-finalistsSection();
-frontSection();
-agreementSection();
-historySection();
-importanceSection();
-spanSection();
-candidatesSection();
-lossesSection();
-repeatSection();
+const PARTS = [
+  tilesPart,
+  finalistsSection,
+  frontSection,
+  agreementSection,
+  historySection,
+  importanceSection,
+  spanSection,
+  candidatesSection,
+  lossesSection,
+  repeatSection,
+];
+
+// A part that breaks takes no other with it: the error is told, in the page and on the console.
+for (const part of PARTS) {
+  try {
+    part();
+  } catch (error) {
+    console.error(error);
+    const text = `A part of this report could not be drawn (${part.name}: ${error.message}).`;
+    document.getElementById("sections").append(el("p", { class: "note" }, text));
+  }
+}
+performance.mark("report drawn");
