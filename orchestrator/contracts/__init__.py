@@ -13,10 +13,12 @@ from orchestrator.contracts.compressor import (
 from orchestrator.contracts.dataset import Dataset, Images, Split
 from orchestrator.contracts.device import Artifact, Device, Latency
 from orchestrator.contracts.estimator import Estimate, EstimationContext, Estimator
+from orchestrator.contracts.images import ImageFacts
 from orchestrator.contracts.objective import Axis, Direction, Objective, Subject, Tier
 from orchestrator.contracts.observer import Study
 from orchestrator.contracts.offer import Offer
 from orchestrator.contracts.orders import legal_orders
+from orchestrator.contracts.outputs import Classes, Maps, Outputs
 from orchestrator.contracts.space import Part, Published, SearchSpace, Trial, segments
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "ArtifactCompressor",
     "Axis",
     "Change",
+    "Classes",
     "CompressionContext",
     "Compressor",
     "Dataset",
@@ -32,12 +35,15 @@ __all__ = [
     "Estimate",
     "EstimationContext",
     "Estimator",
+    "ImageFacts",
     "Images",
     "Latency",
     "Loss",
+    "Maps",
     "NetworkCompressor",
     "Objective",
     "Offer",
+    "Outputs",
     "Part",
     "Published",
     "SearchSpace",
