@@ -10,6 +10,8 @@ from orchestrator.compact import compact_onnx
 from orchestrator.contracts import (
     Artifact,
     ArtifactCompressor,
+    Axis,
+    Budget,
     Classes,
     CompressionContext,
     Compressor,
@@ -18,6 +20,7 @@ from orchestrator.contracts import (
     Estimate,
     EstimationContext,
     Estimator,
+    History,
     ImageFacts,
     Images,
     Latency,
@@ -28,7 +31,11 @@ from orchestrator.contracts import (
     Offer,
     Outputs,
     Part,
+    Proposal,
     Published,
+    Question,
+    Sampler,
+    SamplerContext,
     SearchSpace,
     Split,
     Subject,
@@ -39,7 +46,7 @@ from orchestrator.contracts import (
 )
 from orchestrator.hookspecs import hookimpl
 from orchestrator.measuring.timing import Timing, interleave
-from orchestrator.records import Genotype, Record, Step
+from orchestrator.records import Choices, Genotype, Record, Step
 
 try:
     __version__ = version("pareto-orchestrator")
@@ -49,6 +56,9 @@ except PackageNotFoundError:  # a source tree that was never installed
 __all__ = [
     "Artifact",
     "ArtifactCompressor",
+    "Axis",
+    "Budget",
+    "Choices",
     "Classes",
     "CompressionContext",
     "Compressor",
@@ -58,6 +68,7 @@ __all__ = [
     "EstimationContext",
     "Estimator",
     "Genotype",
+    "History",
     "ImageFacts",
     "Images",
     "Latency",
@@ -68,8 +79,12 @@ __all__ = [
     "Offer",
     "Outputs",
     "Part",
+    "Proposal",
     "Published",
+    "Question",
     "Record",
+    "Sampler",
+    "SamplerContext",
     "SearchSpace",
     "Split",
     "Step",

@@ -105,6 +105,15 @@ class Factory:
         subject = Subject(genotype, self.build(genotype).eval(), self.assembly.facts.shape)
         return float(self.plugins.create("objective", "macs", {}).measure(subject))
 
+    def static(self, genotype: Genotype) -> dict[str, float]:
+        """Every static objective of the network in its final shape; raises CandidateError."""
+        subject = Subject(genotype, self.preview(genotype), self.assembly.facts.shape)
+        with self.gate.shared():
+            return {
+                target.name: self.measure(target.objective, subject)
+                for target in self.assembly.tier("static")
+            }
+
     def preview(self, genotype: Genotype) -> nn.Module:
         """The network in its final shape, pruned but untrained."""
         return self.compress(self.build(genotype), Treatment(genotype))

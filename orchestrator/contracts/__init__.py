@@ -14,17 +14,20 @@ from orchestrator.contracts.dataset import Dataset, Images, Split
 from orchestrator.contracts.device import Artifact, Device, Latency
 from orchestrator.contracts.estimator import Estimate, EstimationContext, Estimator
 from orchestrator.contracts.images import ImageFacts
-from orchestrator.contracts.objective import Axis, Direction, Objective, Subject, Tier
+from orchestrator.contracts.objective import Axis, Budget, Direction, Objective, Subject, Tier
 from orchestrator.contracts.observer import Study
 from orchestrator.contracts.offer import Offer
 from orchestrator.contracts.orders import legal_orders
 from orchestrator.contracts.outputs import Classes, Maps, Outputs
+from orchestrator.contracts.question import Question
+from orchestrator.contracts.sampler import Ground, History, Proposal, Sampler, SamplerContext
 from orchestrator.contracts.space import Part, Published, SearchSpace, Trial, segments
 
 __all__ = [
     "Artifact",
     "ArtifactCompressor",
     "Axis",
+    "Budget",
     "Change",
     "Classes",
     "CompressionContext",
@@ -35,6 +38,8 @@ __all__ = [
     "Estimate",
     "EstimationContext",
     "Estimator",
+    "Ground",
+    "History",
     "ImageFacts",
     "Images",
     "Latency",
@@ -45,7 +50,11 @@ __all__ = [
     "Offer",
     "Outputs",
     "Part",
+    "Proposal",
     "Published",
+    "Question",
+    "Sampler",
+    "SamplerContext",
     "SearchSpace",
     "Split",
     "Study",
