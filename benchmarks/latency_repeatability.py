@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from orchestrator_devices.onnxruntime_cpu import OnnxRuntime
+from orchestrator_onnxruntime.runtime import OnnxRuntime
 from scipy.stats import kendalltau
 from torch import nn
 
@@ -49,6 +49,7 @@ def main() -> None:
             samples = [_sequential(device.runner(artifact)) for artifact in artifacts]
             means.append([statistics.fmean(times) for times in samples])
             medians.append([statistics.median(times) for times in samples])
+        device.close()
     _report({"ours": ours, "sequential mean": means, "sequential median": medians})
 
 

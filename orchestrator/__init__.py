@@ -6,13 +6,9 @@ What a plugin needs is here; nothing heavy is imported by importing it.
 from importlib.metadata import PackageNotFoundError, version
 
 from orchestrator import errors
-from orchestrator.compact import compact_onnx
 from orchestrator.contracts import (
     Artifact,
     ArtifactCompressor,
-    Axis,
-    Budget,
-    Classes,
     CompressionContext,
     Compressor,
     Dataset,
@@ -20,33 +16,30 @@ from orchestrator.contracts import (
     Estimate,
     EstimationContext,
     Estimator,
-    History,
-    ImageFacts,
+    Here,
     Images,
     Latency,
     Loss,
-    Maps,
     NetworkCompressor,
     Objective,
     Offer,
-    Outputs,
     Part,
-    Proposal,
+    Place,
     Published,
-    Question,
-    Sampler,
-    SamplerContext,
+    Runtime,
     SearchSpace,
+    Session,
     Split,
     Subject,
     TrainingCompressor,
     Trial,
+    Usage,
     labels_loss,
     segments,
 )
 from orchestrator.hookspecs import hookimpl
-from orchestrator.measuring.timing import Timing, interleave
-from orchestrator.records import Choices, Genotype, Record, Step
+from orchestrator.measuring.agent import Timing, interleave
+from orchestrator.records import Genotype, Record, Step
 
 try:
     __version__ = version("pareto-orchestrator")
@@ -56,10 +49,6 @@ except PackageNotFoundError:  # a source tree that was never installed
 __all__ = [
     "Artifact",
     "ArtifactCompressor",
-    "Axis",
-    "Budget",
-    "Choices",
-    "Classes",
     "CompressionContext",
     "Compressor",
     "Dataset",
@@ -68,35 +57,43 @@ __all__ = [
     "EstimationContext",
     "Estimator",
     "Genotype",
-    "History",
-    "ImageFacts",
+    "Here",
     "Images",
     "Latency",
     "Loss",
-    "Maps",
     "NetworkCompressor",
     "Objective",
     "Offer",
-    "Outputs",
     "Part",
-    "Proposal",
+    "Place",
     "Published",
-    "Question",
     "Record",
-    "Sampler",
-    "SamplerContext",
+    "Runtime",
     "SearchSpace",
+    "Session",
     "Split",
     "Step",
     "Subject",
     "Timing",
     "TrainingCompressor",
     "Trial",
+    "Usage",
     "__version__",
-    "compact_onnx",
     "errors",
     "hookimpl",
     "interleave",
     "labels_loss",
     "segments",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """What moved out of the face, for as long as it is deprecated."""
+    if name == "compact_onnx":
+        import importlib
+        import warnings
+
+        home = "orchestrator_onnxruntime.compact"
+        warnings.warn(f"orchestrator.{name} is {home}.{name} now", DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

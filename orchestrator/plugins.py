@@ -32,11 +32,16 @@ BUILT_IN = (
     "orchestrator_proxies",
     "orchestrator_distillation",
     "orchestrator_pruning",
-    "orchestrator_quantization",
-    "orchestrator_devices",
+    "orchestrator_onnxruntime",
     "orchestrator.estimators",
     "orchestrator.search.samplers",
 )
+
+# Packages that were built in under another name.
+_MERGED = {
+    "orchestrator_devices": "orchestrator_onnxruntime",
+    "orchestrator_quantization": "orchestrator_onnxruntime",
+}
 
 # Config group → hook that offers its members.
 FAMILIES = {
@@ -120,23 +125,12 @@ class Plugins:
                 f"{family} {name!r} of {entry.package} does not load: {error!r}.{hint}"
             ) from error
 
-    def create(
-        self,
-        family: str,
-        name: str,
-        options: Mapping[str, Any],
-        *,
-        given: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """An instance, its options checked against the constructor's types.
-
-        What is `given` is not the user's: it is passed on where the constructor takes it.
-        """
+    def create(self, family: str, name: str, options: Mapping[str, Any]) -> Any:
+        """An instance, its options checked against the constructor's types."""
         factory = self.resolve(family, name)
         where = f"{family}.{name}" if family in ("objective", "compressor") else family
-        taken = inspect.signature(factory).parameters
-        ours = {key: value for key, value in (given or {}).items() if key in taken}
-        return factory(**_checked_options(factory, {**options, **ours}, where))
+        checked = _checked_options(factory, dict(options), where)
+        return factory(**checked)
 
     def config_dirs(self) -> list[str]:
         """Hydra search paths of all plugins."""
@@ -186,6 +180,8 @@ class Plugins:
 def installed() -> Plugins:
     """Everything installed in this environment, found once a process."""
     blocked = {n for n in os.environ.get("ORCHESTRATOR_BLOCK", "").split(",") if n}
+    for name in blocked & _MERGED.keys():
+        raise ConfigError(f"ORCHESTRATOR_BLOCK: {name} is part of {_MERGED[name]} now.")
     plugins = Plugins(_manager())
     for name in BUILT_IN:
         if name not in blocked:

@@ -3,6 +3,7 @@
 from orchestrator.bundle.folder import (
     EXACT,
     BundleContents,
+    ImageFacts,
     Verification,
     read_facts,
     rebuild,
@@ -13,6 +14,7 @@ from orchestrator.bundle.folder import (
 __all__ = [
     "EXACT",
     "BundleContents",
+    "ImageFacts",
     "Verification",
     "read_facts",
     "rebuild",

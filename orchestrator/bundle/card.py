@@ -70,21 +70,21 @@ def _shown(value: Any) -> str:
 
 
 def _how_to_run(facts: Mapping[str, Any]) -> str:
-    files = {entry["file"]: entry["format"] for entry in facts["artifacts"].values()}
     name, size, channels = facts["recommended"], facts["image_size"], facts["in_channels"]
     if name is None:
         return "No file is recommended: rebuild the network."
-    if files[name] != "onnx" or channels not in _MODES:
+    usage = facts.get("usage")
+    if usage is None or channels not in _MODES:
         return f"`{name}` takes float32 (N, {channels}, {size}, {size}), scaled as said above."
-    return f"""In this folder, with numpy, pillow and onnxruntime:
+    return f"""In this folder, with numpy, pillow and {" and ".join(usage["packages"])}:
 
 ```python
-import json, pathlib, numpy as np, onnxruntime, PIL.Image
+import json, pathlib, numpy as np, PIL.Image
 facts = json.loads(pathlib.Path("genotype.json").read_text("utf-8"))
 image = PIL.Image.open("photo.png").convert("{_MODES[channels]}").resize(({size}, {size}))
 pixels = np.asarray(image, np.float32).reshape({size}, {size}, {channels}) / 255
 pixels = (pixels - np.float32(facts["mean"])) / np.float32(facts["deviation"])  # (H, W, C)
-session = onnxruntime.InferenceSession("{name}")
-feed = {{session.get_inputs()[0].name: pixels.transpose(2, 0, 1)[None]}}  # (1, C, H, W)
-print(facts["classes"][session.run(None, feed)[0].argmax()])
+images = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])  # (1, C, H, W)
+{usage["lines"]}
+print(facts["classes"][logits.argmax()])
 ```"""

@@ -12,7 +12,6 @@ from orchestrator.contracts import (
     Dataset,
     Device,
     Estimator,
-    ImageFacts,
     Objective,
     SearchSpace,
     Trial,
@@ -59,9 +58,10 @@ class Assembly:
     compression: Compression
 
     @property
-    def facts(self) -> ImageFacts:
-        """What the images are that its networks see."""
-        return self.dataset.facts
+    def shape(self) -> tuple[int, int, int]:
+        """One image, (C, H, W)."""
+        size = self.dataset.image_size
+        return (self.dataset.in_channels, size, size)
 
     def tier(self, *tiers: str) -> list[Target]:
         """The targets of these tiers."""

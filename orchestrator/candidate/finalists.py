@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from orchestrator.bundle import EXACT, BundleContents, verify, write_bundle
+from orchestrator.bundle import EXACT, BundleContents, ImageFacts, verify, write_bundle
 from orchestrator.candidate.assembly import excess
 from orchestrator.candidate.evaluation import Measure
 from orchestrator.candidate.factory import Factory, Treatment, seed_of
@@ -152,7 +152,9 @@ def _ship(finalist: _Finalist, factory: Factory) -> dict[str, Any]:
     contents = _contents(record.genotype, finalist.network, factory, {**figures, **notes})
     files = {k: v.artifact for k, v in finalist.variants.items() if k != _UNCOMPRESSED}
     recommended = not any(mark.blocks for mark in marks)
-    write_bundle(folder, replace(contents, artifacts=files, recommended=finalist.shipped))
+    usage = factory.assembly.device.usage(files[finalist.shipped])
+    contents = replace(contents, artifacts=files, recommended=finalist.shipped, usage=usage)
+    write_bundle(folder, contents)
     verified = _verified(folder, factory, marks)
     entry = {
         "id": record.id,
@@ -175,11 +177,11 @@ def _ship(finalist: _Finalist, factory: Factory) -> dict[str, Any]:
 def _contents(
     genotype: Genotype, network: nn.Module, factory: Factory, figures: Mapping[str, Any]
 ) -> BundleContents:
-    packages = ("pareto-orchestrator", "torch", "onnxruntime")
+    packages = ("pareto-orchestrator", "torch", *factory.assembly.device.packages)
     return BundleContents(
         genotype=genotype,
         network=network,
-        images=factory.assembly.facts,
+        images=ImageFacts.of(factory.assembly.dataset),
         space_options=dict(factory.config.space.options),
         figures=dict(figures),
         versions={package: version(package) for package in packages},
@@ -194,7 +196,7 @@ def _values(
     subject = Subject(
         genotype=finalist.record.genotype,
         network=finalist.network,
-        input_shape=factory.assembly.facts.shape,
+        input_shape=factory.assembly.shape,
         metrics={"accuracy": shipped.test_accuracy},
         artifact=shipped.artifact,
         latency=lambda: _known(shipped.latency),

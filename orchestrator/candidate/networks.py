@@ -7,13 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.contracts.images import ImageFacts
 from orchestrator.contracts.objective import Subject
 from orchestrator.contracts.space import Published, SearchSpace
 from orchestrator.errors import OrchestratorError, PluginError, closest
 from orchestrator.plugins import installed
 from orchestrator.records import Genotype
-from orchestrator.training.building import build_network
 from orchestrator.trials import FixedTrial
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CountedNetwork",
     "NetworkRow",
-    "build_published",
+    "build_network",
     "counted_networks",
     "published_networks",
 ]
@@ -92,7 +90,7 @@ def counted_networks(rows: Iterable[NetworkRow]) -> Iterator[CountedNetwork]:
     for row in rows:
         try:
             with torch.device("meta"):
-                network, point = build_published(row.name)
+                network, point = build_network(row.name)
             genotype = Genotype(row.family, PRESET, dict(point.choices))
             subject = Subject(genotype, network, (3, row.image_size, row.image_size))
             counts = {name: round(counter.measure(subject)) for name, counter in counters.items()}
@@ -101,7 +99,7 @@ def counted_networks(rows: Iterable[NetworkRow]) -> Iterator[CountedNetwork]:
         yield CountedNetwork(row, **counts)
 
 
-def build_published(
+def build_network(
     name: str, *, classes: int = 1000, in_channels: int = 3
 ) -> tuple[nn.Module, Published]:
     """The network called "family/member", untrained, at its published image size.
@@ -115,9 +113,13 @@ def build_published(
         raise PluginError(f"no published network is called {name!r}; {closest(name, valid)}")
     space = _space(family)
     published = space.published()[member]
-    genotype = Genotype(family, PRESET, space.suggest(FixedTrial(published.choices)))
-    facts = ImageFacts.unnamed(published.image_size, in_channels=in_channels, classes=classes)
-    return build_network(space, genotype, facts, seed=None), published
+    network = space.build(
+        space.suggest(FixedTrial(published.choices)),
+        classes=classes,
+        in_channels=in_channels,
+        image_size=published.image_size,
+    )
+    return network, published
 
 
 def _space(family: str) -> SearchSpace:

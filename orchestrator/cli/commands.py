@@ -235,7 +235,7 @@ def _measure(arguments: list[str]) -> None:
 
     parser = _parser("measure", "measures a bundle or a published network on a device")
     parser.add_argument("target", help="a finalist's folder, or FAMILY/MEMBER as `networks` lists")
-    parser.add_argument("--device", default="onnxruntime")
+    parser.add_argument("--device", help="as `plugins` lists; by default the first that fits")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     measure_target(given.target, given.device, as_json=given.json)

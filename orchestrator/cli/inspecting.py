@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from orchestrator.analysis.display import MISSING, human, label, unit_of
 from orchestrator.bundle import read_facts, rebuild, verify
 from orchestrator.candidate.networks import (
     CountedNetwork,
-    build_published,
+    build_network,
     counted_networks,
     published_networks,
 )
 from orchestrator.cli.terminal import Terminal, figure_table
 from orchestrator.contracts import Artifact, Device, Subject
-from orchestrator.measuring.gate import host_gate
+from orchestrator.errors import PluginError
+from orchestrator.measuring.gate import host_gate, quiet
 from orchestrator.plugins import installed
 from orchestrator.records import Genotype
 from orchestrator.study import load
@@ -54,7 +56,7 @@ def pick(
 def rebuild_bundle(folder: Path) -> None:
     """Rebuild a finalist without pickle and print how it compares; raises RunError, ParityError."""
     network = rebuild(folder)
-    found = verify(folder, _device("onnxruntime"))
+    found = verify(folder, _device_of(folder))
     parameters = sum(p.numel() for p in network.parameters())
     print(f"{folder}: {type(network).__name__}, {human(parameters, '')} parameters")
     print(f"largest difference to the stored answers: {found.network_difference:.1e}")
@@ -66,21 +68,27 @@ def rebuild_bundle(folder: Path) -> None:
     print("the rebuilt network is the same function as the one that was shipped")
 
 
-def measure_target(target: str, device_name: str, *, as_json: bool) -> None:
-    """Print latency, size and both counters of a bundle or a published network."""
-    device = _device(device_name)
-    with tempfile.TemporaryDirectory(prefix="orchestrator-measure-") as folder:
-        is_bundle = (Path(target) / "genotype.json").is_file()
+def measure_target(target: str, device_name: str | None, *, as_json: bool) -> None:
+    """Print latency, size and both counters of a bundle or a published network.
+
+    Without a name, the device is the first one installed, for a bundle the first that reads it.
+    """
+    is_bundle = (Path(target) / "genotype.json").is_file()
+    device = (
+        _device(device_name) if device_name else _device_of(Path(target) if is_bundle else None)
+    )
+    with tempfile.TemporaryDirectory(prefix="orchestrator-measure-") as folder, closing(device):
         prepare = _bundle if is_bundle else _published
         subject, artifact = prepare(target, device, Path(folder))
         figures = {**_counts(subject), **_timed(device, artifact, Path(folder))}
+        fingerprint = dict(device.fingerprint())
     if as_json:
-        print(json.dumps({"network": target, "device": dict(device.fingerprint()), **figures}))
+        print(json.dumps({"network": target, "device": fingerprint, **figures}))
         return
     for name, value in figures.items():
         text = value if isinstance(value, str) else human(value, unit_of(name))
         print(f"{label(name):<24}{text}")
-    print(f"{'device':<24}{', '.join(device.fingerprint().values())}")
+    print(f"{'device':<24}{', '.join(fingerprint.values())}")
 
 
 def list_networks(parts: Sequence[str], *, as_json: bool) -> None:
@@ -150,7 +158,7 @@ def _bundle(target: str, device: Device, folder: Path) -> tuple[Subject, Artifac
 def _published(target: str, device: Device, folder: Path) -> tuple[Subject, Artifact]:
     import torch
 
-    network, point = build_published(target)
+    network, point = build_network(target)
     shape = (3, point.image_size, point.image_size)
     artifact = device.compile(network.eval(), torch.zeros(1, *shape), folder / "model", final=False)
     genotype = Genotype(target.partition("/")[0], "full", dict(point.choices))
@@ -167,7 +175,7 @@ def _counts(subject: Subject) -> dict[str, Any]:
 
 
 def _timed(device: Device, artifact: Artifact, folder: Path) -> dict[str, float]:
-    with host_gate().exclusive():
+    with quiet(host_gate(), here=device.shares_host):
         reference_ms = device.calibrate(folder)
         (latency,) = device.latencies([artifact], reference_ms, folder)
     return {
@@ -177,6 +185,20 @@ def _timed(device: Device, artifact: Artifact, folder: Path) -> dict[str, float]
         "latency_median_ms": latency.median_ms,
         "latency_p95_ms": latency.high_ms,
     }
+
+
+def _device_of(bundle: Path | None) -> Device:
+    """The first installed device that reads a bundle's files; the first of all without one."""
+    offers = installed().offered("device")
+    files = read_facts(bundle)["artifacts"].values() if bundle else ()
+    needed = {entry["format"] for entry in files}
+    for name in offers:
+        if needed <= installed().resolve("device", name).formats:
+            return _device(name)
+    raise PluginError(
+        f"none of the installed devices ({', '.join(offers) or 'none'}) reads the formats "
+        f"{sorted(needed)} of {bundle}. Install the plugin that does."
+    )
 
 
 def _device(name: str) -> Device:

@@ -11,25 +11,22 @@ from orchestrator.contracts.compressor import (
     labels_loss,
 )
 from orchestrator.contracts.dataset import Dataset, Images, Split
-from orchestrator.contracts.device import Artifact, Device, Latency
+from orchestrator.contracts.device import Artifact, Device, Latency, Usage
 from orchestrator.contracts.estimator import Estimate, EstimationContext, Estimator
-from orchestrator.contracts.images import ImageFacts
-from orchestrator.contracts.objective import Axis, Budget, Direction, Objective, Subject, Tier
+from orchestrator.contracts.objective import Axis, Direction, Objective, Subject, Tier
 from orchestrator.contracts.observer import Study
 from orchestrator.contracts.offer import Offer
 from orchestrator.contracts.orders import legal_orders
-from orchestrator.contracts.outputs import Classes, Maps, Outputs
-from orchestrator.contracts.question import Question
-from orchestrator.contracts.sampler import Ground, History, Proposal, Sampler, SamplerContext
+from orchestrator.contracts.place import HERE, Here, Place
+from orchestrator.contracts.runtime import Runtime, Session
 from orchestrator.contracts.space import Part, Published, SearchSpace, Trial, segments
 
 __all__ = [
+    "HERE",
     "Artifact",
     "ArtifactCompressor",
     "Axis",
-    "Budget",
     "Change",
-    "Classes",
     "CompressionContext",
     "Compressor",
     "Dataset",
@@ -38,30 +35,26 @@ __all__ = [
     "Estimate",
     "EstimationContext",
     "Estimator",
-    "Ground",
-    "History",
-    "ImageFacts",
+    "Here",
     "Images",
     "Latency",
     "Loss",
-    "Maps",
     "NetworkCompressor",
     "Objective",
     "Offer",
-    "Outputs",
     "Part",
-    "Proposal",
+    "Place",
     "Published",
-    "Question",
-    "Sampler",
-    "SamplerContext",
+    "Runtime",
     "SearchSpace",
+    "Session",
     "Split",
     "Study",
     "Subject",
     "Tier",
     "TrainingCompressor",
     "Trial",
+    "Usage",
     "labels_loss",
     "legal_orders",
     "segments",

@@ -1,4 +1,4 @@
-"""A device: a place and a runtime that networks are compiled for and measured on."""
+"""A device: what networks are compiled for, run by and measured on."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from orchestrator.measuring.timing import Timing, interleave
+from orchestrator.errors import DeviceError
+from orchestrator.measuring.agent import Timing, interleave
 from orchestrator.records import Latency
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-__all__ = ["Artifact", "Device", "Latency"]
+__all__ = ["Artifact", "Device", "Latency", "Usage", "compared"]
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,23 @@ class Artifact:
         return sum(file.stat().st_size for file in self.files)
 
 
-class Device(ABC):
-    """A runtime on this machine or another.
+@dataclass(frozen=True)
+class Usage:
+    """How somebody runs a file without Orchestrator, for the card.
 
-    A local runtime gives `runner` and `reference`, and the interleaved protocol does the rest. A
-    device elsewhere overrides `calibrate` and `latencies` instead.
+    `packages` are what to install. `lines` are Python, in the file's folder: they take `images`,
+    float32 (B, C, H, W), and leave the network's answer in `logits`.
+    """
+
+    packages: tuple[str, ...]
+    lines: str
+
+
+class Device(ABC):
+    """What the search asks: most often a runtime at a place (see `Runtime`).
+
+    One that is neither gives `runner` and `reference`, and the interleaved protocol does the rest
+    in this process; or it overrides `calibrate` and `latencies`.
     """
 
     name: ClassVar[str]
@@ -58,8 +71,20 @@ class Device(ABC):
     formats: ClassVar[frozenset[str]]
     # Channel counts that are a multiple of this run best.
     alignment: ClassVar[int] = 8
-    # Whether measuring must wait until our trainings on this machine pause.
-    shares_host: ClassVar[bool] = True
+    # Whose versions are kept with its figures.
+    packages: ClassVar[tuple[str, ...]] = ()
+    # MLflow's name for models of this format, if it has one.
+    mlflow_flavour: ClassVar[str] = ""
+
+    @property
+    def place_name(self) -> str:
+        """Where it is: what is measured at one place never overlaps. By default its own."""
+        return self.name
+
+    @property
+    def shares_host(self) -> bool:
+        """Whether measuring must wait until our trainings on this machine pause."""
+        return True
 
     @abstractmethod
     def compile(
@@ -67,28 +92,32 @@ class Device(ABC):
     ) -> Artifact:
         """Write `network` for this runtime to `path` (suffix added), batch size left open.
 
-        `example` is (1, C, H, W). `final` asks for the exporter meant for shipped files, which
-        may take seconds. Raises CompileError.
+        `example` is (1, C, H, W). `final` asks for the form that is shipped, where that takes
+        longer and runs the same. Raises CompileError.
         """
 
     @abstractmethod
     def predict(self, artifact: Artifact, images: np.ndarray) -> np.ndarray:
-        """Logits float32 (N, classes) of normalised images float32 (N, C, H, W)."""
+        """The network's answers, float32 (N, …), to normalised images float32 (N, C, H, W)."""
 
     @abstractmethod
     def fingerprint(self) -> Mapping[str, str]:
         """What a latency depends on: processor, cores, runtime and its version, threads."""
 
-    @abstractmethod
     def runner(self, artifact: Artifact) -> Callable[[], object]:
         """A function that does one batch-1 inference, everything loaded and warm."""
+        raise DeviceError(f"{_lacks(self)} runner(artifact), or calibrate and latencies.")
 
-    @abstractmethod
     def reference(self, folder: Path) -> Artifact:
         """A small fixed network, the same on every run, that others are compared with."""
+        raise DeviceError(f"{_lacks(self)} reference(folder), or calibrate and latencies.")
 
     def check(self) -> None:
         """Raise DeviceError, saying what to do, if the device does not answer."""
+        return
+
+    def close(self) -> None:
+        """End what measuring started; a later call starts it again."""
         return
 
     def calibrate(self, folder: Path) -> float:
@@ -101,8 +130,43 @@ class Device(ABC):
     ) -> list[Latency]:
         """Measure `artifacts` in turn with the reference network, in one session."""
         runners = [self.runner(artifact) for artifact in (self.reference(folder), *artifacts)]
-        base, *timings = interleave(runners)
-        return [_latency(timing, base, reference_ms) for timing in timings]
+        return compared(interleave(runners), reference_ms)
+
+    def signature(self, artifact: Artifact) -> str:
+        """What decides the file's latency: two files with one signature are as fast.
+
+        By default the content of the files, so that only the same file is. A runtime that knows
+        its format leaves out the values of weights, which do not make it slower.
+        """
+        digest = hashlib.sha256(artifact.format.encode())
+        for file in artifact.files:
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+    def compiles_like(self, other: Device) -> bool:
+        """Whether `compile` of both writes the same file, so that one of them has to."""
+        return other is self
+
+    def usage(self, artifact: Artifact) -> Usage | None:
+        """How the file is run without Orchestrator; None where there is no short way."""
+        return None
+
+    def save_mlflow(self, artifact: Artifact, folder: Path, model: Any) -> None:
+        """Write an MLflow model in `mlflow_flavour` into the new `folder`.
+
+        `model` is the `mlflow.models.Model` to fill. Asked only of a device with a flavour.
+        """
+        raise NotImplementedError(f"{_lacks(self)} save_mlflow, as it has a flavour.")
+
+
+def compared(timings: Sequence[Timing], reference_ms: float) -> list[Latency]:
+    """Latencies of all but the first, which is the reference network's timing."""
+    base, *others = timings
+    return [_latency(timing, base, reference_ms) for timing in others]
+
+
+def _lacks(device: Device) -> str:
+    return f"device {device.name!r} ({type(device).__name__}) lacks a method: it has to define"
 
     def signature(self, artifact: Artifact) -> str:
         """What decides the file's latency: two files with one signature are as fast.

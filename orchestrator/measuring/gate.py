@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Gate", "held", "host_gate"]
+__all__ = ["Gate", "held", "host_gate", "quiet"]
 
 
 def host_gate() -> Gate:
@@ -29,6 +29,11 @@ def host_gate() -> Gate:
 def held(gate: Gate | None) -> AbstractContextManager[None]:
     """The gate shared with other trainings; nothing where there is none."""
     return gate.shared() if gate else nullcontext()
+
+
+def quiet(gate: Gate, *, here: bool) -> AbstractContextManager[None]:
+    """The gate alone for a measurement on this machine; nothing for one elsewhere."""
+    return gate.exclusive() if here else nullcontext()
 
 
 class Gate:

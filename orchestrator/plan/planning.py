@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
     Costs some seconds; raises BudgetError for a budget that nothing in the space can meet.
     """
     assembly = factory.assembly
+    device = assembly.device
     _check_sampler(factory)
     _check_teacher(factory)
     seeds = _seeds(assembly)
@@ -90,7 +92,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
     for target in assembly.tier("static"):
         check_static(factory, target, specimens)
     by_size = sorted(specimens, key=lambda specimen: cost(specimen.values))
-    with tempfile.TemporaryDirectory(prefix="orchestrator-plan-") as folder:
+    with tempfile.TemporaryDirectory(prefix="orchestrator-plan-") as folder, closing(device):
         deployed = Deployed(factory, Path(folder))
         largest = deployed.values(by_size[-1])
         warnings = _check_deployed(factory, deployed, specimens)
@@ -106,7 +108,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             seeds=seeds,
             teacher=_teacher(factory, seeds, by_size),
             reference_ms=deployed.reference_ms,
-            fingerprint=dict(assembly.device.fingerprint()),
+            fingerprint=dict(device.fingerprint()),
             seconds=_forecast_seconds(factory, by_size, deployed.seconds, concurrent),
             disk_bytes=_forecast_bytes(factory, by_size),
             warnings=[*assembly.dataset.notes, *factory.notes, *warnings],
@@ -136,7 +138,7 @@ def _no_compression(assembly: Assembly) -> dict[str, Any]:
 def _check_sampler(factory: Factory) -> None:
     """Raise UsageError for a sampler's name or options now, rather than after the teacher."""
     chosen = factory.config.sampler
-    factory.plugins.create("sampler", chosen.name, chosen.options, given={"seed": 0})
+    factory.plugins.create("sampler", chosen.name, {**chosen.options, "seed": 0})
 
 
 def _check_teacher(factory: Factory) -> None:

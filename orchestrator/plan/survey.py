@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from orchestrator.candidate.assembly import Assembly, Target, draw
 from orchestrator.candidate.factory import Factory, Treatment
 from orchestrator.contracts import Artifact, Latency, Subject
 from orchestrator.errors import BudgetError, CandidateError
+from orchestrator.measuring.gate import quiet
 from orchestrator.records import Choices, Genotype
 from orchestrator.trials import FixedTrial, RandomTrial
 
@@ -54,7 +56,7 @@ class Deployed:
         self.device = factory.assembly.device
         self.seconds = 0.0
         self.targets = factory.assembly.tier("deployed")
-        with factory.gate.exclusive():
+        with self._quiet():
             self.reference_ms = self.device.calibrate(folder)
 
     def values(self, specimen: Specimen) -> dict[str, float]:
@@ -69,7 +71,7 @@ class Deployed:
         subject = Subject(
             specimen.genotype,
             network,
-            self.factory.assembly.facts.shape,
+            self.factory.assembly.shape,
             artifact=artifact,
             latency=lambda: self._latency(artifact),
         )
@@ -78,8 +80,11 @@ class Deployed:
         return values
 
     def _latency(self, artifact: Artifact) -> Latency:
-        with self.factory.gate.exclusive():
+        with self._quiet():
             return self.device.latencies([artifact], self.reference_ms, self.folder)[0]
+
+    def _quiet(self) -> AbstractContextManager[None]:
+        return quiet(self.factory.gate, here=self.device.shares_host)
 
 
 def survey(factory: Factory, named: Sequence[Choices]) -> list[Specimen]:
@@ -107,7 +112,7 @@ def _plain(assembly: Assembly, trial: FixedTrial | RandomTrial) -> Genotype:
 
 def _static(factory: Factory, genotype: Genotype) -> dict[str, float]:
     network = factory.build(genotype).eval()
-    subject = Subject(genotype, network, factory.assembly.facts.shape)
+    subject = Subject(genotype, network, factory.assembly.shape)
     return {
         target.name: factory.measure(target.objective, subject)
         for target in factory.assembly.tier("static")
@@ -224,7 +229,7 @@ def _compressed(factory: Factory, specimen: Specimen, name: str) -> list[float]:
             network = factory.preview(genotype)
         except CandidateError:
             continue
-        subject = Subject(genotype, network, factory.assembly.facts.shape)
+        subject = Subject(genotype, network, factory.assembly.shape)
         values.append(factory.measure(target.objective, subject))
     return values
 

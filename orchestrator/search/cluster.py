@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from ray.exceptions import RayError
 
 from orchestrator.contracts import Artifact, Latency
 from orchestrator.errors import DeviceError, OrchestratorError
+from orchestrator.measuring.gate import quiet
 from orchestrator.search.stopping import Stopping
 
 __all__ = ["WORKER_ENV", "Cluster", "Job", "Resources", "measure_with"]
@@ -88,7 +90,7 @@ class Meter:
 
     def calibrate(self) -> tuple[float, dict[str, str]]:
         """The reference network's milliseconds, and the device's fingerprint."""
-        with self._gate.exclusive():
+        with self._quiet():
             return self._device.calibrate(self._folder), dict(self._device.fingerprint())
 
     def measure(
@@ -100,12 +102,17 @@ class Meter:
                 _received(artifact, contents, Path(folder) / str(number))
                 for number, (artifact, contents) in enumerate(sent)
             ]
-            with self._gate.exclusive():
+            with self._quiet():
                 return list(self._device.latencies(artifacts, reference_ms, self._folder))
 
     def close(self) -> None:
         """Leave nothing behind."""
+        self._device.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _quiet(self) -> AbstractContextManager[None]:
+        """This machine without our trainings, where it is this machine that measures."""
+        return quiet(self._gate, here=self._device.shares_host)
 
 
 class Cluster:

@@ -23,11 +23,10 @@ from ray import tune
 from ray.exceptions import RayError
 from ray.tune.search import Searcher
 
-from orchestrator.contracts.sampler import Proposal
-from orchestrator.errors import DeviceError, OrchestratorError, PluginError, RunError
+from orchestrator.errors import DeviceError, OrchestratorError, RunError
 from orchestrator.records import Record
 from orchestrator.search.cluster import Job, Resources, call, cause, task_options
-from orchestrator.search.proposer import Proposer
+from orchestrator.search.proposer import Proposal, Proposer
 
 __all__ = ["Limits", "search"]
 
@@ -160,7 +159,7 @@ class _Searcher(Searcher):  # type: ignore[misc]
     @property
     def paid(self) -> int:
         """Candidates paid for so far."""
-        return self._proposer.paid
+        return sum(record.paid for record in self._proposer.records.values())
 
     @property
     def finished(self) -> bool:
@@ -218,11 +217,7 @@ class _Searcher(Searcher):  # type: ignore[misc]
         quick = int(_BATCH_SECONDS / max(self._seconds_each, 1e-3))
         batch: list[Proposal] = []
         while len(batch) < min(max(1, quick), _LARGEST_BATCH, share) and not self._used_up:
-            try:
-                proposal = self._proposer.propose()
-            except PluginError as error:
-                self.fatal = error
-                break
+            proposal = self._proposer.propose()
             self._used_up = proposal is None
             if proposal is not None:
                 batch.append(proposal)

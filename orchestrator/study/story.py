@@ -96,7 +96,8 @@ def tracking_store(folder: Path) -> Path:
 def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
     """The story itself, the folder held against other processes."""
     plugins = factory.plugins
-    tracker = Tracker(study.config.tracking, tracking_store(study.folder), viewer.note)
+    store, devices = tracking_store(study.folder), [factory.assembly.device]
+    tracker = Tracker(study.config.tracking, store, viewer.note, devices)
     plugins.manager.register(tracker, name="tracking")
     try:
         with exclusive(study.folder), Cluster(_resources(study.config)) as cluster:
@@ -159,5 +160,5 @@ def _unit(config: StudyConfig, name: str) -> str:
 
 
 def _versions(environment: Mapping[str, str]) -> dict[str, str]:
-    shown = ("python", "system", "pareto-orchestrator", "torch", "onnxruntime", "optuna", "ray")
+    shown = ("python", "system", "pareto-orchestrator", "torch", "optuna", "ray")
     return {name: environment[name] for name in shown if name in environment}

@@ -6,21 +6,19 @@ import json
 import pickle
 import random
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.contracts.images import ImageFacts
-from orchestrator.contracts.outputs import Classes
+from orchestrator.contracts.device import Device
 from orchestrator.contracts.space import Published, SearchSpace
 from orchestrator.errors import ConfigError
+from orchestrator.plugins import installed
 from orchestrator.records import Architecture
 from orchestrator.trials import FixedTrial
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor, nn
 
 __all__ = ["check_published", "check_space"]
@@ -35,23 +33,26 @@ class _Case:
     """A space and the images its networks are built for."""
 
     space: SearchSpace
-    facts: ImageFacts
-
-    @property
-    def classes(self) -> int:
-        return len(self.facts.classes)
+    classes: int
+    in_channels: int
+    image_size: int
 
     def build(self, architecture: Architecture, *, device: str = "cpu") -> nn.Module:
         import torch
 
         with torch.device(device):
-            return self.space.build(architecture, self.facts, Classes(self.classes))
+            return self.space.build(
+                architecture,
+                classes=self.classes,
+                in_channels=self.in_channels,
+                image_size=self.image_size,
+            )
 
     def images(self, batch: int, seed: int) -> Tensor:
         import torch
 
-        generator = torch.Generator().manual_seed(seed)
-        return torch.randn((batch, *self.facts.shape), generator=generator)
+        shape = (batch, self.in_channels, self.image_size, self.image_size)
+        return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 class _Interview:
@@ -97,16 +98,16 @@ def check_space(
     samples: int = 20,
     seed: int = 0,
     thorough: bool = False,
+    device: Device | None = None,
 ) -> None:
     """Raise AssertionError, saying what to mend, unless `space` fulfils `SearchSpace`.
 
     Of `samples` random architectures each is built, run forward and backward at batch 4; a few,
-    or where `thorough` all, are exported to ONNX and run in onnxruntime, and have each of their
-    choices changed in turn. Cost: about 50 ms a sample in a space for small images, and some
-    seconds at the end; a thorough sample costs about a second.
+    or where `thorough` all, are compiled for `device` (by default the first one installed) and run
+    by it, and have each of their choices changed in turn. Cost: about 50 ms a sample in a space for
+    small images, and some seconds at the end; a thorough sample costs about a second.
     """
-    facts = ImageFacts.unnamed(image_size, in_channels=in_channels, classes=classes)
-    case = _Case(space, facts)
+    case = _Case(space, classes, in_channels, image_size)
     interviews = [_interviewed(space, seed + number) for number in range(samples)]
     _check_questions([interview for interview, _ in interviews])
     _check_pickling(space, seed)
@@ -116,7 +117,7 @@ def check_space(
         _check_canonical(case, architecture, known)
         network = _check_network(case, architecture, seed + number)
         if thorough or number < EXPORTED:
-            _check_export(case, network, seed + number)
+            _check_export(case, network, device or _first_device(), seed + number)
         if thorough or number < VARIED:
             _check_effects(case, interview, architecture)
     check_published(space, classes=classes)
@@ -229,7 +230,7 @@ def _signature(case: _Case, architecture: Architecture) -> str:
     return f"{network!r}\n{shapes}"
 
 
-def _check_export(case: _Case, network: nn.Module, seed: int) -> None:
+def _check_export(case: _Case, network: nn.Module, device: Device, seed: int) -> None:
     import numpy as np
     import torch
 
@@ -238,38 +239,19 @@ def _check_export(case: _Case, network: nn.Module, seed: int) -> None:
     with torch.no_grad():
         wanted = network(images).numpy()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.onnx"
-        _export(network, images[:1], path)
-        found = _run(path, images.numpy())
+        artifact = device.compile(network, images[:1], Path(folder) / "network")
+        found = device.predict(artifact, images.numpy())
     far = float(np.abs(found - wanted).max())
     assert far < 1e-3 * max(1.0, float(np.abs(wanted).max())), (
         f"the exported network's logits differ by {far}; does forward fix the batch size?"
     )
 
 
-def _export(network: nn.Module, example: Tensor, path: Path) -> None:
-    import torch
-
-    with warnings.catch_warnings():
-        # This exporter says that it is deprecated, but is ten times quicker than its successor.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            (example,),
-            str(path),
-            dynamo=False,
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_axes={"images": {0: "batch"}, "logits": {0: "batch"}},
-        )
-
-
-def _run(path: Path, images: np.ndarray) -> np.ndarray:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (logits,) = session.run(None, {"images": images})
-    return logits  # type: ignore[no-any-return]
+def _first_device() -> Device:
+    plugins = installed()
+    name = next(iter(plugins.offered("device")))
+    device: Device = plugins.create("device", name, {})
+    return device
 
 
 def _check_counts(
@@ -280,8 +262,7 @@ def _check_counts(
     classes: int,
 ) -> None:
     counted = published.params is not None or published.macs is not None
-    facts = ImageFacts.unnamed(published.image_size, classes=1000 if counted else classes)
-    case = _Case(space, facts)
+    case = _Case(space, 1000 if counted else classes, 3, published.image_size)
     network = case.build(architecture, device="meta")
     params, macs = _counts(case, network)
     assert published.params in (None, params), (
@@ -296,7 +277,7 @@ def _counts(case: _Case, network: nn.Module) -> tuple[int, int]:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    images = torch.empty(1, *case.facts.shape, device="meta")
+    images = torch.empty(1, case.in_channels, case.image_size, case.image_size, device="meta")
     fast = torch.backends.mha.get_fastpath_enabled()
     # Fused attention is invisible to the counter.
     torch.backends.mha.set_fastpath_enabled(False)

@@ -22,6 +22,7 @@ from orchestrator.tracking.naming import clipped
 from orchestrator.tracking.writer import Writer
 
 if TYPE_CHECKING:
+    from orchestrator.contracts.device import Device
     from orchestrator.contracts.objective import Axis
 
 __all__ = ["Snapshot", "TrackedRun", "Tracker", "tracking_uri", "ui_hint"]
@@ -139,16 +140,22 @@ class Tracker:
     """Observer hooks that write to MLflow; register an instance as a plugin.
 
     `default_path` is the SQLite file used where the configuration gives no URI. `warn` is called
-    at most once for a broken store and once for an unfinished `close`, from any thread.
+    at most once for a broken store and once for an unfinished `close`, from any thread. `devices`
+    know the flavours of their files.
     """
 
     def __init__(
-        self, config: TrackingConfig, default_path: Path, warn: Callable[[str], None] = print
+        self,
+        config: TrackingConfig,
+        default_path: Path,
+        warn: Callable[[str], None] = print,
+        devices: Sequence[Device] = (),
     ) -> None:
         self.enabled = config.enabled
         self._uri = tracking_uri(config, default_path)
         self._experiment = config.experiment
         self._default_path = default_path
+        self._devices = devices
         self._warn = warn
         self._jobs: queue.Queue[Callable[[Writer], None] | None] = queue.Queue()
         self._thread: threading.Thread | None = None
@@ -214,7 +221,7 @@ class Tracker:
     def _work(self) -> None:
         writer: Writer | None = None
         try:
-            writer = Writer(self._uri, self._experiment, self._default_path)
+            writer = Writer(self._uri, self._experiment, self._default_path, self._devices)
             while (job := self._jobs.get()) is not None:
                 job(writer)
             writer.leave()

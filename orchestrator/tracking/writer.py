@@ -21,6 +21,7 @@ from orchestrator.tracking import naming
 from orchestrator.tracking.models import Registry
 
 if TYPE_CHECKING:
+    from orchestrator.contracts.device import Device
     from orchestrator.contracts.objective import Axis
     from orchestrator.records import Check
     from orchestrator.tracking.observer import Snapshot
@@ -41,11 +42,14 @@ Point = tuple[str, float, int, int]
 class Writer:
     """Talks to MLflow in one thread; any call may raise."""
 
-    def __init__(self, uri: str, experiment: str, default_path: Path) -> None:
+    def __init__(
+        self, uri: str, experiment: str, default_path: Path, devices: Sequence[Device] = ()
+    ) -> None:
         _quieten()
         from mlflow import MlflowClient
 
         self.uri = uri
+        self.devices = devices
         # Two processes that create one SQLite file at once break each other's migration.
         with _locked(default_path) if uri.startswith("sqlite:") else nullcontext():
             self.client: Any = MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -290,8 +294,8 @@ class Writer:
             if value:
                 self.client.set_tag(run_id, name, value)
         self.client.log_artifacts(run_id, str(finalist["folder"]), "bundle")
-        if recommended and Path(finalist["file"]).suffix == ".onnx":
-            registry = Registry(self.client, self.experiment)
+        if recommended:
+            registry = Registry(self.client, self.experiment, self.devices)
             registry.register(model, run_id, finalist, self._title(number))
 
     def _log(

@@ -10,14 +10,16 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from orchestrator_onnxruntime.runtime import OnnxRuntime
+from orchestrator_onnxruntime.static_int8 import StaticQuantization
 from orchestrator_pruning.channels import ChannelPruning
-from orchestrator_quantization.static_int8 import StaticQuantization
 from PIL import Image
 from torch import nn
 
-from orchestrator import Artifact, Classes, CompressionContext, Genotype, ImageFacts, Step, errors
+from orchestrator import Artifact, CompressionContext, Genotype, Step, errors
 from orchestrator.bundle.folder import (
     BundleContents,
+    ImageFacts,
     _fit,
     read_facts,
     rebuild,
@@ -28,7 +30,7 @@ from orchestrator.plugins import installed
 from orchestrator.trials import RandomTrial
 
 SPACES = ("efficientformer", "mobilenetv3", "shufflenetv2")
-FACTS = ImageFacts(16, 1, tuple("abcde"), (0.5,), (0.25,), "CC-BY-4.0")
+FACTS = ImageFacts(tuple("abcde"), 1, 16, (0.5,), (0.25,), "CC-BY-4.0")
 
 
 class LocalRuntime:
@@ -44,8 +46,11 @@ def make(name: str, facts: ImageFacts = FACTS, seed: int = 3, ratio: float = 0.5
     torch.manual_seed(seed)
     space = installed().create("space", name, {"preset": "small"})
     architecture = space.suggest(RandomTrial(seed))
-    network = space.build(architecture, facts, Classes(len(facts.classes)))
-    images = torch.randn(32, *facts.shape)
+    size = facts.image_size
+    network = space.build(
+        architecture, classes=len(facts.classes), in_channels=facts.in_channels, image_size=size
+    )
+    images = torch.randn(32, facts.in_channels, size, size)
     context = CompressionContext(space, SimpleNamespace(alignment=8), images.numpy(), seed=0)
     compression = (Step("pruning", {"ratio": ratio}),) if ratio else ()
     if ratio:
@@ -80,7 +85,9 @@ def exported(tmp_path_factory) -> BundleContents:
     context = CompressionContext(None, None, images, seed=0)
     exact = Artifact(path, "onnx")
     int8 = StaticQuantization().transform(exact, {"scheme": "int8"}, context)
-    return replace(bundle, artifacts={"fp32": exact, "int8": int8}, recommended="int8")
+    usage = OnnxRuntime().usage(int8)
+    files = {"fp32": exact, "int8": int8}
+    return replace(bundle, artifacts=files, recommended="int8", usage=usage)
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.25, 0.5])
@@ -103,7 +110,7 @@ def test_rebuilt_layers_know_their_own_size(name, tmp_path):
 
 
 def test_colour_images_and_other_seeds_work_too(tmp_path):
-    facts = ImageFacts(32, 3, ("cat", "dog"), (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
+    facts = ImageFacts(("cat", "dog"), 3, 32, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
     for seed in range(3):
         for name in SPACES:
             write_bundle(tmp_path / f"{name}{seed}", make(name, facts, seed=seed))

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from orchestrator_onnxruntime.runtime import OnnxRuntime
 
 from orchestrator.analysis.agreement import Agreement, Correlation, correlate
 from orchestrator.config import TrackingConfig
@@ -110,7 +111,7 @@ def _fail(message: str) -> None:
 
 def track(store: Path, search: Search, records: Sequence[Record], *, finish: bool = True) -> None:
     """One process's life."""
-    tracker = Tracker(TrackingConfig(), store, _fail)
+    tracker = Tracker(TrackingConfig(), store, _fail, [OnnxRuntime()])
     tracker.orchestrator_search_started(search)
     for item in records:
         search.records.append(item)

@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from orchestrator_quantization.static_int8 import StaticQuantization
+from orchestrator_onnxruntime.static_int8 import StaticQuantization
 
 from orchestrator import Artifact, CompressionContext, errors
 from orchestrator.plugins import installed
@@ -88,7 +88,7 @@ def test_the_same_seed_gives_the_same_file(artifact, context):
 def test_a_preview_calibrates_on_eight_images(artifact, context, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "orchestrator_quantization.static_int8._quantize",
+        "orchestrator_onnxruntime.static_int8._quantize",
         lambda source, target, images: seen.append(len(images)),
     )
     StaticQuantization().transform(artifact, INT8, replace(context, retrain=None))

@@ -124,7 +124,7 @@ def test_the_reference_is_the_same_bytes_everywhere(device: Device, tmp_path: Pa
 
 
 def test_no_threads_is_a_device_error() -> None:
-    with pytest.raises(DeviceError, match=r"device\.threads is 0"):
+    with pytest.raises(DeviceError, match=r"device\.onnxruntime\.threads is 0"):
         installed().create("device", "onnxruntime", {"threads": 0})
 
 
@@ -145,6 +145,6 @@ def test_a_missing_runtime_says_how_to_install_it(
 
 
 def test_importing_the_device_does_not_import_torch() -> None:
-    program = "import orchestrator_devices.onnxruntime_cpu, sys; sys.exit('torch' in sys.modules)"
+    program = "import orchestrator_onnxruntime.runtime, sys; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

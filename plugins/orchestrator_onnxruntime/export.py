@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
-from orchestrator import compact_onnx
 from orchestrator.errors import CompileError
+from orchestrator_onnxruntime.compact import compact_onnx
 
 __all__ = ["Exporter", "export"]
 
@@ -97,7 +97,7 @@ def _explanation(network: nn.Module, exporter: Exporter, error: Exception) -> st
     return (
         f"the {exporter} exporter does not take {type(network).__name__} with an open batch "
         f"({type(error).__name__}: {reason[0]}). Replace the operation it names, or try "
-        f"device.exporter={other}."
+        f"device.onnxruntime.exporter={other}."
     )
 
 

@@ -19,8 +19,9 @@ import numpy as np
 import onnx
 from onnxruntime import quantization
 
-from orchestrator import Artifact, ArtifactCompressor, CompressionContext, Trial, compact_onnx
+from orchestrator import Artifact, ArtifactCompressor, CompressionContext, Trial
 from orchestrator.errors import CompressionError, ConfigError
+from orchestrator_onnxruntime.compact import compact_onnx
 
 __all__ = ["StaticQuantization"]
 

@@ -1,0 +1,229 @@
+"""A runtime: compiles networks to files of a format, and executes them at a place."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+from abc import abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+from orchestrator.contracts.device import Artifact, Device, Latency, compared
+from orchestrator.contracts.place import HERE, Place
+from orchestrator.errors import CompileError, DeviceError, OrchestratorError
+from orchestrator.measuring.agent import Timing
+from orchestrator.measuring.link import AgentDied, AgentLink, AgentRefused
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Runtime", "Session"]
+
+_SESSIONS_KEPT = 8
+_ROUNDS, _CALIBRATION_ROUNDS = 60, 300
+# Of networks that take a second a call on a machine that is busy with other things.
+_TIMING_SECONDS = 600.0
+
+
+class Session(Protocol):
+    """A file, loaded by a runtime's loader."""
+
+    def run(self) -> object:
+        """One batch-1 inference of a fixed random image."""
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Answers, float32 (N, …), to images float32 (N, C, H, W); N may be 0."""
+
+
+class Runtime(Device):
+    """A device of which only the format is special: its files are executed where `place` is.
+
+    `loader` is one file of Python 3.8 that imports nothing but the runtime's own package, and is
+    copied to the place. It has `facts(options)`, texts that a latency depends on (version,
+    threads), and `load(path, options)`, a `Session`. Both get `options`, JSON values. Whatever
+    `load` raises is the file's fault, but for ImportError.
+    """
+
+    loader: ClassVar[Path]
+    place: Place = HERE
+
+    @property
+    @abstractmethod
+    def options(self) -> Mapping[str, Any]:
+        """What the loader is told, as JSON values: threads, say."""
+
+    @abstractmethod
+    def reference(self, folder: Path) -> Artifact:
+        """A small fixed network, the same on every run, that others are compared with."""
+
+    def at(self, place: Place) -> Self:
+        """The same runtime at another place."""
+        other = copy.copy(self)
+        other.__dict__.update(self.__getstate__())
+        other.place = place
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is loaded and started."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("_sessions", "_agent")}
+
+    @property
+    def place_name(self) -> str:
+        """The place's own name."""
+        return self.place.name
+
+    @property
+    def shares_host(self) -> bool:
+        """Whether the place is this machine."""
+        return self.place.shares_host
+
+    def check(self) -> None:
+        """Raise DeviceError if the place does not answer or the runtime does not load here."""
+        self.place.check()
+        self._check_here()
+
+    def session(self, artifact: Artifact) -> Session:
+        """A file loaded into this process; the last few are kept while they do not change.
+
+        Raises CompileError for a file that the runtime does not take.
+        """
+        loaded: OrderedDict[Any, Session] = self.__dict__.setdefault("_sessions", OrderedDict())
+        key = self._identity(artifact)
+        if key not in loaded:
+            loaded[key] = self._loaded(artifact)
+        loaded.move_to_end(key)
+        while len(loaded) > _SESSIONS_KEPT:
+            loaded.popitem(last=False)
+        return loaded[key]
+
+    def predict(self, artifact: Artifact, images: np.ndarray) -> np.ndarray:
+        """The file's answers, float32 (N, …), to images float32 (N, C, H, W), in this process."""
+        session = self.session(artifact)
+        try:
+            return session.predict(images)
+        except Exception as error:
+            text = f"{artifact.path.name} does not run on images of shape {images.shape}: {error}"
+            raise CompileError(text) from error
+
+    def runner(self, artifact: Artifact) -> Callable[[], object]:
+        """One inference of a fixed random image in this process."""
+        run = self.session(artifact).run
+        run()
+        return run
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """The place's processor, cores and system, and what the loader says of the runtime."""
+        facts: Mapping[str, str] = self._asked(AgentLink.facts)
+        return facts
+
+    def calibrate(self, folder: Path) -> float:
+        """The reference network's milliseconds at the place, to be kept for the whole run."""
+        (timing,) = self._timed([self.reference(folder)], _CALIBRATION_ROUNDS)
+        return timing.low_ms
+
+    def latencies(
+        self, artifacts: Sequence[Artifact], reference_ms: float, folder: Path
+    ) -> list[Latency]:
+        """Measure `artifacts` in turn with the reference network, in one session at the place.
+
+        Raises CompileError for a file that the runtime does not take or dies of, and DeviceError.
+        """
+        reference = self.reference(folder)
+        for artifact in artifacts:
+            self._identity(artifact)
+        try:
+            return compared(self._timed([reference, *artifacts], _ROUNDS), reference_ms)
+        except AgentDied as death:
+            self._timed([reference], 1)  # or the device is to blame, not what it was given
+            names = ", ".join(artifact.path.name for artifact in artifacts)
+            raise CompileError(f"{self.name} does not survive {names}: {death}") from death
+
+    def close(self) -> None:
+        """End the agent and forget loaded files."""
+        for name in ("_agent", "_sessions"):
+            found = self.__dict__.pop(name, None)
+            if isinstance(found, AgentLink):
+                found.close()
+
+    def compiles_like(self, other: Device) -> bool:
+        """A network's file does not depend on the place, nor by default on options."""
+        return type(other) is type(self)
+
+    def _timed(self, artifacts: Sequence[Artifact], rounds: int) -> list[Timing]:
+        files = [self.place.put(artifact.files) for artifact in artifacts]
+        names = ", ".join(artifact.path.name for artifact in artifacts)
+        request = {"op": "time", "files": files, "rounds": rounds}
+
+        def ask(link: AgentLink) -> Any:
+            try:
+                return link.ask(request, doing=f"timing {names}", seconds=_TIMING_SECONDS)
+            except AgentRefused as refusal:
+                if refusal.file is None:
+                    raise
+                name = artifacts[refusal.file].path.name
+                raise CompileError(f"{self.name} does not load {name}: {refusal}") from None
+
+        return [Timing(**timing) for timing in self._asked(ask)]
+
+    def _asked(self, question: Callable[[AgentLink], Any]) -> Any:
+        try:
+            return question(self._link())
+        except AgentRefused as refusal:
+            raise DeviceError(f"device={self.name} at {self.place.name}: {refusal}") from None
+
+    def _link(self) -> AgentLink:
+        if "_agent" not in self.__dict__:
+            loader = self.place.put([self.loader])
+            opening = {"loader": loader, "options": dict(self.options)}
+            self._agent = AgentLink(self.place.start, opening)
+        return self._agent
+
+    def _identity(self, artifact: Artifact) -> tuple[Any, ...]:
+        """What changes when a file is written again; raises DeviceError for a missing one."""
+        if artifact.format not in self.formats:
+            raise DeviceError(
+                f"{artifact.path.name} is {artifact.format!r}, but device={self.name} executes "
+                f"{', '.join(sorted(self.formats))} files."
+            )
+        try:
+            found = [(file.absolute(), file.stat()) for file in artifact.files]
+        except OSError as error:
+            raise DeviceError(
+                f"{artifact.path} cannot be read ({error}); compile it again."
+            ) from error
+        return tuple((path, status.st_mtime_ns, status.st_size) for path, status in found)
+
+    def _loaded(self, artifact: Artifact) -> Session:
+        try:
+            session: Session = self._module().load(str(artifact.path), dict(self.options))
+        except (OrchestratorError, ImportError):
+            raise
+        except Exception as error:
+            text = f"{self.name} does not load {artifact.path.name}: {error}"
+            raise CompileError(text) from error
+        return session
+
+    def _check_here(self) -> None:
+        """Raise DeviceError if this process cannot predict."""
+        try:
+            self._module().facts(dict(self.options))
+        except OrchestratorError:
+            raise
+        except Exception as error:
+            raise DeviceError(f"device={self.name}: {error}") from error
+
+    def _module(self) -> Any:
+        """The loader as a module of this process, under a name of its own."""
+        try:
+            spec = importlib.util.spec_from_file_location(f"_loader_of_{self.name}", self.loader)
+            assert spec is not None and spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        except ImportError as error:
+            raise DeviceError(
+                f"device={self.name} needs {', '.join(self.packages)} ({error}): pip install "
+                f"{' '.join(self.packages)}"
+            ) from error
+        return module

@@ -1,0 +1,93 @@
+"""ONNX files, executed by ONNX Runtime on a processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from orchestrator import Artifact, Device, Runtime, Usage
+from orchestrator.errors import DeviceError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["OnnxRuntime"]
+
+
+class OnnxRuntime(Runtime):
+    """ONNX files, executed on the processor with `threads` threads.
+
+    `exporter` "auto" writes with TorchScript during the search (0.2 s) and with dynamo for
+    shipped files (seconds); "dynamo" or "torchscript" always uses that one. An exporter that
+    fails is an error, never replaced by the other, so that a file's origin is known.
+    """
+
+    name = "onnxruntime"
+    formats: ClassVar[frozenset[str]] = frozenset({"onnx"})
+    packages: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnx", "onnxscript")
+    mlflow_flavour: ClassVar[str] = "onnx"
+    loader: ClassVar[Path] = Path(__file__).with_name("loader.py")
+
+    def __init__(
+        self,
+        *,
+        threads: int = 1,
+        exporter: Literal["auto", "dynamo", "torchscript"] = "auto",
+    ) -> None:
+        if threads < 1:
+            raise DeviceError(f"device.{self.name}.threads is {threads}, expected 1 or more.")
+        self.threads = threads
+        self.exporter = exporter
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The number of threads."""
+        return {"threads": self.threads}
+
+    def compile(
+        self, network: nn.Module, example: Tensor, path: Path, *, final: bool = False
+    ) -> Artifact:
+        """Write `path`.onnx, weights inside, input "image", output "logits", batch open.
+
+        Raises CompileError if the exporter does not take the network.
+        """
+        from orchestrator_onnxruntime.export import export
+
+        automatic: Literal["dynamo", "torchscript"] = "dynamo" if final else "torchscript"
+        target = path if path.suffix == ".onnx" else path.with_name(f"{path.name}.onnx")
+        export(network, example, target, automatic if self.exporter == "auto" else self.exporter)
+        return Artifact(target, "onnx", exact=True)
+
+    def compiles_like(self, other: Device) -> bool:
+        """Whatever the threads."""
+        return isinstance(other, OnnxRuntime) and other.exporter == self.exporter
+
+    def reference(self, folder: Path) -> Artifact:
+        """A fixed convolutional network, written to `folder`/reference.onnx if it is not there."""
+        from orchestrator_onnxruntime.reference import write_reference
+
+        path = folder / "reference.onnx"
+        write_reference(path)
+        return Artifact(path, "onnx", exact=True)
+
+    def signature(self, artifact: Artifact) -> str:
+        """The graph, its shapes and types, without the values of weights."""
+        from orchestrator_onnxruntime.signature import signature
+
+        return signature(artifact.path)
+
+    def usage(self, artifact: Artifact) -> Usage:
+        """A session and its one input."""
+        lines = (
+            "import onnxruntime\n"
+            f'session = onnxruntime.InferenceSession("{artifact.path.name}")\n'
+            "logits = session.run(None, {session.get_inputs()[0].name: images})[0]"
+        )
+        return Usage(("onnxruntime",), lines)
+
+    def save_mlflow(self, artifact: Artifact, folder: Path, model: Any) -> None:
+        """With one image of zeros as example. Costs a second."""
+        from orchestrator_onnxruntime.mlflow_flavour import save_onnx
+
+        save_onnx(artifact.path, folder, model)
