@@ -44,11 +44,11 @@ def evaluate_ours(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ours(candidates: int, folder: Path) -> int:
-    from orchestrator.contracts.objective import Axis
+    from orchestrator.contracts import Axis, Ground
     from orchestrator.records import Genotype
     from orchestrator.search.cluster import Job, Resources
     from orchestrator.search.loop import Callbacks, Limits, search
-    from orchestrator.search.proposer import Goals, Proposer
+    from orchestrator.search.proposer import Proposer
     from orchestrator.search.samplers import random
 
     def draw(trial: Any) -> Genotype:
@@ -57,7 +57,7 @@ def ours(candidates: int, folder: Path) -> int:
 
     axes = [Axis("accuracy", "share", "maximize", 0.0), Axis("macs", "", "minimize", 500.0)]
     proposer = Proposer(
-        folder / "study.journal", Goals(axes), draw, lambda offset: random(seed=offset)
+        folder / "study.journal", Ground(axes, draw), lambda seed: random(seed=seed)
     )
     done: list[Any] = []
     search(

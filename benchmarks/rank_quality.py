@@ -51,7 +51,7 @@ from orchestrator.plugins import installed
 from orchestrator.search.cluster import WORKER_ENV
 from orchestrator.supernet.judging import inherited_accuracy
 from orchestrator.supernet.store import Store
-from orchestrator.training.batches import normalise
+from orchestrator.training.building import build_network
 from orchestrator.training.epochs import TrainRun, evaluate, train
 from orchestrator.trials import RandomTrial
 
@@ -284,7 +284,7 @@ def _images(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
     """Some training images as networks see them, and their labels, for the proxies."""
     images = setting.dataset.split("train")
     chosen = np.sort(np.random.default_rng(0).permutation(len(images))[:IMAGES])
-    pixels = normalise(np.asarray(images.pixels[chosen]), setting.dataset)
+    pixels = setting.dataset.facts.normalise(np.asarray(images.pixels[chosen]))
     return pixels, np.asarray(images.labels[chosen]).astype(np.int64)
 
 
@@ -294,14 +294,8 @@ def _space(family: str) -> SearchSpace:
 
 
 def _built(genotype: Genotype, setting: Setting) -> nn.Module:
-    dataset = setting.dataset
-    torch.manual_seed(setting.seed)
-    return _space(genotype.space).build(
-        genotype.architecture,
-        classes=len(dataset.classes),
-        in_channels=dataset.in_channels,
-        image_size=dataset.image_size,
-    )
+    facts = setting.dataset.facts
+    return build_network(_space(genotype.space), genotype, facts, seed=setting.seed)
 
 
 def _drawn(family: str, count: int, setting: Setting) -> list[Genotype]:

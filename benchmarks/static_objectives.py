@@ -28,7 +28,7 @@ from orchestrator_objectives.params import count_parameters
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from orchestrator import SearchSpace
+from orchestrator import Classes, ImageFacts, SearchSpace
 from orchestrator.plugins import installed
 from orchestrator.trials import RandomTrial
 
@@ -105,8 +105,8 @@ def _cold_ms(counter: ExactCounter, network: nn.Module) -> float:
 
 def _drawn(space: SearchSpace, first: int, count: int) -> list[nn.Module]:
     trials = [RandomTrial(seed) for seed in range(first, first + count)]
-    size = {"classes": 10, "in_channels": SHAPE[0], "image_size": SHAPE[1]}
-    return [space.build(space.suggest(trial), **size) for trial in trials]
+    facts = ImageFacts.unnamed(SHAPE[1], in_channels=SHAPE[0])
+    return [space.build(space.suggest(trial), facts, Classes(10)) for trial in trials]
 
 
 def _ours_ms(counter: ExactCounter, networks: list[nn.Module]) -> float:

@@ -28,16 +28,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from orchestrator import SearchSpace
+from orchestrator import ImageFacts, SearchSpace
 from orchestrator.config import TrainConfig
 from orchestrator.plugins import installed
-from orchestrator.supernet.borrowing import Borrower, Images
+from orchestrator.supernet.borrowing import Borrower
 from orchestrator.supernet.path_training import PathTraining, Recipe, Setting
-from orchestrator.supernet.pool import Path, draw_subnets
+from orchestrator.supernet.pool import Subnet, draw_subnets
 from orchestrator.supernet.store import Store
 from orchestrator.training import optimisation
 
-IMAGES = Images(classes=10, in_channels=3, image_size=32)
+IMAGES = ImageFacts.unnamed(32)
 BATCH = 64
 GOAL = 1.1
 # Small: what is timed is a step, not where it leads.
@@ -104,7 +104,7 @@ def _measure(space: SearchSpace, pool: int, architectures: int, rounds: int) -> 
     )
 
 
-def _training(borrower: Borrower, paths: Sequence[Path]) -> PathTraining:
+def _training(borrower: Borrower, paths: Sequence[Subnet]) -> PathTraining:
     """As the estimator sets it up: SGD for families with batch norm."""
     optimizer: Literal["sgd", "adamw"] = "sgd" if borrower.store.normed else "adamw"
     recipe = Recipe("single_path", 1, BATCH, optimizer, RATE, seed=0)
@@ -115,10 +115,9 @@ def _training(borrower: Borrower, paths: Sequence[Path]) -> PathTraining:
 class _Pair:
     """One architecture, borrowed and with weights of its own."""
 
-    def __init__(self, training: PathTraining, path: Path, batch: Batch) -> None:
+    def __init__(self, training: PathTraining, path: Subnet, batch: Batch) -> None:
         self.training, self.path, self.batch = training, path, batch
-        space = training.borrower.store.space
-        network = IMAGES.build(space, path.architecture).train()
+        network = training.borrower.build(path.architecture).train()
         training.borrower.store.inherit(network)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = optimisation.optimizer_of(self.network, training.config)

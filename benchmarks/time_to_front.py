@@ -49,6 +49,7 @@ from orchestrator.estimators.train import TrainEstimator
 from orchestrator.plugins import installed
 from orchestrator.records import Genotype
 from orchestrator.search.cluster import WORKER_ENV
+from orchestrator.training.building import build_network
 from orchestrator.training.epochs import TrainRun, evaluate, train
 from orchestrator.trials import FixedTrial
 
@@ -267,19 +268,12 @@ def _built(context: EstimationContext, trial: Any) -> tuple[Genotype, torch.nn.M
 
 
 def _network(genotype: Genotype, context: EstimationContext) -> torch.nn.Module:
-    dataset = context.dataset
-    torch.manual_seed(context.seed)
-    return context.space.build(
-        genotype.architecture,
-        classes=len(dataset.classes),
-        in_channels=dataset.in_channels,
-        image_size=dataset.image_size,
-    )
+    facts = context.dataset.facts
+    return build_network(context.space, genotype, facts, seed=context.seed)
 
 
 def _macs(genotype: Genotype, network: torch.nn.Module, context: EstimationContext) -> float:
-    dataset = context.dataset
-    shape = (dataset.in_channels, dataset.image_size, dataset.image_size)
+    shape = context.dataset.facts.shape
     objective = installed().create("objective", "macs", {})
     return float(objective.measure(Subject(genotype, network.eval(), shape)))
 

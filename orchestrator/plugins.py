@@ -125,12 +125,23 @@ class Plugins:
                 f"{family} {name!r} of {entry.package} does not load: {error!r}.{hint}"
             ) from error
 
-    def create(self, family: str, name: str, options: Mapping[str, Any]) -> Any:
-        """An instance, its options checked against the constructor's types."""
+    def create(
+        self,
+        family: str,
+        name: str,
+        options: Mapping[str, Any],
+        *,
+        given: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """An instance, its options checked against the constructor's types.
+
+        What is `given` is not the user's: it is passed on where the constructor takes it.
+        """
         factory = self.resolve(family, name)
         where = f"{family}.{name}" if family in ("objective", "compressor") else family
-        checked = _checked_options(factory, dict(options), where)
-        return factory(**checked)
+        taken = inspect.signature(factory).parameters
+        ours = {key: value for key, value in (given or {}).items() if key in taken}
+        return factory(**_checked_options(factory, {**options, **ours}, where))
 
     def config_dirs(self) -> list[str]:
         """Hydra search paths of all plugins."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from orchestrator import SearchSpace, Trial, segments
+from orchestrator import ImageFacts, Outputs, SearchSpace, Trial, segments
 
 
 def block(width_in: int, width: int, kernel: int, stride: int) -> nn.Sequential:
@@ -31,9 +31,9 @@ class Staged(SearchSpace):
         }
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
-        network, width_in = nn.Sequential(), in_channels
+        network, width_in = nn.Sequential(), facts.in_channels
         flat = nn.Sequential()
         for stage, depth in enumerate(architecture["depths"]):
             width = architecture["width"] * (stage + 1)
@@ -45,7 +45,9 @@ class Staged(SearchSpace):
                 width_in = width
             network.add_module(f"stage{stage}", blocks)
         body = network if self.containers else flat
-        head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width_in, classes))
+        head = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width_in, outputs.count)
+        )
         return nn.Sequential(body, head)
 
 
@@ -77,9 +79,9 @@ class FusedSpace(SearchSpace):
         return {"width": trial.suggest_categorical("width", [4, 8])}
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
-        return Fused(architecture["width"], classes)
+        return Fused(architecture["width"], outputs.count)
 
     def share(
         self, name: str, full: tuple[int, ...], wanted: tuple[int, ...]

@@ -21,11 +21,13 @@ from orchestrator import (
     Estimate,
     Estimator,
     Genotype,
+    ImageFacts,
     Images,
     Latency,
     NetworkCompressor,
     Objective,
     Offer,
+    Outputs,
     Published,
     SearchSpace,
     hookimpl,
@@ -48,10 +50,10 @@ class ToySpace(SearchSpace):
             widths.append(trial.suggest_categorical("second", [5, 6, 7]))
         return {"widths": widths}
 
-    def build(self, architecture: Any, *, classes: int, in_channels: int, image_size: int) -> Any:
-        widths = [in_channels * image_size**2, *architecture["widths"]]
+    def build(self, architecture: Any, facts: ImageFacts, outputs: Outputs) -> Any:
+        widths = [facts.in_channels * facts.image_size**2, *architecture["widths"]]
         hidden = [nn.Linear(a, b) for a, b in pairwise(widths)]
-        return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(widths[-1], classes))
+        return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(widths[-1], outputs.count))
 
     def published(self) -> Mapping[str, Published]:
         return {

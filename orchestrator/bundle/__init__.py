@@ -3,7 +3,6 @@
 from orchestrator.bundle.folder import (
     EXACT,
     BundleContents,
-    ImageFacts,
     Verification,
     read_facts,
     rebuild,
@@ -14,7 +13,6 @@ from orchestrator.bundle.folder import (
 __all__ = [
     "EXACT",
     "BundleContents",
-    "ImageFacts",
     "Verification",
     "read_facts",
     "rebuild",

@@ -16,7 +16,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,15 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from orchestrator.bundle.card import card
-from orchestrator.contracts import Artifact, Dataset, Device, Usage
+from orchestrator.contracts import Artifact, Device, ImageFacts, Usage
 from orchestrator.errors import ParityError, RunError
 from orchestrator.plugins import Plugins, installed
 from orchestrator.records import Genotype
+from orchestrator.training.building import build_network
 
 __all__ = [
     "EXACT",
     "BundleContents",
-    "ImageFacts",
     "Verification",
     "read_facts",
     "rebuild",
@@ -51,30 +51,7 @@ EXACT = "fp32"
 # Of the largest logit: what another runtime's order of additions costs is some 1e-6.
 TOLERANCE = 1e-4
 _CHECK_IMAGES = 8
-
-
-@dataclass(frozen=True)
-class ImageFacts:
-    """What a network's images are; `mean` and `deviation` are of pixels scaled to [0, 1]."""
-
-    classes: tuple[str, ...]
-    in_channels: int
-    image_size: int
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-    licence: str = "unknown"
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> ImageFacts:
-        """The facts of a dataset."""
-        return cls(
-            classes=tuple(dataset.classes),
-            in_channels=dataset.in_channels,
-            image_size=dataset.image_size,
-            mean=tuple(dataset.mean),
-            deviation=tuple(dataset.deviation),
-            licence=dataset.licence,
-        )
+_FACTS = tuple(field.name for field in fields(ImageFacts))
 
 
 @dataclass(frozen=True)
@@ -151,7 +128,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
             f"{path} has format {newest!r}, this version reads {FORMAT}. Use the version of "
             f"Orchestrator that wrote it: {facts.get('versions')}."
         )
-    needed = {"genotype", "space_options", "artifacts", "sha256", *ImageFacts.__annotations__}
+    needed = {"genotype", "space_options", "artifacts", "sha256", *_FACTS}
     if missing := sorted(needed - set(facts)):
         raise RunError(f"{path} lacks {', '.join(missing)}. Write the bundle again.")
     return facts  # type: ignore[no-any-return]
@@ -182,7 +159,7 @@ def verify(folder: Path, device: Device | None = None) -> Verification:
     check = _tensors(folder / "check.safetensors")
     if set(check) != {"pixels", "logits"}:
         raise RunError(f"{folder}/check.safetensors holds {sorted(check)}, not pixels and logits.")
-    images = _normalised(check["pixels"], facts)
+    images = ImageFacts.from_json(facts).normalise(check["pixels"])
     difference = _difference(_answer(rebuild(folder), images), check["logits"])
     _check_parity("the rebuilt network", difference, check["logits"])
     differences, agreements = {}, {}
@@ -204,10 +181,10 @@ def _write_files(folder: Path, contents: BundleContents) -> None:
     weights = {name: tensor.cpu() for name, tensor in contents.network.state_dict().items()}
     _save(folder / "weights.safetensors", weights)
     images = contents.images
-    shape = (_CHECK_IMAGES, images.in_channels, images.image_size, images.image_size)
+    shape = (_CHECK_IMAGES, *images.shape)
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     pixels = torch.from_numpy(noise)
-    logits = _answer(contents.network.eval(), _normalised(pixels, vars(images))).cpu()
+    logits = _answer(contents.network.eval(), images.normalise(pixels)).cpu()
     _save(folder / "check.safetensors", {"pixels": pixels, "logits": logits})
     for artifact in contents.artifacts.values():
         shutil.copyfile(artifact.path, folder / artifact.path.name)
@@ -267,14 +244,7 @@ def _build(folder: Path, facts: Mapping[str, Any], plugins: Plugins) -> nn.Modul
         raise RunError(f"{folder}/genotype.json: the genotype is damaged: {error!r}.") from error
     options = {**facts["space_options"], "preset": genotype.preset}
     space = plugins.create("space", genotype.space, options)
-    with torch.random.fork_rng(devices=[]):
-        network: nn.Module = space.build(
-            genotype.architecture,
-            classes=len(facts["classes"]),
-            in_channels=facts["in_channels"],
-            image_size=facts["image_size"],
-        )
-    return network
+    return build_network(space, genotype, ImageFacts.from_json(facts), seed=0)
 
 
 def _fit(network: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
@@ -363,13 +333,6 @@ def _plain(folder: Path, name: str) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _normalised(pixels: Tensor, facts: Mapping[str, Any]) -> Tensor:
-    """uint8 (N, C, H, W) → float32 (N, C, H, W)."""
-    mean = torch.tensor(facts["mean"]).view(-1, 1, 1)
-    deviation = torch.tensor(facts["deviation"]).view(-1, 1, 1)
-    return (pixels.float() / 255 - mean) / deviation
 
 
 @torch.no_grad()

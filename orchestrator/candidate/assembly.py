@@ -12,6 +12,7 @@ from orchestrator.contracts import (
     Dataset,
     Device,
     Estimator,
+    ImageFacts,
     Objective,
     SearchSpace,
     Trial,
@@ -58,10 +59,9 @@ class Assembly:
     compression: Compression
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """One image, (C, H, W)."""
-        size = self.dataset.image_size
-        return (self.dataset.in_channels, size, size)
+    def facts(self) -> ImageFacts:
+        """What the images are that its networks see."""
+        return self.dataset.facts
 
     def tier(self, *tiers: str) -> list[Target]:
         """The targets of these tiers."""

@@ -199,7 +199,7 @@ class _Evaluation:
             return self._latency
 
         timed = latency if artifact is not None else None
-        shape = self.assembly.shape
+        shape = self.assembly.facts.shape
         return Subject(
             self.now.genotype,
             network,

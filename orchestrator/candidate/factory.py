@@ -28,11 +28,10 @@ from orchestrator.contracts import (
     Subject,
     TrainingCompressor,
 )
-from orchestrator.errors import BuildError, CandidateError
 from orchestrator.measuring.gate import Gate, held
 from orchestrator.plugins import Plugins
 from orchestrator.records import Choices, Genotype
-from orchestrator.training.batches import normalise
+from orchestrator.training.building import build_network
 from orchestrator.training.calibration import Calibration
 from orchestrator.training.epochs import TrainRun, evaluate, train
 
@@ -98,26 +97,22 @@ class Factory:
 
     def build(self, genotype: Genotype) -> nn.Module:
         """The plain network with weights drawn from its own seed; raises BuildError."""
-        channels, size, _ = self.assembly.shape
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_of(genotype, self.config.run.seed))
-            try:
-                return self.assembly.space.build(
-                    genotype.architecture,
-                    classes=len(self.assembly.dataset.classes),
-                    in_channels=channels,
-                    image_size=size,
-                )
-            except CandidateError:
-                raise
-            except Exception as error:
-                text = f"{genotype.space} cannot build {genotype.key}: {error!r}"
-                raise BuildError(text) from error
+        assembly, seed = self.assembly, seed_of(genotype, self.config.run.seed)
+        return build_network(assembly.space, genotype, assembly.facts, seed=seed)
 
     def macs(self, genotype: Genotype) -> float:
         """Multiply-adds of the plain network for one image; raises BuildError."""
-        subject = Subject(genotype, self.build(genotype).eval(), self.assembly.shape)
+        subject = Subject(genotype, self.build(genotype).eval(), self.assembly.facts.shape)
         return float(self.plugins.create("objective", "macs", {}).measure(subject))
+
+    def static(self, genotype: Genotype) -> dict[str, float]:
+        """Every static objective of the network in its final shape; raises CandidateError."""
+        subject = Subject(genotype, self.preview(genotype), self.assembly.facts.shape)
+        with self.gate.shared():
+            return {
+                target.name: self.measure(target.objective, subject)
+                for target in self.assembly.tier("static")
+            }
 
     def preview(self, genotype: Genotype) -> nn.Module:
         """The network in its final shape, pruned but untrained."""
@@ -137,7 +132,7 @@ class Factory:
         Export and calibration are work on this machine too, so the gate is held.
         """
         with self.gate.shared():
-            example = torch.zeros(1, *self.assembly.shape)
+            example = torch.zeros(1, *self.assembly.facts.shape)
             artifacts = [self.assembly.device.compile(network, example, path, final=final)]
             for step in self._steps(ArtifactCompressor, treatment):
                 made = step.compressor.transform(artifacts[-1], step.choices, step.context)
@@ -150,9 +145,9 @@ class Factory:
 
     def _predict(self, artifact: Artifact, split: Split, gate: Gate | None) -> np.ndarray:
         pixels = self.assembly.dataset.split(split).pixels
-        logits = []
+        facts, logits = self.assembly.facts, []
         for start in range(0, len(pixels), _PREDICT_IMAGES):
-            batch = normalise(pixels[start : start + _PREDICT_IMAGES], self.assembly.dataset)
+            batch = facts.normalise(pixels[start : start + _PREDICT_IMAGES])
             with held(gate):
                 logits.append(self.assembly.device.predict(artifact, np.asarray(batch)))
         return np.concatenate(logits)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from orchestrator.bundle import EXACT, BundleContents, ImageFacts, verify, write_bundle
+from orchestrator.bundle import EXACT, BundleContents, verify, write_bundle
 from orchestrator.candidate.assembly import excess
 from orchestrator.candidate.evaluation import Measure
 from orchestrator.candidate.factory import Factory, Treatment, seed_of
@@ -181,7 +181,7 @@ def _contents(
     return BundleContents(
         genotype=genotype,
         network=network,
-        images=ImageFacts.of(factory.assembly.dataset),
+        images=factory.assembly.facts,
         space_options=dict(factory.config.space.options),
         figures=dict(figures),
         versions={package: version(package) for package in packages},
@@ -196,7 +196,7 @@ def _values(
     subject = Subject(
         genotype=finalist.record.genotype,
         network=finalist.network,
-        input_shape=factory.assembly.shape,
+        input_shape=factory.assembly.facts.shape,
         metrics={"accuracy": shipped.test_accuracy},
         artifact=shipped.artifact,
         latency=lambda: _known(shipped.latency),

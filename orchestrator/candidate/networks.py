@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.contracts.images import ImageFacts
 from orchestrator.contracts.objective import Subject
 from orchestrator.contracts.space import Published, SearchSpace
 from orchestrator.errors import OrchestratorError, PluginError, closest
 from orchestrator.plugins import installed
 from orchestrator.records import Genotype
+from orchestrator.training.building import build_network
 from orchestrator.trials import FixedTrial
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CountedNetwork",
     "NetworkRow",
-    "build_network",
+    "build_published",
     "counted_networks",
     "published_networks",
 ]
@@ -90,7 +92,7 @@ def counted_networks(rows: Iterable[NetworkRow]) -> Iterator[CountedNetwork]:
     for row in rows:
         try:
             with torch.device("meta"):
-                network, point = build_network(row.name)
+                network, point = build_published(row.name)
             genotype = Genotype(row.family, PRESET, dict(point.choices))
             subject = Subject(genotype, network, (3, row.image_size, row.image_size))
             counts = {name: round(counter.measure(subject)) for name, counter in counters.items()}
@@ -99,7 +101,7 @@ def counted_networks(rows: Iterable[NetworkRow]) -> Iterator[CountedNetwork]:
         yield CountedNetwork(row, **counts)
 
 
-def build_network(
+def build_published(
     name: str, *, classes: int = 1000, in_channels: int = 3
 ) -> tuple[nn.Module, Published]:
     """The network called "family/member", untrained, at its published image size.
@@ -113,13 +115,9 @@ def build_network(
         raise PluginError(f"no published network is called {name!r}; {closest(name, valid)}")
     space = _space(family)
     published = space.published()[member]
-    network = space.build(
-        space.suggest(FixedTrial(published.choices)),
-        classes=classes,
-        in_channels=in_channels,
-        image_size=published.image_size,
-    )
-    return network, published
+    genotype = Genotype(family, PRESET, space.suggest(FixedTrial(published.choices)))
+    facts = ImageFacts.unnamed(published.image_size, in_channels=in_channels, classes=classes)
+    return build_network(space, genotype, facts, seed=None), published
 
 
 def _space(family: str) -> SearchSpace:

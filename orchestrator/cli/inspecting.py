@@ -13,7 +13,7 @@ from orchestrator.analysis.display import MISSING, human, label, unit_of
 from orchestrator.bundle import read_facts, rebuild, verify
 from orchestrator.candidate.networks import (
     CountedNetwork,
-    build_network,
+    build_published,
     counted_networks,
     published_networks,
 )
@@ -158,7 +158,7 @@ def _bundle(target: str, device: Device, folder: Path) -> tuple[Subject, Artifac
 def _published(target: str, device: Device, folder: Path) -> tuple[Subject, Artifact]:
     import torch
 
-    network, point = build_network(target)
+    network, point = build_published(target)
     shape = (3, point.image_size, point.image_size)
     artifact = device.compile(network.eval(), torch.zeros(1, *shape), folder / "model", final=False)
     genotype = Genotype(target.partition("/")[0], "full", dict(point.choices))

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from orchestrator.contracts.images import ImageFacts
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -43,6 +45,18 @@ class Dataset(ABC):
     licence: str = "unknown"
     # What a user should know: skipped images, an uneven split.
     notes: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> ImageFacts:
+        """What its images are, apart from the images themselves."""
+        return ImageFacts(
+            image_size=self.image_size,
+            in_channels=self.in_channels,
+            classes=tuple(self.classes),
+            mean=tuple(self.mean),
+            deviation=tuple(self.deviation),
+            licence=self.licence,
+        )
 
     @abstractmethod
     def split(self, name: Split) -> Images:

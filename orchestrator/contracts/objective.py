@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-__all__ = ["Axis", "Direction", "Objective", "Subject", "Tier"]
+__all__ = ["Axis", "Budget", "Direction", "Objective", "Subject", "Tier"]
 
 Direction = Literal["minimize", "maximize"]
 # What must have happened before it is known: nothing but a build, an accuracy, a device's file.
@@ -61,6 +61,20 @@ class Objective(ABC):
     def explain(self, subject: Subject) -> Mapping[str, float | str]:
         """More about the number for cards and tables, such as a second counter's figure."""
         return {}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The hard limits of one objective, searched for or not, in its unit."""
+
+    min: float | None = None
+    max: float | None = None
+
+    def excess(self, value: float) -> float:
+        """By how much `value` breaks it; 0 where it is kept."""
+        if self.max is not None and value > self.max:
+            return value - self.max
+        return self.min - value if self.min is not None and value < self.min else 0.0
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from orchestrator.contracts.images import ImageFacts
+from orchestrator.contracts.old_build import taking_both_forms
+from orchestrator.contracts.outputs import Classes, Outputs
+from orchestrator.errors import BuildError
 from orchestrator.records import Architecture, Choices
 
 if TYPE_CHECKING:
@@ -70,10 +74,18 @@ class SearchSpace(ABC):
     role carries the same name in every architecture, different operators at one position carry
     different names (`stages.2.blocks.3.mb4d.…`, `stages.2.blocks.3.mb3d.…`), and each stage has
     a container of its own so that one stage's depth never renames another's blocks.
+
+    `serves` are the kinds of outputs its networks can have. A space with a pyramid of maps serves
+    `Maps` by `features`, on which a task puts its own head.
     """
 
     name: ClassVar[str]
     presets: ClassVar[tuple[str, ...]] = ("full", "small")
+    serves: ClassVar[frozenset[type]] = frozenset({Classes})
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.build = taking_both_forms(cls.build)  # type: ignore[method-assign]
 
     def __init__(self, *, preset: str = "small") -> None:
         self.preset = preset
@@ -86,10 +98,8 @@ class SearchSpace(ABC):
         """
 
     @abstractmethod
-    def build(
-        self, architecture: Architecture, *, classes: int, in_channels: int, image_size: int
-    ) -> nn.Module:
-        """A plain module from (B, in_channels, image_size, image_size) to (B, classes) logits.
+    def build(self, architecture: Architecture, facts: ImageFacts, outputs: Outputs) -> nn.Module:
+        """A plain module from (B, *facts.shape) to what `outputs` says.
 
         Weights are drawn from torch's global generator. Raises BuildError for an architecture
         that does not fit the image size.
@@ -97,6 +107,18 @@ class SearchSpace(ABC):
         A network with several classifiers may offer a method `heads(images)`, (B, heads, classes):
         first what learns the labels, then what learns from a teacher. `forward` is their mean.
         """
+
+    def features(self, architecture: Architecture, facts: ImageFacts) -> nn.Module:
+        """The network without its classifier, from (B, *facts.shape) to a tuple of maps.
+
+        Map i is (B, channels[i], ceil(H / strides[i]), ceil(W / strides[i])); the attributes
+        `channels` and `strides` are tuples of integers, strides rise. Parameters have the names
+        they have in the classifier. Raises BuildError as `build`, and where a space has none.
+        """
+        raise BuildError(
+            f"{self.name} gives no maps, it serves "
+            f"{', '.join(sorted(kind.__name__ for kind in self.serves))}. Choose another space."
+        )
 
     def published(self) -> Mapping[str, Published]:
         """The named points of this preset, tried first by every search; may be empty."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from orchestrator.analysis.ranking import kendall
 from orchestrator.contracts import (
@@ -28,6 +27,7 @@ from orchestrator.estimators.train import TrainEstimator
 from orchestrator.measuring.gate import host_gate
 from orchestrator.plugins import installed
 from orchestrator.records import Genotype
+from orchestrator.training.building import build_network
 from orchestrator.training.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -144,9 +144,8 @@ class ProxyEstimator(Estimator):
 
         own = replace(context, on_epoch=on_epoch)
         try:
-            estimate = self._trained.estimate(
-                _built(anchor.genotype, context), anchor.genotype, own
-            )
+            network = _built(anchor.genotype, context)
+            estimate = self._trained.estimate(network, anchor.genotype, own)
         except TrainingError as error:
             return replace(anchor, failed=str(error))
         return replace(anchor, accuracy=estimate.curve[-1])
@@ -157,15 +156,7 @@ def _file(context: EstimationContext) -> Path:
 
 
 def _built(genotype: Genotype, context: EstimationContext) -> nn.Module:
-    dataset = context.dataset
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(context.seed)
-        return context.space.build(
-            genotype.architecture,
-            classes=len(dataset.classes),
-            in_channels=dataset.in_channels,
-            image_size=dataset.image_size,
-        )
+    return build_network(context.space, genotype, context.dataset.facts, seed=context.seed)
 
 
 def _usable(anchors: Sequence[Anchor]) -> list[Anchor]:

@@ -16,11 +16,12 @@ from orchestrator.estimators.train import TrainEstimator
 from orchestrator.measuring.gate import host_gate
 from orchestrator.records import Genotype
 from orchestrator.supernet.admission import Verdict, judge
-from orchestrator.supernet.borrowing import Borrower, Images, borrow, release
+from orchestrator.supernet.borrowing import Borrower, borrow, release
 from orchestrator.supernet.judging import inherited_accuracy
 from orchestrator.supernet.path_training import Method, PathTraining, Recipe, Setting
 from orchestrator.supernet.pool import draw_subnets
 from orchestrator.supernet.store import Store
+from orchestrator.training.building import build_network
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -141,9 +142,8 @@ class SupernetEstimator(Estimator):
         store, facts = _load(context.space, _finished(context))
         if not facts["admitted"]:
             return None
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(context.seed)
-            network = _images(context).build(context.space, genotype.architecture)
+        images = context.dataset.facts
+        network = build_network(context.space, genotype, images, seed=context.seed)
         store.inherit(network)
         return network.state_dict()
 
@@ -154,7 +154,7 @@ class SupernetEstimator(Estimator):
             store, begun = Store.load(context.space, partial)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(context.seed)
-            borrower = Borrower(store, _images(context))
+            borrower = Borrower(store, context.dataset.facts)
             paths = draw_subnets(context.space, borrower, count=self.paths, seed=context.seed)
             setting = Setting(self._recipe(store, context), context.train, host_gate())
             training = PathTraining(borrower, paths, context.dataset, setting)
@@ -195,11 +195,6 @@ def _check(key: str, found: str, valid: Sequence[str]) -> None:
 
 def _finished(context: EstimationContext) -> Path:
     return context.weights / "supernet.safetensors"
-
-
-def _images(context: EstimationContext) -> Images:
-    dataset = context.dataset
-    return Images(len(dataset.classes), dataset.in_channels, dataset.image_size)
 
 
 def _report(context: EstimationContext, done: int, steps: int) -> None:

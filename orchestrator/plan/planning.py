@@ -138,7 +138,7 @@ def _no_compression(assembly: Assembly) -> dict[str, Any]:
 def _check_sampler(factory: Factory) -> None:
     """Raise UsageError for a sampler's name or options now, rather than after the teacher."""
     chosen = factory.config.sampler
-    factory.plugins.create("sampler", chosen.name, {**chosen.options, "seed": 0})
+    factory.plugins.create("sampler", chosen.name, chosen.options, given={"seed": 0})
 
 
 def _check_teacher(factory: Factory) -> None:

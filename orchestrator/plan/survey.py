@@ -71,7 +71,7 @@ class Deployed:
         subject = Subject(
             specimen.genotype,
             network,
-            self.factory.assembly.shape,
+            self.factory.assembly.facts.shape,
             artifact=artifact,
             latency=lambda: self._latency(artifact),
         )
@@ -112,7 +112,7 @@ def _plain(assembly: Assembly, trial: FixedTrial | RandomTrial) -> Genotype:
 
 def _static(factory: Factory, genotype: Genotype) -> dict[str, float]:
     network = factory.build(genotype).eval()
-    subject = Subject(genotype, network, factory.assembly.shape)
+    subject = Subject(genotype, network, factory.assembly.facts.shape)
     return {
         target.name: factory.measure(target.objective, subject)
         for target in factory.assembly.tier("static")
@@ -229,7 +229,7 @@ def _compressed(factory: Factory, specimen: Specimen, name: str) -> list[float]:
             network = factory.preview(genotype)
         except CandidateError:
             continue
-        subject = Subject(genotype, network, factory.assembly.shape)
+        subject = Subject(genotype, network, factory.assembly.facts.shape)
         values.append(factory.measure(target.objective, subject))
     return values
 

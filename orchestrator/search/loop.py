@@ -23,10 +23,11 @@ from ray import tune
 from ray.exceptions import RayError
 from ray.tune.search import Searcher
 
-from orchestrator.errors import DeviceError, OrchestratorError, RunError
+from orchestrator.contracts.sampler import Proposal
+from orchestrator.errors import DeviceError, OrchestratorError, PluginError, RunError
 from orchestrator.records import Record
 from orchestrator.search.cluster import Job, Resources, call, cause, task_options
-from orchestrator.search.proposer import Proposal, Proposer
+from orchestrator.search.proposer import Proposer
 
 __all__ = ["Limits", "search"]
 
@@ -159,7 +160,7 @@ class _Searcher(Searcher):  # type: ignore[misc]
     @property
     def paid(self) -> int:
         """Candidates paid for so far."""
-        return sum(record.paid for record in self._proposer.records.values())
+        return self._proposer.paid
 
     @property
     def finished(self) -> bool:
@@ -217,7 +218,11 @@ class _Searcher(Searcher):  # type: ignore[misc]
         quick = int(_BATCH_SECONDS / max(self._seconds_each, 1e-3))
         batch: list[Proposal] = []
         while len(batch) < min(max(1, quick), _LARGEST_BATCH, share) and not self._used_up:
-            proposal = self._proposer.propose()
+            try:
+                proposal = self._proposer.propose()
+            except PluginError as error:
+                self.fatal = error
+                break
             self._used_up = proposal is None
             if proposal is not None:
                 batch.append(proposal)

@@ -1,4 +1,4 @@
-"""Asks Optuna for candidates and tells it what became of them."""
+"""Asks the sampler for candidates and tells what became of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,72 +13,57 @@ import optuna
 from optuna.trial import Trial, TrialState
 
 from orchestrator.contracts.objective import Axis
-from orchestrator.errors import RunError
-from orchestrator.records import Genotype, Record
+from orchestrator.contracts.sampler import Ground, History, Proposal, Sampler, SamplerContext
+from orchestrator.errors import ConfigError, PluginError, RunError
+from orchestrator.records import Choices, Genotype, Record
 from orchestrator.search.journal import open_storage
+from orchestrator.search.samplers import adapted, chance
 
 if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
-__all__ = ["Goals", "Proposal", "Proposer", "read_records"]
+__all__ = ["Proposer", "read_records"]
 
 # So many proposals in a row that are known already mean that the space is used up.
 _REPEATS = 300
-
-
-@dataclass(frozen=True)
-class Goals:
-    """What is searched for: the objectives, and the names of all that carry a hard budget."""
-
-    axes: Sequence[Axis]
-    budgets: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A candidate to evaluate. `choices` are the sampler's answers, name → value."""
-
-    number: int
-    genotype: Genotype
-    choices: Mapping[str, Any]
-    origin: str
+# So many of a sampler's own that are known already, and chance takes a turn.
+_GUIDED = 20
 
 
 class Proposer:
     """Ask and tell around one Optuna study whose journal is the search's only truth.
 
+    What a sampler proposes is queued there like a named point, so that a resumed search finds it.
     A genotype is never proposed twice: a repeat is answered from what is known. What was running
-    when a search died is proposed again first.
+    when a search died is proposed again first. `sampler` makes, for a seed, a `Sampler` or one of
+    Optuna's.
     """
 
     def __init__(
-        self,
-        journal: Path,
-        goals: Goals,
-        draw: Callable[[Any], Genotype],
-        sampler: Callable[[int], BaseSampler],
+        self, journal: Path, ground: Ground, sampler: Callable[[int], Any], *, seed: int = 0
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.goals = goals
-        self._draw = draw
-        self._study = _open(journal, goals.axes)
+        self.ground = ground
+        self._study = _open(journal, ground.axes)
         trials = self._study.get_trials(deepcopy=False)
         # Another seed after a resume: the same one would draw the very same candidates again.
-        self._study.sampler = sampler(7919 * len(trials))
+        seed += 7919 * len(trials)
+        self._sampler = adapted(sampler(seed))
+        self._study.sampler = chance(self._sampler, seed)
+        self._context = SamplerContext(ground, seed)
         self._open_trials: dict[int, Trial] = {}
         self._known: dict[str, FrozenTrial | None] = {}
         self.records: dict[int, Record] = {}
+        self.paid = 0
+        self._told: list[Record] = []
+        self._pending: dict[int, Proposal] = {}
+        self._queued = any(trial.state == TrialState.WAITING for trial in trials)
         self._lost: list[Proposal] = []
         self._adopt(trials)
 
     def suggest_first(self, choices: Mapping[str, Any], origin: str) -> None:
         """Queue a point of the space by its choices; what they leave open the sampler fills in."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._study.enqueue_trial(
-                dict(choices), user_attrs={"origin": origin}, skip_if_exists=True
-            )
+        self._queue(choices, {"origin": origin}, skip_if_exists=True)
 
     def recover(self, results: Path) -> None:
         """Tell what workers finished and a killed driver never heard (their `results` files)."""
@@ -91,12 +75,17 @@ class Proposer:
                 self._lost.remove(proposal)
 
     def propose(self) -> Proposal | None:
-        """The next candidate; None when the space is used up."""
+        """The next candidate; None when the space is used up.
+
+        Raises PluginError for a sampler that raises or gives an impossible answer.
+        """
         if self._lost:
             return self._lost.pop(0)
-        for _ in range(_REPEATS):
+        for turn in range(_REPEATS):
+            if turn < _GUIDED:
+                self._ask_sampler()
             trial = self._study.ask()
-            genotype = self._draw(trial)
+            genotype = self.ground.draw(trial)
             if genotype.key in self._known:
                 self._repeat(trial, self._known[genotype.key])
                 continue
@@ -112,19 +101,59 @@ class Proposer:
         trial.set_user_attr("record", record.to_json())
         self._finish(trial, record)
 
+    @property
+    def history(self) -> History:
+        """All that is known, for a sampler; it grows with the search."""
+        pending = [self._pending[number] for number in sorted(self._pending)]
+        return History(self._told, pending, self._known.keys())
+
+    def _ask_sampler(self) -> None:
+        """Queue what the sampler proposes, unless something waits already."""
+        if self._waits():
+            return
+        try:
+            choices = self._sampler.propose(self.history, self._context)
+            complete = None if choices is None else self._context.complete(choices)
+        except ConfigError as error:
+            raise PluginError(
+                f"sampler {_name(self._sampler)} proposed what cannot be: {error}"
+            ) from error
+        except Exception as error:
+            raise PluginError(f"sampler {_name(self._sampler)} raised {error!r}.") from error
+        if complete is not None:
+            self._queue(complete, {})
+
+    def _waits(self) -> bool:
+        if self._queued:
+            waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            self._queued = bool(waiting)
+        return self._queued
+
+    def _queue(
+        self, choices: Choices, attributes: Mapping[str, Any], *, skip_if_exists: bool = False
+    ) -> None:
+        self._queued = True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._study.enqueue_trial(
+                dict(choices), user_attrs=dict(attributes), skip_if_exists=skip_if_exists
+            )
+
     def _issue(self, trial: Trial, genotype: Genotype) -> Proposal:
         origin = str(trial.user_attrs.get("origin", "sampler"))
         trial.set_user_attr("genotype", genotype.to_json())
         self._known[genotype.key] = None
         self._open_trials[trial.number] = trial
-        return Proposal(trial.number, genotype, dict(trial.params), origin)
+        proposal = Proposal(trial.number, genotype, dict(trial.params), origin)
+        self._pending[trial.number] = proposal
+        return proposal
 
     def _finish(self, trial: Trial, record: Record) -> None:
-        for name in self.goals.budgets:
+        for name in self.ground.budgets:
             # A budget that is not known to be kept or broken is left unsaid.
             if name in record.violations or record.outcome == "feasible":
                 trial.set_constraint(name, record.violations.get(name, 0.0))
-        values = [record.values.get(axis.name, math.nan) for axis in self.goals.axes]
+        values = [record.values.get(axis.name, math.nan) for axis in self.ground.axes]
         known = all(math.isfinite(value) for value in values)
         if record.outcome == "failed":
             self._study.tell(trial, state=TrialState.FAIL)
@@ -133,9 +162,15 @@ class Proposer:
             self._study.tell(trial, values)
         else:
             self._study.tell(trial, state=TrialState.PRUNED)
-        self.records[record.number] = record
-        self._known[record.genotype.key] = self._frozen(record.number)
+        self._learn(record)
         self._open_trials.pop(record.number, None)
+
+    def _learn(self, record: Record) -> None:
+        self.records[record.number] = record
+        self.paid += record.paid
+        self._told.append(record)
+        self._pending.pop(record.number, None)
+        self._known[record.genotype.key] = self._frozen(record.number)
 
     def _repeat(self, trial: Trial, known: FrozenTrial | None) -> None:
         """Answer a known genotype without evaluating it: what is true of it, or nothing."""
@@ -157,8 +192,8 @@ class Proposer:
                 record = Record.from_json(attributes["record"])
                 if frozen.state == TrialState.RUNNING:
                     self._finish(self._trial(frozen.number), record)
-                self.records[record.number] = record
-                self._known[record.genotype.key] = self._frozen(record.number)
+                else:
+                    self._learn(record)
             elif frozen.state == TrialState.RUNNING and "genotype" in attributes:
                 self._readopt(frozen, Genotype.from_json(attributes["genotype"]))
             elif frozen.state == TrialState.RUNNING:
@@ -169,12 +204,14 @@ class Proposer:
         """Queue a named point anew whose trial died before its genotype was known."""
         choices = frozen.system_attrs.get("fixed_params")
         if choices is not None:
-            self._study.enqueue_trial(choices, user_attrs=frozen.user_attrs)
+            self._queue(choices, frozen.user_attrs)
 
     def _readopt(self, frozen: FrozenTrial, genotype: Genotype) -> None:
         origin = str(frozen.user_attrs.get("origin", "sampler"))
         self._known[genotype.key] = None
-        self._lost.append(Proposal(frozen.number, genotype, dict(frozen.params), origin))
+        proposal = Proposal(frozen.number, genotype, dict(frozen.params), origin)
+        self._pending[frozen.number] = proposal
+        self._lost.append(proposal)
 
     def _trial(self, number: int) -> Trial:
         trial = self._open_trials.get(number)
@@ -182,6 +219,10 @@ class Proposer:
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
+
+
+def _name(sampler: Sampler) -> str:
+    return repr(sampler.name or type(sampler).__name__)
 
 
 def _result(path: Path) -> Record | None:

@@ -1,4 +1,4 @@
-"""Optuna's samplers by name. A sampler is anything callable that returns one for a seed."""
+"""Optuna's samplers by name, and how each of them is a `Sampler`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,57 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.contracts.offer import Offer
+from orchestrator.contracts.sampler import History, Sampler, SamplerContext
+from orchestrator.errors import PluginError
 from orchestrator.hookspecs import hookimpl
+from orchestrator.records import Choices
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-__all__ = ["gp", "nsga2", "nsga3", "orchestrator_samplers", "random", "tpe"]
+__all__ = [
+    "OptunaSampler",
+    "adapted",
+    "chance",
+    "gp",
+    "nsga2",
+    "nsga3",
+    "orchestrator_samplers",
+    "random",
+    "tpe",
+]
+
+
+class OptunaSampler(Sampler):
+    """One of Optuna's, which answers question by question while a candidate is drawn."""
+
+    def __init__(self, sampler: BaseSampler) -> None:
+        self.sampler = sampler
+
+    def propose(self, history: History, context: SamplerContext) -> Choices | None:
+        """Nothing ahead: Optuna knows the history from its journal."""
+        return None
+
+
+def adapted(made: object) -> Sampler:
+    """What a plugin's sampler is, as a `Sampler`; raises PluginError where it is none."""
+    from optuna.samplers import BaseSampler
+
+    if isinstance(made, BaseSampler):
+        return OptunaSampler(made)
+    if not isinstance(made, Sampler):
+        raise PluginError(
+            f"a sampler is a {type(made).__name__}, expected an orchestrator.Sampler or one of "
+            "Optuna's samplers."
+        )
+    return made
+
+
+def chance(sampler: Sampler, seed: int) -> BaseSampler:
+    """What answers the questions that a sampler leaves open."""
+    from optuna.samplers import RandomSampler
+
+    return sampler.sampler if isinstance(sampler, OptunaSampler) else RandomSampler(seed=seed)
 
 
 @hookimpl

@@ -13,13 +13,13 @@ from orchestrator.analysis.agreement import read_checks
 from orchestrator.analysis.display import human
 from orchestrator.candidate.assembly import Assembly, draw
 from orchestrator.candidate.factory import Factory
-from orchestrator.contracts import Estimator
+from orchestrator.contracts import Budget, Estimator, Ground, Proposal
 from orchestrator.errors import OrchestratorError
 from orchestrator.plugins import Plugins
 from orchestrator.records import Check, Record
 from orchestrator.search.cluster import Cluster, Job
 from orchestrator.search.loop import Callbacks, Limits, search
-from orchestrator.search.proposer import Goals, Proposal, Proposer
+from orchestrator.search.proposer import Proposer
 from orchestrator.search.together import run_together
 from orchestrator.search.worker import progress_of
 from orchestrator.study.study import Study, Viewer
@@ -177,14 +177,7 @@ class Phases:
 
     def _proposer(self) -> Proposer:
         study, config = self.study, self.study.config
-        goals = Goals(study.axes, [t.name for t in self.assembly.targets if t.has_budget])
-        make = partial(self.plugins.create, "sampler", config.sampler.name)
-        proposer = Proposer(
-            study.home.journal,
-            goals,
-            partial(draw, self.assembly),
-            lambda offset: make({**config.sampler.options, "seed": config.run.seed + offset}),
-        )
+        proposer = Proposer(study.home.journal, self._ground(), self._sampler, seed=config.run.seed)
         proposer.recover(study.home.results)
         if not proposer.records:
             for seed in study.plan.seeds:
@@ -195,6 +188,19 @@ class Phases:
         minutes = config.budget.minutes
         self._end = time.monotonic() + 60 * minutes if minutes else None
         return proposer
+
+    def _ground(self) -> Ground:
+        targets = [target for target in self.assembly.targets if target.has_budget]
+        return Ground(
+            self.study.axes,
+            partial(draw, self.assembly),
+            self.factory.static,
+            {target.name: Budget(target.config.min, target.config.max) for target in targets},
+        )
+
+    def _sampler(self, seed: int) -> Any:
+        chosen = self.study.config.sampler
+        return self.plugins.create("sampler", chosen.name, chosen.options, given={"seed": seed})
 
     def _propose(self, proposer: Proposer, candidates: int) -> None:
         """Go on until so many candidates are paid for or time is up."""

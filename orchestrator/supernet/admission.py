@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from orchestrator.contracts import Dataset
-from orchestrator.supernet.borrowing import Borrower, Images
+from orchestrator.contracts import Dataset, ImageFacts
+from orchestrator.supernet.borrowing import Borrower
 from orchestrator.supernet.judging import inherited_accuracy
 from orchestrator.supernet.path_training import Setting
 from orchestrator.supernet.pool import Subnet
@@ -92,9 +92,7 @@ def judge(
     for path in chosen:
         network = borrower.get(path.architecture).network
         inherited.append(inherited_accuracy(network, dataset, images=images, gate=setting.gate))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setting.recipe.seed)
-            alone = borrower.images.build(borrower.store.space, path.architecture)
+        alone = borrower.build(path.architecture, seed=setting.recipe.seed)
         run = TrainRun(epochs=epochs, seed=setting.recipe.seed, gate=setting.gate)
         control.append(train(alone, dataset, setting.train, run).curve[-1])
     verdict = Verdict(
@@ -117,7 +115,7 @@ def mixed_roles(borrower: Borrower, paths: Sequence[Subnet]) -> list[str]:
     seen: dict[str, set[int]] = {}
     for path in paths[:: max(1, len(paths) // _LOOKED_AT)]:
         network = borrower.get(path.architecture).network
-        for name, level in _levels(network, borrower.images).items():
+        for name, level in _levels(network, borrower.facts).items():
             seen.setdefault(name, set()).add(level)
     return [name for name, levels in seen.items() if len(levels) > 1]
 
@@ -133,7 +131,7 @@ def _widths_vary(borrower: Borrower, paths: Sequence[Subnet]) -> list[str]:
     return [name for name, widths in seen.items() if len(widths) > 1]
 
 
-def _levels(network: nn.Module, images: Images) -> Mapping[str, int]:
+def _levels(network: nn.Module, facts: ImageFacts) -> Mapping[str, int]:
     """Parameter → how often its layer's map is halved against the first layer's."""
     sides: dict[str, float] = {}
 
@@ -150,10 +148,9 @@ def _levels(network: nn.Module, images: Images) -> Mapping[str, int]:
     handles: list[torch.utils.hooks.RemovableHandle] = []
     for name in modules:
         watch(name)
-    shape = (1, images.in_channels, images.image_size, images.image_size)
     try:
         with torch.no_grad():
-            network.eval()(torch.zeros(shape))
+            network.eval()(torch.zeros(1, *facts.shape))
     finally:
         for handle in handles:
             handle.remove()

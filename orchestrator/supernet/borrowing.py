@@ -16,33 +16,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from orchestrator.contracts import SearchSpace
-from orchestrator.records import Architecture
+from orchestrator.contracts import ImageFacts
+from orchestrator.records import Architecture, Genotype
 from orchestrator.supernet.regions import Region
 from orchestrator.supernet.store import Owned, Store, owned_parameters
+from orchestrator.training.building import build_network
 
-__all__ = ["Borrowed", "Borrower", "Images", "borrow", "release"]
+__all__ = ["Borrowed", "Borrower", "borrow", "release"]
 
 # Borrowed networks kept ready. They hold no weights, so only their buffers and modules cost.
 _READY = 512
-
-
-@dataclass(frozen=True)
-class Images:
-    """What a space's networks are built for."""
-
-    classes: int
-    in_channels: int
-    image_size: int
-
-    def build(self, space: SearchSpace, architecture: Architecture) -> nn.Module:
-        """A fresh network; raises BuildError."""
-        return space.build(
-            architecture,
-            classes=self.classes,
-            in_channels=self.in_channels,
-            image_size=self.image_size,
-        )
 
 
 class _Copied:
@@ -135,9 +118,9 @@ class Borrower:
     A network that the store does not cover makes it grow.
     """
 
-    def __init__(self, store: Store, images: Images) -> None:
+    def __init__(self, store: Store, facts: ImageFacts) -> None:
         self.store = store
-        self.images = images
+        self.facts = facts
         self._ready: OrderedDict[str, Borrowed] = OrderedDict()
 
     def get(self, architecture: Architecture) -> Borrowed:
@@ -145,11 +128,7 @@ class Borrower:
         key = json.dumps(architecture, sort_keys=True)
         borrowed = self._ready.get(key)
         if borrowed is None or borrowed.version != self.store.version:
-            network = (
-                self.images.build(self.store.space, architecture)
-                if borrowed is None
-                else borrowed.network
-            )
+            network = self.build(architecture) if borrowed is None else borrowed.network
             self.store.grow(network)
             borrowed = borrow(network, self.store)
             self._ready[key] = borrowed
@@ -158,6 +137,12 @@ class Borrower:
             self._ready.popitem(last=False)
         borrowed.pull()
         return borrowed
+
+    def build(self, architecture: Architecture, *, seed: int | None = None) -> nn.Module:
+        """A fresh network with weights of its own; raises BuildError."""
+        space = self.store.space
+        genotype = Genotype(space.name, space.preset, architecture)
+        return build_network(space, genotype, self.facts, seed=seed)
 
     def with_optimizer(
         self, borrowed: Borrowed, make: Callable[[nn.Module], torch.optim.Optimizer]

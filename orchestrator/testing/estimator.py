@@ -10,6 +10,7 @@ from torch import nn
 
 from orchestrator.contracts import Estimate, EstimationContext, Estimator
 from orchestrator.records import Genotype, Step
+from orchestrator.training.building import build_network
 from orchestrator.trials import RandomTrial
 
 __all__ = ["check_estimator"]
@@ -40,14 +41,7 @@ def _genotype(context: EstimationContext) -> Genotype:
 
 
 def _built(genotype: Genotype, context: EstimationContext) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return context.space.build(
-            genotype.architecture,
-            classes=len(context.dataset.classes),
-            in_channels=context.dataset.in_channels,
-            image_size=context.dataset.image_size,
-        )
+    return build_network(context.space, genotype, context.dataset.facts, seed=0)
 
 
 def _checked(estimator: Estimator, genotype: Genotype, context: EstimationContext) -> Estimate:
@@ -63,11 +57,11 @@ def _checked(estimator: Estimator, genotype: Genotype, context: EstimationContex
 
 
 def _check_network(network: nn.Module, context: EstimationContext) -> None:
-    dataset = context.dataset
-    images = torch.zeros(2, dataset.in_channels, dataset.image_size, dataset.image_size)
+    facts = context.dataset.facts
+    images = torch.zeros(2, *facts.shape)
     with torch.no_grad():
         logits = network(images)
-    shape = (2, len(dataset.classes))
+    shape = (2, len(facts.classes))
     assert tuple(logits.shape) == shape, f"logits are {tuple(logits.shape)}, expected {shape}"
     assert bool(torch.isfinite(logits).all()), "logits are finite"
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.contracts.device import Device
+from orchestrator.contracts.images import ImageFacts
+from orchestrator.contracts.outputs import Classes
 from orchestrator.contracts.space import Published, SearchSpace
 from orchestrator.errors import ConfigError
 from orchestrator.plugins import installed
@@ -33,26 +35,23 @@ class _Case:
     """A space and the images its networks are built for."""
 
     space: SearchSpace
-    classes: int
-    in_channels: int
-    image_size: int
+    facts: ImageFacts
+
+    @property
+    def classes(self) -> int:
+        return len(self.facts.classes)
 
     def build(self, architecture: Architecture, *, device: str = "cpu") -> nn.Module:
         import torch
 
         with torch.device(device):
-            return self.space.build(
-                architecture,
-                classes=self.classes,
-                in_channels=self.in_channels,
-                image_size=self.image_size,
-            )
+            return self.space.build(architecture, self.facts, Classes(self.classes))
 
     def images(self, batch: int, seed: int) -> Tensor:
         import torch
 
-        shape = (batch, self.in_channels, self.image_size, self.image_size)
-        return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn((batch, *self.facts.shape), generator=generator)
 
 
 class _Interview:
@@ -107,7 +106,8 @@ def check_space(
     by it, and have each of their choices changed in turn. Cost: about 50 ms a sample in a space for
     small images, and some seconds at the end; a thorough sample costs about a second.
     """
-    case = _Case(space, classes, in_channels, image_size)
+    facts = ImageFacts.unnamed(image_size, in_channels=in_channels, classes=classes)
+    case = _Case(space, facts)
     interviews = [_interviewed(space, seed + number) for number in range(samples)]
     _check_questions([interview for interview, _ in interviews])
     _check_pickling(space, seed)
@@ -262,7 +262,8 @@ def _check_counts(
     classes: int,
 ) -> None:
     counted = published.params is not None or published.macs is not None
-    case = _Case(space, 1000 if counted else classes, 3, published.image_size)
+    facts = ImageFacts.unnamed(published.image_size, classes=1000 if counted else classes)
+    case = _Case(space, facts)
     network = case.build(architecture, device="meta")
     params, macs = _counts(case, network)
     assert published.params in (None, params), (
@@ -277,7 +278,7 @@ def _counts(case: _Case, network: nn.Module) -> tuple[int, int]:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    images = torch.empty(1, case.in_channels, case.image_size, case.image_size, device="meta")
+    images = torch.empty(1, *case.facts.shape, device="meta")
     fast = torch.backends.mha.get_fastpath_enabled()
     # Fused attention is invisible to the counter.
     torch.backends.mha.set_fastpath_enabled(False)

@@ -14,7 +14,7 @@ from orchestrator.contracts import Dataset, Split
 from orchestrator.errors import DataError
 from orchestrator.training import augmentation
 
-__all__ = ["Batches", "Source", "normalise", "scaled_side"]
+__all__ = ["Batches", "Source", "scaled_side"]
 
 _GPU_RESIDENT_BYTES = 4 * 2**30
 
@@ -33,9 +33,7 @@ class Source:
         self._resident: Tensor | None = None
         if device.type != "cpu" and self._pixels.nbytes <= _GPU_RESIDENT_BYTES:
             self._resident = torch.from_numpy(self._pixels.copy()).to(device)
-        scale, shift = _affine(dataset)
-        self._scale = torch.from_numpy(scale).to(device)
-        self._shift = torch.from_numpy(shift).to(device)
+        self._facts = dataset.facts
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -56,8 +54,7 @@ class Source:
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """Images float32 (B, C, H, W), channels last in memory."""
-        images = pixels.to(torch.float32, memory_format=torch.channels_last)
-        return images.mul_(self._scale).add_(self._shift)
+        return self._facts.normalise(pixels.contiguous(memory_format=torch.channels_last))
 
 
 class Batches:
@@ -131,17 +128,3 @@ class Batches:
 def scaled_side(image_size: int, scale: float) -> int:
     """Pixels a side of an image at a share of its size."""
     return max(1, round(image_size * scale))
-
-
-def normalise(images: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Pixels uint8 (N, C, H, W) as the networks want them: float32, mean 0 and deviation 1."""
-    scale, shift = _affine(dataset)
-    normalised: np.ndarray = images.astype(np.float32) * scale + shift
-    return normalised
-
-
-def _affine(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and shift, float32 (1, C, 1, 1), that turn bytes into normalised values."""
-    mean = np.asarray(dataset.mean, np.float32).reshape(1, -1, 1, 1)
-    deviation = np.asarray(dataset.deviation, np.float32).reshape(1, -1, 1, 1)
-    return 1 / (255 * deviation), -mean / deviation

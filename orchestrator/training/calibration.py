@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from orchestrator.contracts import Compressor, Dataset, Objective
-from orchestrator.training.batches import normalise
 
 __all__ = ["Calibration"]
 
@@ -47,5 +46,5 @@ class Calibration:
     def _drawn(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         images = self._dataset.split("train")
         chosen = np.sort(np.random.default_rng(0).permutation(len(images.pixels))[:count])
-        pixels = np.asarray(normalise(images.pixels[chosen], self._dataset))
+        pixels = self._dataset.facts.normalise(np.asarray(images.pixels[chosen]))
         return pixels, np.asarray(images.labels[chosen]).astype(np.int64)

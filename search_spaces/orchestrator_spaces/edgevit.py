@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Published, SearchSpace, Trial
+from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
 from orchestrator_spaces.blocks.questions import Range
 from orchestrator_spaces.blocks.resolution import (
     FULL_RESOLUTIONS,
@@ -293,15 +293,15 @@ class EdgeViTSpace(SearchSpace):
         }
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """Raises BuildError for images smaller than the network's total stride."""
         total, first = 1, self.table.strides[0]
         for stride in self.table.strides:
             total *= stride
-        side = side_of(image_size, architecture["resolution"], least=total, multiple=first)
-        shape = (in_channels, image_size, side)
-        return EdgeViT(architecture, self.table, classes=classes, shape=shape)
+        side = side_of(facts.image_size, architecture["resolution"], least=total, multiple=first)
+        shape = (facts.in_channels, facts.image_size, side)
+        return EdgeViT(architecture, self.table, classes=outputs.count, shape=shape)
 
     def published(self) -> Mapping[str, Published]:
         """S, XS and XXS, or in the small preset what remains of them at 32×32."""

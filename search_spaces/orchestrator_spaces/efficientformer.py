@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Published, SearchSpace, Trial
+from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
 from orchestrator_spaces.blocks.attention_bias import AttentionBias
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation
 from orchestrator_spaces.blocks.questions import Range
@@ -330,13 +330,13 @@ class EfficientFormerSpace(SearchSpace):
         return {"width": width, "blocks": blocks, "mlp_ratio": ratio}
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """Raises BuildError for images smaller than the network's total stride."""
         distilled = architecture["distillation_head"]
         network = DistilledEfficientFormer if distilled else EfficientFormer
-        shape = (in_channels, image_size)
-        return network(architecture, self.table, classes=classes, shape=shape)
+        shape = (facts.in_channels, facts.image_size)
+        return network(architecture, self.table, classes=outputs.count, shape=shape)
 
     def published(self) -> Mapping[str, Published]:
         """L1, L3 and L7, or in the small preset what remains of them at 32×32."""

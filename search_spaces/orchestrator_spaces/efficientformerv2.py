@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Published, SearchSpace, Trial
+from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
 from orchestrator_spaces.blocks.attention_bias import AttentionBias
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation
 from orchestrator_spaces.blocks.questions import Range
@@ -358,13 +358,13 @@ class EfficientFormerV2Space(SearchSpace):
         ]
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """Raises BuildError for images smaller than the network's total stride."""
         distilled = architecture["distillation_head"]
         network = DistilledEfficientFormerV2 if distilled else EfficientFormerV2
-        shape = (in_channels, image_size)
-        return network(architecture, self.table, classes=classes, shape=shape)
+        shape = (facts.in_channels, facts.image_size)
+        return network(architecture, self.table, classes=outputs.count, shape=shape)
 
     def published(self) -> Mapping[str, Published]:
         """L, S2, S1 and S0, or in the small preset what remains of them at 32×32."""

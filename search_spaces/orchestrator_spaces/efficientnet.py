@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from orchestrator import Published, SearchSpace, Trial
+from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
 from orchestrator_spaces.blocks.channel_attention import ATTENTIONS, Gate
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation, round_to_8
 from orchestrator_spaces.blocks.inverted_residual import (
@@ -265,12 +265,14 @@ class EfficientNetSpace(SearchSpace):
         return {"activation": _ask(trial, f"{part}.activation", self.table.activations)}
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """Raises BuildError for images smaller than the network's total stride."""
         total = 2 * math.prod(stage.stride for stage in self.table.stages)
-        side = side_of(image_size, architecture["resolution"], least=total)
-        return EfficientNet(architecture, resize(image_size, side), ends=(in_channels, classes))
+        side = side_of(facts.image_size, architecture["resolution"], least=total)
+        return EfficientNet(
+            architecture, resize(facts.image_size, side), ends=(facts.in_channels, outputs.count)
+        )
 
     def published(self) -> Mapping[str, Published]:
         """B0 to B7, or in the small preset what remains of some of them at 32×32."""

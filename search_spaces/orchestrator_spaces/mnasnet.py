@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Published, SearchSpace, Trial
+from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
 from orchestrator_spaces.blocks.channel_attention import Gate, SqueezeExcitation
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.inverted_residual import (
@@ -243,15 +243,15 @@ class MnasNetSpace(SearchSpace):
         }
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """Raises BuildError for images smaller than the network's total stride."""
         total = 2
         for stage in self.table.stages:
             total *= stage.stride
-        side = side_of(image_size, architecture["resolution"], least=total)
-        ends = (in_channels, classes)
-        return MnasNet(architecture, self.table, resize(image_size, side), ends)
+        side = side_of(facts.image_size, architecture["resolution"], least=total)
+        ends = (facts.in_channels, outputs.count)
+        return MnasNet(architecture, self.table, resize(facts.image_size, side), ends)
 
     def published(self) -> Mapping[str, Published]:
         """A1, B1 and small, or in the small preset what remains of them at 32×32."""

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from orchestrator import Part, Published, SearchSpace, Trial, segments
+from orchestrator import ImageFacts, Outputs, Part, Published, SearchSpace, Trial, segments
 from orchestrator_spaces.blocks.bridge import Former, FormerToMobile, MobileToFormer
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.dynamic_relu import DynamicReLU
@@ -370,11 +370,11 @@ class MobileFormerSpace(SearchSpace):
         }
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """Raises BuildError for images smaller than the network's total stride."""
-        shape = (in_channels, image_size)
-        return MobileFormer(architecture, self.table, classes=classes, shape=shape)
+        shape = (facts.in_channels, facts.image_size)
+        return MobileFormer(architecture, self.table, classes=outputs.count, shape=shape)
 
     def published(self) -> Mapping[str, Published]:
         """508M to 26M, or in the small preset what remains of three of them at 32×32."""

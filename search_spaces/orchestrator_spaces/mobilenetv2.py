@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Published, SearchSpace, Trial
+from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
 from orchestrator_spaces.blocks.channel_attention import ATTENTIONS, Gate
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation, round_to_8
 from orchestrator_spaces.blocks.inverted_residual import (
@@ -207,17 +207,17 @@ class MobileNetV2Space(SearchSpace):
         return {"kernel": kernel, "expansion": expansion}
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """Raises BuildError for images smaller than the network's total stride."""
         total = 2 * math.prod(stage.stride for stage in self.table.stages)
-        side = side_of(image_size, architecture["resolution"], least=total)
+        side = side_of(facts.image_size, architecture["resolution"], least=total)
         return MobileNetV2(
             architecture,
             self.table,
-            classes=classes,
-            in_channels=in_channels,
-            resize=resize(image_size, side),
+            classes=outputs.count,
+            in_channels=facts.in_channels,
+            resize=resize(facts.image_size, side),
         )
 
     def published(self) -> Mapping[str, Published]:

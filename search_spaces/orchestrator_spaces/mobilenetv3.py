@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Published, SearchSpace, Trial
+from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
 from orchestrator_spaces.blocks.channel_attention import ATTENTIONS, Gate
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation, round_to_8
 from orchestrator_spaces.blocks.inverted_residual import (
@@ -206,15 +206,15 @@ class MobileNetV3Space(SearchSpace):
         return {"width": width, "hidden": hidden, "bias": bias, **_ask_activation(trial, "head")}
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """Raises BuildError for images smaller than the network's total stride."""
         total = 2
         for stage in architecture["stages"]:
             total *= stage["stride"] if stage else 1
-        side = side_of(image_size, architecture["resolution"], least=total)
-        ends = (in_channels, classes)
-        return MobileNetV3(architecture, self.table, resize(image_size, side), ends)
+        side = side_of(facts.image_size, architecture["resolution"], least=total)
+        ends = (facts.in_channels, outputs.count)
+        return MobileNetV3(architecture, self.table, resize(facts.image_size, side), ends)
 
     def published(self) -> Mapping[str, Published]:
         """The papers' networks, or in the small preset what remains of them at 32×32."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator import Part, Published, SearchSpace, Trial, segments
+from orchestrator import ImageFacts, Outputs, Part, Published, SearchSpace, Trial, segments
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.inverted_residual import InvertedResidual, InvertedResidualShape
 from orchestrator_spaces.blocks.questions import Range
@@ -340,11 +340,11 @@ class MobileViTSpace(SearchSpace):
         }
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """Raises BuildError for images smaller than the network's total stride."""
-        shape = (in_channels, image_size)
-        return MobileViT(architecture, self.table, classes=classes, shape=shape)
+        shape = (facts.in_channels, facts.image_size)
+        return MobileViT(architecture, self.table, classes=outputs.count, shape=shape)
 
     def published(self) -> Mapping[str, Published]:
         """S, XS and XXS, or in the small preset what remains of them at 32×32."""

@@ -24,7 +24,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Part, Published, SearchSpace, Trial, segments
+from orchestrator import ImageFacts, Outputs, Part, Published, SearchSpace, Trial, segments
 from orchestrator_spaces.blocks.channel_attention import Gate, attention
 from orchestrator_spaces.blocks.convolution import ConvNorm, round_to_8
 from orchestrator_spaces.blocks.resolution import ask_resolution, resize, side_of
@@ -254,13 +254,15 @@ class ShuffleNetV1Space(SearchSpace):
         }
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """Raises BuildError for images smaller than the network's total stride."""
         least = math.prod(self.table.strides) * (4 if self.table.stem_pool else 2)
-        side = side_of(image_size, architecture["resolution"], least=least)
-        network = ShuffleNetV1(architecture, self.table, classes=classes, in_channels=in_channels)
-        network.resize = resize(image_size, side)
+        side = side_of(facts.image_size, architecture["resolution"], least=least)
+        network = ShuffleNetV1(
+            architecture, self.table, classes=outputs.count, in_channels=facts.in_channels
+        )
+        network.resize = resize(facts.image_size, side)
         return network
 
     def published(self) -> Mapping[str, Published]:

@@ -21,7 +21,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Published, SearchSpace, Trial
+from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.resolution import ask_resolution, resize, side_of
 from orchestrator_spaces.blocks.shuffle import Merge, Split
@@ -237,14 +237,16 @@ class ShuffleNetV2Space(SearchSpace):
         }
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """Raises BuildError for images smaller than the network's total stride."""
         layout = self.table.layouts[architecture["layout"]]
         least = math.prod(stride or 1 for stride in layout.strides) * (4 if layout.stem_pool else 2)
-        side = side_of(image_size, architecture["resolution"], least=least)
-        network = ShuffleNetV2(architecture, layout, classes=classes, in_channels=in_channels)
-        network.resize = resize(image_size, side)
+        side = side_of(facts.image_size, architecture["resolution"], least=least)
+        network = ShuffleNetV2(
+            architecture, layout, classes=outputs.count, in_channels=facts.in_channels
+        )
+        network.resize = resize(facts.image_size, side)
         return network
 
     def published(self) -> Mapping[str, Published]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Published, SearchSpace, Trial
+from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
 from orchestrator_spaces.blocks.convolution import activation
 from orchestrator_spaces.blocks.fire import Fire, FireShape, JoinedConv, MapsPool, activated, draw
 from orchestrator_spaces.blocks.questions import Range
@@ -225,19 +225,19 @@ class SqueezeNetSpace(SearchSpace):
         return fires
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """Raises BuildError for images of which stem and pools leave nothing."""
         # A pool makes n places of 2·n; the stem has no padding.
         left = 2 ** len(self.table.stages)
         least = (left - 1) * self.table.stem_stride + architecture["stem"]["kernel"]
-        side = side_of(image_size, architecture["resolution"], least=least)
+        side = side_of(facts.image_size, architecture["resolution"], least=least)
         return SqueezeNet(
             architecture,
             self.table,
-            classes=classes,
-            in_channels=in_channels,
-            resize=resize(image_size, side),
+            classes=outputs.count,
+            in_channels=facts.in_channels,
+            resize=resize(facts.image_size, side),
         )
 
     def published(self) -> Mapping[str, Published]:

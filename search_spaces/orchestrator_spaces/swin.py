@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator import Part, Published, SearchSpace, Trial, segments
+from orchestrator import ImageFacts, Outputs, Part, Published, SearchSpace, Trial, segments
 from orchestrator_spaces.blocks.questions import Range
 from orchestrator_spaces.blocks.resolution import (
     FULL_RESOLUTIONS,
@@ -246,13 +246,15 @@ class SwinSpace(SearchSpace):
         }
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """Raises BuildError for images that are too small for the preset."""
         table, resolution = self.table, architecture["resolution"]
-        side = side_of(image_size, resolution, least=table.least, multiple=architecture["patch"])
-        image = ImageShape(in_channels, image_size, side)
-        return Swin(architecture, table, classes=classes, image=image)
+        side = side_of(
+            facts.image_size, resolution, least=table.least, multiple=architecture["patch"]
+        )
+        image = ImageShape(facts.in_channels, facts.image_size, side)
+        return Swin(architecture, table, classes=outputs.count, image=image)
 
     def published(self) -> Mapping[str, Published]:
         """B, S and T, or in the small preset what remains of them at 32×32."""

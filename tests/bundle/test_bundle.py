@@ -16,10 +16,9 @@ from orchestrator_pruning.channels import ChannelPruning
 from PIL import Image
 from torch import nn
 
-from orchestrator import Artifact, CompressionContext, Genotype, Step, errors
+from orchestrator import Artifact, Classes, CompressionContext, Genotype, ImageFacts, Step, errors
 from orchestrator.bundle.folder import (
     BundleContents,
-    ImageFacts,
     _fit,
     read_facts,
     rebuild,
@@ -30,7 +29,7 @@ from orchestrator.plugins import installed
 from orchestrator.trials import RandomTrial
 
 SPACES = ("efficientformer", "mobilenetv3", "shufflenetv2")
-FACTS = ImageFacts(tuple("abcde"), 1, 16, (0.5,), (0.25,), "CC-BY-4.0")
+FACTS = ImageFacts(16, 1, tuple("abcde"), (0.5,), (0.25,), "CC-BY-4.0")
 
 
 class LocalRuntime:
@@ -46,11 +45,8 @@ def make(name: str, facts: ImageFacts = FACTS, seed: int = 3, ratio: float = 0.5
     torch.manual_seed(seed)
     space = installed().create("space", name, {"preset": "small"})
     architecture = space.suggest(RandomTrial(seed))
-    size = facts.image_size
-    network = space.build(
-        architecture, classes=len(facts.classes), in_channels=facts.in_channels, image_size=size
-    )
-    images = torch.randn(32, facts.in_channels, size, size)
+    network = space.build(architecture, facts, Classes(len(facts.classes)))
+    images = torch.randn(32, *facts.shape)
     context = CompressionContext(space, SimpleNamespace(alignment=8), images.numpy(), seed=0)
     compression = (Step("pruning", {"ratio": ratio}),) if ratio else ()
     if ratio:
@@ -110,7 +106,7 @@ def test_rebuilt_layers_know_their_own_size(name, tmp_path):
 
 
 def test_colour_images_and_other_seeds_work_too(tmp_path):
-    facts = ImageFacts(("cat", "dog"), 3, 32, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
+    facts = ImageFacts(32, 3, ("cat", "dog"), (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
     for seed in range(3):
         for name in SPACES:
             write_bundle(tmp_path / f"{name}{seed}", make(name, facts, seed=seed))

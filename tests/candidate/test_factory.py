@@ -179,7 +179,7 @@ def test_an_objective_is_given_the_images_it_asks_for(
     objective.training_images = 20
     from orchestrator import Subject
 
-    subject = Subject(genotype(), made.build(genotype()), made.assembly.shape)
+    subject = Subject(genotype(), made.build(genotype()), made.assembly.facts.shape)
     assert made.measure(objective, subject) == 20
     assert asked == [20]
 

@@ -11,9 +11,19 @@ import numpy as np
 import pydantic
 import pytest
 import torch
+from networks import fresh
 from torch import nn
 
-from orchestrator import Dataset, Estimate, EstimationContext, Genotype, Images, SearchSpace
+from orchestrator import (
+    Dataset,
+    Estimate,
+    EstimationContext,
+    Genotype,
+    ImageFacts,
+    Images,
+    Outputs,
+    SearchSpace,
+)
 from orchestrator.config import TrainConfig
 from orchestrator.contracts import Split
 from orchestrator.errors import ConfigError, RunError, TrainingError
@@ -48,13 +58,11 @@ class Widths(SearchSpace):
     def suggest(self, trial: Any) -> dict[str, Any]:
         return {"width": trial.suggest_int("width", 1, 40)}
 
-    def build(
-        self, architecture: Any, *, classes: int, in_channels: int, image_size: int
-    ) -> nn.Module:
+    def build(self, architecture: Any, facts: ImageFacts, outputs: Outputs) -> nn.Module:
         width = architecture["width"]
         return nn.Sequential(
-            nn.Conv2d(in_channels, width, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes),
+            nn.Conv2d(facts.in_channels, width, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, outputs.count),
         )  # fmt: skip
 
 
@@ -71,7 +79,7 @@ def genotype(width: int) -> Genotype:
 
 
 def predicted(estimator: ProxyEstimator, context: EstimationContext, width: int) -> float:
-    network = context.space.build({"width": width}, classes=2, in_channels=1, image_size=8)
+    network = fresh(context.space, {"width": width}, classes=2, in_channels=1, image_size=8)
     estimate = estimator.estimate(network, genotype(width), context)
     assert estimate.predicted is not None and estimate.curve == (estimate.predicted,)
     return estimate.predicted
@@ -218,7 +226,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message
 def test_the_network_is_not_trained(context: EstimationContext) -> None:
     estimator = ProxyEstimator(proxy="zico", anchors=3)
     estimator.prepare(context)
-    network = context.space.build({"width": 7}, classes=2, in_channels=1, image_size=8)
+    network = fresh(context.space, {"width": 7}, classes=2, in_channels=1, image_size=8)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     estimator.estimate(network, genotype(7), context)
     assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())

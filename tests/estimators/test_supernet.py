@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import fresh
 from sharing_spaces import Flat, Staged
 from torch import nn
 
@@ -35,7 +36,7 @@ def context(tmp_path: Path, small_digits: Dataset) -> EstimationContext:
 
 def built(space: SearchSpace) -> nn.Module:
     torch.manual_seed(0)
-    return space.build(GENOTYPE.architecture, classes=10, in_channels=1, image_size=16)
+    return fresh(space, GENOTYPE.architecture, classes=10, in_channels=1, image_size=16)
 
 
 def test_it_fulfils_the_contract(context: EstimationContext):

@@ -11,7 +11,17 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from orchestrator import Dataset, EstimationContext, Genotype, Images, SearchSpace, Step, Trial
+from orchestrator import (
+    Dataset,
+    EstimationContext,
+    Genotype,
+    ImageFacts,
+    Images,
+    Outputs,
+    SearchSpace,
+    Step,
+    Trial,
+)
 from orchestrator.config import TrainConfig
 from orchestrator.contracts import Split
 from orchestrator.errors import RunError
@@ -41,9 +51,7 @@ class TiedSpace(SearchSpace):
     def suggest(self, trial: Trial) -> dict[str, Any]:
         return {"width": trial.suggest_categorical("width", [4, 8])}
 
-    def build(
-        self, architecture: Any, *, classes: int, in_channels: int, image_size: int
-    ) -> nn.Module:
+    def build(self, architecture: Any, facts: ImageFacts, outputs: Outputs) -> nn.Module:
         return Tied(architecture["width"])
 
 

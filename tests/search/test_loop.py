@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from toys import SPACE_SIZE, ToySpace
 
-from orchestrator.contracts.objective import Axis
+from orchestrator.contracts import Axis, Budget, Ground
 from orchestrator.errors import DeviceError
 from orchestrator.plugins import installed
 from orchestrator.records import Genotype, Record
 from orchestrator.search import loop
 from orchestrator.search.cluster import Cluster, Job, Resources
 from orchestrator.search.loop import Callbacks, Limits, search
-from orchestrator.search.proposer import Goals, Proposer, read_records
+from orchestrator.search.proposer import Proposer, read_records
 
 AXES = [Axis("accuracy", "share", "maximize", 0.0), Axis("params", "", "minimize", 12.0)]
 
@@ -33,10 +33,11 @@ class Run:
         def draw(trial: Any) -> Genotype:
             return Genotype("toy", "small", ToySpace().suggest(trial))
 
-        def sampler(offset: int) -> Any:
-            return installed().create("sampler", "random", {"seed": offset})
+        def sampler(seed: int) -> Any:
+            return installed().create("sampler", "random", {}, given={"seed": seed})
 
-        return Proposer(self.folder / "journal", Goals(AXES, ["params"]), draw, sampler)
+        ground = Ground(AXES, draw, budgets={"params": Budget(max=9.0)})
+        return Proposer(self.folder / "journal", ground, sampler)
 
     def search(self, function: str, candidates: int, **common: Any) -> list[Record]:
         """What the journal holds afterwards."""

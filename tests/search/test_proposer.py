@@ -10,12 +10,12 @@ import pytest
 from optuna.trial import TrialState
 from toys import SPACE_SIZE, ToySpace
 
-from orchestrator.contracts.objective import Axis
+from orchestrator.contracts import Axis, Budget, Ground, Proposal
 from orchestrator.errors import RunError
 from orchestrator.plugins import installed
 from orchestrator.records import Genotype, Record
 from orchestrator.search.journal import exclusive
-from orchestrator.search.proposer import Goals, Proposal, Proposer, read_records
+from orchestrator.search.proposer import Proposer, read_records
 
 ACCURACY = Axis("accuracy", "share", "maximize", 0.0)
 PARAMS = Axis("params", "", "minimize", 12.0, max=9.0)
@@ -29,12 +29,12 @@ def draw(trial: Any) -> Genotype:
 def proposer(
     folder: Path, sampler: str = "random", *, seed: int = 0, axes: Sequence[Axis] = ()
 ) -> Proposer:
-    goals = Goals(axes or (ACCURACY, PARAMS), ["params"])
+    ground = Ground(axes or (ACCURACY, PARAMS), draw, budgets={"params": Budget(max=9.0)})
 
-    def make(offset: int) -> Any:
-        return installed().create("sampler", sampler, {"seed": seed + offset})
+    def make(seed: int) -> Any:
+        return installed().create("sampler", sampler, {}, given={"seed": seed})
 
-    return Proposer(folder / "study.journal", goals, draw, make)
+    return Proposer(folder / "study.journal", ground, make, seed=seed)
 
 
 def outcome(proposal: Proposal, **changes: Any) -> Record:

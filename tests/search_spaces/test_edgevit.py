@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import fresh
 from orchestrator_spaces.blocks.transformer import AttentionShape
 from orchestrator_spaces.edgevit import (
     BlockShape,
@@ -41,7 +42,7 @@ def test_heads_of_two_widths_have_no_weight_in_common():
     names = []
     for width in (8, 16):
         architecture = space.suggest(FixedTrial({**choices, "head_width": width}))
-        network = space.build(architecture, classes=10, in_channels=1, image_size=32)
+        network = fresh(space, architecture, classes=10, in_channels=1, image_size=32)
         names.append({name for name, _ in network.named_parameters() if ".attention." in name})
     assert names[0]
     assert not names[0] & names[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import fresh
 from orchestrator_spaces.blocks.transformer import AttentionShape
 from orchestrator_spaces.efficientformer import EfficientFormerSpace
 from orchestrator_spaces.efficientformerv2 import EfficientFormerV2Space, MapAttention
@@ -15,7 +16,7 @@ SPACES = (EfficientFormerSpace, EfficientFormerV2Space)
 
 def built(space, choices):
     architecture = space.suggest(FixedTrial(choices))
-    return space.build(architecture, classes=10, in_channels=3, image_size=32).eval()
+    return fresh(space, architecture, classes=10, in_channels=3, image_size=32).eval()
 
 
 def smallest(space) -> dict[str, object]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import fresh
 from orchestrator_spaces.blocks.channel_attention import SqueezeExcitation
 from orchestrator_spaces.efficientnet import EfficientNetLiteSpace, EfficientNetSpace
 from torch import nn
 
-from orchestrator.candidate.networks import build_network
+from orchestrator.candidate.networks import build_published
 from orchestrator.contracts.space import SearchSpace
 from orchestrator.trials import FixedTrial, RandomTrial
 
@@ -16,7 +17,7 @@ from orchestrator.trials import FixedTrial, RandomTrial
 def built(space: SearchSpace, seed: int) -> nn.Module:
     architecture = space.suggest(RandomTrial(seed))
     with torch.device("meta"):
-        return space.build(architecture, classes=10, in_channels=3, image_size=64)
+        return fresh(space, architecture, classes=10, in_channels=3, image_size=64)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_a_scaled_member_has_the_published_widths_and_depths(space, member, ends
 
 def test_a_gate_squeezes_to_a_quarter_of_the_blocks_input():
     with torch.device("meta"):
-        network, _ = build_network("efficientnet/b0")
+        network, _ = build_published("efficientnet/b0")
     gates = [layer for layer in network.modules() if isinstance(layer, SqueezeExcitation)]
     squeezed = [gate.squeeze.out_channels for gate in gates]
     assert squeezed == [8, 4, 6, 6, 10, 10, 20, 20, 20, 28, 28, 28, 48, 48, 48, 48]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import fresh
 from orchestrator_spaces.mnasnet import Layer, MnasNetSpace
 from torch import nn
 
@@ -15,7 +16,7 @@ def drawn(seed: int):
     space = MnasNetSpace()
     architecture = space.suggest(RandomTrial(seed))
     with torch.device("meta"):
-        return architecture, space.build(architecture, classes=10, in_channels=3, image_size=32)
+        return architecture, fresh(space, architecture, classes=10, in_channels=3, image_size=32)
 
 
 @pytest.mark.parametrize("skip", ["identity", "pooling"])
@@ -41,6 +42,6 @@ def test_squeezed_width_is_a_quarter_of_the_layers_input():
     space = MnasNetSpace(preset="full")
     architecture = space.suggest(FixedTrial(space.published()["a1"].choices))
     with torch.device("meta"):
-        network = space.build(architecture, classes=1000, in_channels=3, image_size=224)
+        network = fresh(space, architecture, classes=1000, in_channels=3, image_size=224)
     layers = network.get_submodule("stages.2.mbconv")
     assert [layer.layers.se.squeeze.out_channels for layer in layers] == [6, 10, 10]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import fresh
 from orchestrator_spaces.blocks.depthwise_separable import (
     DepthwiseSeparable,
     DepthwiseSeparableShape,
@@ -22,7 +23,9 @@ def answered(space, **answers):
     """The network of the smallest named point with other answers; no dots in Python's names."""
     *_, point = space.published().values()
     choices = point.choices | {name.replace("__", "."): value for name, value in answers.items()}
-    return space.build(space.suggest(FixedTrial(choices)), classes=10, in_channels=1, image_size=32)
+    return fresh(
+        space, space.suggest(FixedTrial(choices)), classes=10, in_channels=1, image_size=32
+    )
 
 
 def test_a_narrow_separable_convolution_gives_the_wide_ones_first_channels():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import fresh
 from orchestrator_spaces.blocks.channel_attention import ATTENTIONS
 from orchestrator_spaces.mobilenetv3 import MobileNetV3Space
 
@@ -15,7 +16,7 @@ def built(changes: dict):
     space = MobileNetV3Space()
     choices = {**space.published()["large-small"].choices, **changes}
     architecture = space.suggest(FixedTrial(choices))
-    return space, space.build(architecture, classes=10, in_channels=3, image_size=32)
+    return space, fresh(space, architecture, classes=10, in_channels=3, image_size=32)
 
 
 @pytest.mark.parametrize("kind", ATTENTIONS)

@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 import torch_pruning
+from networks import fresh
 from orchestrator_spaces import orchestrator_search_spaces
 
 from orchestrator.plugins import installed
@@ -21,7 +22,7 @@ def smallest(family: str):
     space = installed().create("space", family, {"preset": "small"})
     *_, point = space.published().values()
     architecture = space.suggest(FixedTrial(point.choices))
-    network = space.build(architecture, classes=10, in_channels=1, image_size=32)
+    network = fresh(space, architecture, classes=10, in_channels=1, image_size=32)
     return space, network.eval()
 
 

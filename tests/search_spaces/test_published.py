@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import fresh
 from orchestrator_spaces import orchestrator_search_spaces
 from torch.utils.flop_counter import FlopCounterMode
 
-from orchestrator.candidate.networks import build_network, counted_networks, published_networks
+from orchestrator.candidate.networks import build_published, counted_networks, published_networks
 from orchestrator.errors import BuildError, PluginError
 from orchestrator.plugins import installed
 from orchestrator.trials import FixedTrial, RandomTrial
@@ -24,7 +25,7 @@ def macs(network: torch.nn.Module, image_size: int) -> int:
 
 def small_macs(space, trial) -> int:
     with torch.device("meta"):
-        network = space.build(space.suggest(trial), classes=10, in_channels=3, image_size=32)
+        network = fresh(space, space.suggest(trial), classes=10, in_channels=3, image_size=32)
     return macs(network, 32)
 
 
@@ -62,20 +63,20 @@ def test_every_member_is_listed(family):
 def test_a_network_built_by_name_has_the_listed_counts(name):
     row = next(row for row in published_networks() if row.name == name)
     with torch.device("meta"):
-        network, published = build_network(name)
+        network, published = build_published(name)
     params = sum(parameter.numel() for parameter in network.parameters())
     assert (params, macs(network, published.image_size)) == (row.params, row.macs)
 
 
 def test_a_network_is_built_for_other_classes_and_channels():
-    network, _ = build_network("shufflenetv2/0.5x", classes=7, in_channels=1)
+    network, _ = build_published("shufflenetv2/0.5x", classes=7, in_channels=1)
     assert network.eval()(torch.zeros(2, 1, 64, 64)).shape == (2, 7)
 
 
 @pytest.mark.parametrize("name", ["mobilenetv3/large", "mobilenet/large-1.0", "large-1.0"])
 def test_an_unknown_network_is_an_error_that_names_the_nearest(name):
     with pytest.raises(PluginError, match=r"mobilenetv3/large-1\.0"):
-        build_network(name)
+        build_published(name)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -97,4 +98,4 @@ def test_images_smaller_than_the_total_stride_are_refused(family):
     space = installed().create("space", family, {"preset": "full"})
     architecture = space.suggest(RandomTrial(0))
     with pytest.raises(BuildError, match="16 px found, at least"):
-        space.build(architecture, classes=10, in_channels=3, image_size=16)
+        fresh(space, architecture, classes=10, in_channels=3, image_size=16)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from networks import fresh
 from orchestrator_spaces.shufflenetv1 import ShuffleNetV1Space
 from orchestrator_spaces.shufflenetv2 import ShuffleNetV2Space
 from torch import nn
@@ -32,14 +33,14 @@ class Forced:
 
 def network(space, architecture, image_size=32):
     torch.manual_seed(0)
-    built = space.build(architecture, classes=10, in_channels=3, image_size=image_size)
-    for module in built.modules():
+    made = fresh(space, architecture, classes=10, in_channels=3, image_size=image_size)
+    for module in made.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.uniform_(module.bias, -0.5, 0.5)
             nn.init.uniform_(module.running_mean, -0.5, 0.5)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return built.double().eval()
+    return made.double().eval()
 
 
 def part(space, name, whole, wanted):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import fresh
 from orchestrator_spaces.blocks.fire import Fire, FireShape, JoinedConv
 from orchestrator_spaces.squeezenet import SqueezeNetSpace
 from torch.nn import functional
@@ -41,13 +42,13 @@ def test_each_expansion_narrows_by_itself_to_its_first_channels(norm):
 def test_the_simple_bypass_goes_around_every_second_fire():
     space, architecture = published("1.0-bypass")
     with torch.device("meta"):
-        network = space.build(architecture, classes=10, in_channels=3, image_size=227)
+        network = fresh(space, architecture, classes=10, in_channels=3, image_size=227)
     fires = [module for module in network.modules() if isinstance(module, Fire)]
     assert [fire.bypass for fire in fires] == [False, True] * 4
 
 
 def test_a_wide_stem_kernel_needs_larger_images():
     space, architecture = published("1.0")
-    space.build(architecture, classes=10, in_channels=3, image_size=21)
+    fresh(space, architecture, classes=10, in_channels=3, image_size=21)
     with pytest.raises(BuildError, match="at least 21 px"):
-        space.build(architecture, classes=10, in_channels=3, image_size=20)
+        fresh(space, architecture, classes=10, in_channels=3, image_size=20)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from orchestrator import Published, SearchSpace
+from orchestrator import Classes, Published, SearchSpace
 from orchestrator.testing.space import check_space
 
 
@@ -17,10 +17,15 @@ class Sound(SearchSpace):
     def suggest(self, trial):
         return {"width": trial.suggest_int("width", 4, 8)}
 
-    def build(self, architecture, *, classes, in_channels, image_size):
+    def build(self, architecture, facts, outputs):
         width = architecture["width"]
-        layers = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(in_channels, width), nn.ReLU()]
-        return nn.Sequential(*layers, nn.Linear(width, classes))
+        layers = [
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(facts.in_channels, width),
+            nn.ReLU(),
+        ]
+        return nn.Sequential(*layers, nn.Linear(width, outputs.count))
 
 
 class Idle(Sound):
@@ -52,10 +57,8 @@ class OneAnswer(Sound):
 
 
 class WrongShape(Sound):
-    def build(self, architecture, *, classes, in_channels, image_size):
-        return super().build(
-            architecture, classes=classes + 1, in_channels=in_channels, image_size=image_size
-        )
+    def build(self, architecture, facts, outputs):
+        return super().build(architecture, facts, Classes(outputs.count + 1))
 
 
 class NoPoint(Sound):

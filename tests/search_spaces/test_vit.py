@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import fresh
 from orchestrator_spaces.blocks.transformer import AttentionShape, MultiHeadAttention
 from orchestrator_spaces.blocks.vision_transformer import ConvStem
 from orchestrator_spaces.deit import DeiTSpace
@@ -14,7 +15,7 @@ from orchestrator.trials import FixedTrial, RandomTrial
 
 def build(space, trial, image_size=32):
     architecture = space.suggest(trial)
-    return space.build(architecture, classes=5, in_channels=1, image_size=image_size)
+    return fresh(space, architecture, classes=5, in_channels=1, image_size=image_size)
 
 
 def published(name: str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import fresh
 from orchestrator_spaces import orchestrator_search_spaces
 from orchestrator_spaces.blocks.attention_bias import AttentionBias
 from orchestrator_spaces.blocks.shuffle import Merge, Split
@@ -17,8 +18,8 @@ FAMILIES = [offer.name for offer in orchestrator_search_spaces()]
 
 def names_and_ranks(space, seed: int) -> dict[str, int]:
     with torch.device("meta"):
-        network = space.build(
-            space.suggest(RandomTrial(seed)), classes=10, in_channels=3, image_size=32
+        network = fresh(
+            space, space.suggest(RandomTrial(seed)), classes=10, in_channels=3, image_size=32
         )
     return {name: parameter.dim() for name, parameter in network.named_parameters()}
 

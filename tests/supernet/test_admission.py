@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from sharing_spaces import Flat, Staged
 
+from orchestrator import ImageFacts
 from orchestrator.supernet.admission import Verdict, mixed_roles
-from orchestrator.supernet.borrowing import Borrower, Images
+from orchestrator.supernet.borrowing import Borrower
 from orchestrator.supernet.pool import draw_subnets
 from orchestrator.supernet.store import Store
 
-GREY = Images(classes=10, in_channels=1, image_size=16)
+GREY = ImageFacts.unnamed(16, in_channels=1)
 
 
 def paths_of(space):

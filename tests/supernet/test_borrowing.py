@@ -9,10 +9,10 @@ import torch
 from orchestrator_spaces import orchestrator_search_spaces
 from sharing_spaces import FusedSpace, Staged
 
-from orchestrator import SearchSpace
+from orchestrator import ImageFacts, SearchSpace
 from orchestrator.config import TrainConfig
 from orchestrator.plugins import installed
-from orchestrator.supernet.borrowing import Borrower, Images, release
+from orchestrator.supernet.borrowing import Borrower, release
 from orchestrator.supernet.regions import Region
 from orchestrator.supernet.store import Store
 from orchestrator.training import optimisation
@@ -20,7 +20,7 @@ from orchestrator.trials import RandomTrial
 
 FAMILIES = [offer.name for offer in orchestrator_search_spaces()]
 ARCHITECTURES = 50
-SMALL = Images(classes=10, in_channels=1, image_size=32)
+SMALL = ImageFacts.unnamed(32, in_channels=1)
 
 
 def family(name: str) -> SearchSpace:
@@ -28,9 +28,9 @@ def family(name: str) -> SearchSpace:
     return made
 
 
-def borrower_of(space: SearchSpace, images: Images = SMALL) -> Borrower:
+def borrower_of(space: SearchSpace, facts: ImageFacts = SMALL) -> Borrower:
     torch.manual_seed(0)
-    return Borrower(Store(space), images)
+    return Borrower(Store(space), facts)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -43,7 +43,7 @@ def test_borrowed_and_inherited_networks_answer_alike(name: str):
         borrower.get(architecture)
     for architecture in architectures:
         borrowed = borrower.get(architecture).network.eval()
-        copied = SMALL.build(borrower.store.space, architecture).eval()
+        copied = borrower.build(architecture).eval()
         assert borrower.store.inherit(copied) == []
         with torch.no_grad():
             theirs = copy.deepcopy(copied).double()(images)

@@ -9,17 +9,17 @@ import pytest
 import torch
 from sharing_spaces import Staged
 
-from orchestrator import Dataset
+from orchestrator import Dataset, ImageFacts
 from orchestrator.config import TrainConfig
 from orchestrator.errors import TrainingError
-from orchestrator.supernet.borrowing import Borrower, Images
+from orchestrator.supernet.borrowing import Borrower
 from orchestrator.supernet.judging import inherited_accuracy
 from orchestrator.supernet.path_training import PathTraining, Recipe, Setting
 from orchestrator.supernet.pool import draw_subnets, in_turn
 from orchestrator.supernet.store import Store
 
 RECIPE = Recipe("single_path", 8, 32, "sgd", 0.2, seed=0)
-GREY = Images(classes=10, in_channels=1, image_size=16)
+GREY = ImageFacts.unnamed(16, in_channels=1)
 
 
 def training(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from networks import fresh
 from sharing_spaces import FusedSpace, Staged
 from torch import nn
 
@@ -19,7 +20,7 @@ from orchestrator.supernet.store import Store, owned_parameters
 
 def built(space, seed: int = 0, **architecture) -> nn.Module:
     torch.manual_seed(seed)
-    return space.build(architecture, classes=3, in_channels=1, image_size=16)
+    return fresh(space, architecture, classes=3, in_channels=1, image_size=16)
 
 
 def test_a_narrow_kernel_is_the_centre_of_the_first_channels():

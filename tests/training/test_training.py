@@ -21,7 +21,7 @@ from orchestrator.errors import DataError, TrainingError
 from orchestrator.measuring.gate import Gate
 from orchestrator.paths import config_dir
 from orchestrator.training import augmentation
-from orchestrator.training.batches import Batches, normalise
+from orchestrator.training.batches import Batches
 from orchestrator.training.epochs import (
     TrainRun,
     evaluate,
@@ -330,7 +330,7 @@ def test_decay_spares_norms_and_biases() -> None:
 def test_prediction_keeps_order_and_mode() -> None:
     net = network().train()
     logits = predict(net, Halves(), "test")
-    images = torch.from_numpy(normalise(Halves().split("test").pixels, Halves()))
+    images = torch.from_numpy(Halves().facts.normalise(Halves().split("test").pixels))
     assert net.training
     with torch.no_grad():
         assert torch.allclose(logits, net.eval()(images), atol=1e-5)
@@ -338,7 +338,7 @@ def test_prediction_keeps_order_and_mode() -> None:
 
 def test_normalised_pixels_have_the_dataset_statistics() -> None:
     pixels = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1)
-    images = normalise(pixels, Halves())
+    images = Halves().facts.normalise(pixels)
     assert images.dtype == np.float32
     assert images.ravel().tolist() == [-2.0, 2.0]
 

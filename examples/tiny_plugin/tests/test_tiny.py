@@ -6,7 +6,7 @@ import pytest
 from orchestrator_tiny.ram import PeakRam
 from orchestrator_tiny.space import TinySpace
 
-from orchestrator import Genotype, Subject
+from orchestrator import Classes, Genotype, ImageFacts, Subject
 from orchestrator.errors import BuildError
 from orchestrator.testing.objective import check_objective
 from orchestrator.testing.space import check_space
@@ -21,7 +21,7 @@ def test_the_space_fulfils_its_contract(preset: str) -> None:
 def test_an_image_that_cannot_be_halved_is_a_build_error() -> None:
     stage = {"width": 8, "depth": 1, "operator": "convolution"}
     with pytest.raises(BuildError, match="at least 8"):
-        TinySpace().build({"stages": [stage] * 3}, classes=2, in_channels=1, image_size=4)
+        TinySpace().build({"stages": [stage] * 3}, ImageFacts.unnamed(4), Classes(2))
 
 
 def test_the_objective_fulfils_its_contract() -> None:
@@ -39,5 +39,5 @@ def test_the_peak_is_the_largest_input_and_output_of_one_layer() -> None:
 def _subject() -> Subject:
     space = TinySpace()
     architecture = space.suggest(FixedTrial(space.published()["middle"].choices))
-    network = space.build(architecture, classes=4, in_channels=3, image_size=16)
+    network = space.build(architecture, ImageFacts.unnamed(16), Classes(4))
     return Subject(Genotype("tiny", "small", architecture), network, (3, 16, 16))

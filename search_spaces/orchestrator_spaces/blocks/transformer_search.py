@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from orchestrator import SearchSpace, Trial
+from orchestrator import ImageFacts, Outputs, SearchSpace, Trial
 from orchestrator_spaces.blocks.questions import Range
 from orchestrator_spaces.blocks.resolution import (
     FULL_RESOLUTIONS,
@@ -130,16 +130,16 @@ class TransformerSearch(SearchSpace):
         return {"width": width, "head_width": self.table.head_width, "blocks": blocks}
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """Raises BuildError for images smaller than a patch."""
         patch = architecture["patch"]
-        side = side_of(image_size, architecture["resolution"], least=patch, multiple=patch)
+        side = side_of(facts.image_size, architecture["resolution"], least=patch, multiple=patch)
         network = DistilledVisionTransformer if architecture["distilled"] else VisionTransformer
         return network(
             architecture,
-            classes=classes,
-            image=ImageShape(in_channels, image_size, side),
+            classes=outputs.count,
+            image=ImageShape(facts.in_channels, facts.image_size, side),
             deviations=self.table.deviations,
         )
 

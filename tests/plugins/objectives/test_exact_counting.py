@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from networks import fresh
 from orchestrator_objectives.counting import ExactCounter, visible_attention
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -222,7 +223,7 @@ def test_one_counter_keeps_all_networks_apart() -> None:
 def test_networks_of_a_space_are_counted_exactly(space: str) -> None:
     drawn = installed().create("space", space, {"preset": "small"})
     size = {"classes": 10, "in_channels": 3, "image_size": 32}
-    networks = [drawn.build(drawn.suggest(RandomTrial(seed)), **size) for seed in range(6)]
+    networks = [fresh(drawn, drawn.suggest(RandomTrial(seed)), **size) for seed in range(6)]
     counter = ExactCounter()
 
     figures = [counter.count(network, (3, 32, 32)) for network in networks]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import fresh
 from orchestrator_objectives.counting import ExactCounter, executed
 from orchestrator_objectives.memory_access import MemoryAccess, elements_moved
 from torch import Tensor, nn
@@ -106,7 +107,7 @@ def test_a_residual_block_is_the_sum_of_its_parts() -> None:
 def test_what_is_remembered_of_other_networks_changes_nothing() -> None:
     space = installed().create("space", "shufflenetv2", {"preset": "small"})
     size = {"classes": 10, "in_channels": 3, "image_size": 32}
-    networks = [space.build(space.suggest(RandomTrial(seed)), **size) for seed in range(4)]
+    networks = [fresh(space, space.suggest(RandomTrial(seed)), **size) for seed in range(4)]
     counter = ExactCounter(elements_moved)
 
     remembered = [counter.count(network, (3, 32, 32)) for network in networks]

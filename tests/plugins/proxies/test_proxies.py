@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from networks import fresh
 from orchestrator_proxies.naswot import Naswot
 from orchestrator_proxies.synflow import Synflow
 from orchestrator_proxies.zen import Zen
@@ -73,7 +74,7 @@ def test_a_proxys_yaml_makes_it_and_only_reports_it(name: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_has_a_score(family: str, name: str) -> None:
     space = installed().create("space", family, {"preset": "small"})
-    network = space.build(space.suggest(RandomTrial(0)), classes=4, in_channels=3, image_size=32)
+    network = fresh(space, space.suggest(RandomTrial(0)), classes=4, in_channels=3, image_size=32)
     assert math.isfinite(proxy(name).measure(subject(network, side=32)))
 
 

@@ -9,6 +9,7 @@ import pytest
 import tiny_networks as tiny
 import torch
 import torch_pruning
+from networks import fresh
 from orchestrator_pruning.channels import ChannelPruning
 from orchestrator_spaces import orchestrator_search_spaces
 from torch import nn
@@ -30,7 +31,7 @@ def sample(name: str, seed: int):
     images = np.random.default_rng(seed).normal(size=(2, 3, 32, 32)).astype(np.float32)
     context = CompressionContext(space, SimpleNamespace(alignment=8), images, seed=0)
     torch.manual_seed(seed)
-    return lambda: space.build(architecture, classes=7, in_channels=3, image_size=32), context
+    return lambda: fresh(space, architecture, classes=7, in_channels=3, image_size=32), context
 
 
 # With seed 1, all channels of ShuffleNetV1 are fixed.

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from orchestrator import Published, SearchSpace, Trial
+from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
 from orchestrator.errors import BuildError
 
 __all__ = ["TinyNet", "TinySpace"]
@@ -35,16 +35,16 @@ class TinySpace(SearchSpace):
         return {"stages": [self._stage(trial, f"stages.{index}") for index in range(count)]}
 
     def build(
-        self, architecture: Mapping[str, Any], *, classes: int, in_channels: int, image_size: int
+        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """A `TinyNet`; raises BuildError where an image is too small to be halved so often."""
         stages = architecture["stages"]
-        if image_size < 2 ** len(stages):
+        if facts.image_size < 2 ** len(stages):
             raise BuildError(
                 f"{len(stages)} stages halve an image {len(stages)} times; found image size "
-                f"{image_size}, expected at least {2 ** len(stages)}."
+                f"{facts.image_size}, expected at least {2 ** len(stages)}."
             )
-        return TinyNet(stages, classes=classes, in_channels=in_channels)
+        return TinyNet(stages, classes=outputs.count, in_channels=facts.in_channels)
 
     def published(self) -> dict[str, Published]:
         """A first guess from the middle of the space; nobody published figures for it."""

@@ -1,0 +1,223 @@
+"""A sampler: which candidate to evaluate next, from all that is known."""
+
+from __future__ import annotations
+
+import json
+import random
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from orchestrator.contracts.objective import Axis, Budget
+from orchestrator.contracts.question import Question
+from orchestrator.contracts.space import Trial
+from orchestrator.records import Choices, Genotype, Record
+from orchestrator.trials import FixedTrial, RandomTrial
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Ground", "History", "Proposal", "Sampler", "SamplerContext"]
+
+# Drawn genotypes and static values that are remembered; the oldest go first.
+_REMEMBERED = 20_000
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A candidate to evaluate. `choices` are the answers it was drawn with, name → value."""
+
+    number: int
+    genotype: Genotype
+    choices: Mapping[str, Any]
+    origin: str
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of a search: read it, never change it; it grows between two proposals.
+
+    `records` in the order in which they were told, of every outcome: `violations` of rejected ones
+    say by how much a budget was broken, failed ones have no values worth learning from, stopped
+    ones lack the objectives that only a whole training tells. `pending` candidates are handed out
+    and not told yet. After a resume it holds what was known before.
+    """
+
+    records: Sequence[Record]
+    pending: Sequence[Proposal]
+    keys: Container[str]
+
+    def knows(self, genotype: Genotype) -> bool:
+        """Whether it was proposed before; proposing it again is answered by what is known."""
+        return genotype.key in self.keys
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a search draws from and is held to.
+
+    `draw` makes a genotype of a trial's answers. `static` tells every static objective of a
+    genotype, at the cost of building its network; by default there are none. `budgets` are all
+    hard limits by objective, searched for or only reported.
+    """
+
+    axes: Sequence[Axis]
+    draw: Callable[[Trial], Genotype]
+    static: Callable[[Genotype], Mapping[str, float]] = lambda genotype: {}
+    budgets: Mapping[str, Budget] = field(default_factory=dict)
+
+
+class SamplerContext:
+    """What a sampler may ask, in the driver's own thread.
+
+    `axes` are the searched objectives with their references, `budgets` all hard limits by
+    objective, `seed` an integer of its own for each process of a search. Nothing here is paid for
+    except `static`. The same seed and the same calls give the same answers.
+    """
+
+    def __init__(self, ground: Ground, seed: int) -> None:
+        self.axes = ground.axes
+        self.budgets = ground.budgets
+        self.seed = seed
+        self._ground = ground
+        self._random = random.Random(seed)
+        self._questions: dict[str, Question] = {}
+        self._drawn: dict[str, tuple[Genotype, Choices]] = {}
+        self._static: dict[str, Mapping[str, float]] = {}
+
+    @property
+    def questions(self) -> Mapping[str, Question]:
+        """Every question met so far, in the order in which it was met; new ones come last."""
+        return self._questions
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The question that each column of `encode` belongs to."""
+        return tuple(name for name, q in self._questions.items() for _ in range(q.columns))
+
+    def random(self) -> Choices:
+        """Answers drawn uniformly, another draw at each call."""
+        return self._answered({}, self._random.getrandbits(63))[1]
+
+    def complete(self, choices: Choices) -> Choices:
+        """All answers, and only those, that drawing asks for where `choices` are given.
+
+        What they leave open is drawn at random, alike for the same choices. Raises ConfigError for
+        an answer that is not among a question's options.
+        """
+        return self._draw(choices)[1]
+
+    def draw(self, choices: Choices) -> Genotype:
+        """The genotype of `complete(choices)`; raises ConfigError like it."""
+        return self._draw(choices)[0]
+
+    def static(self, choices: Choices) -> Mapping[str, float]:
+        """Every static objective of `draw(choices)`, exact, before anything is paid.
+
+        Costs a build of the network the first time, some milliseconds for a small one. Raises
+        CandidateError where there is no such network.
+        """
+        genotype = self.draw(choices)
+        found = self._static.get(genotype.key)
+        if found is None:
+            found = self._ground.static(genotype)
+            _remember(self._static, genotype.key, found)
+        return found
+
+    def violations(self, values: Mapping[str, float]) -> dict[str, float]:
+        """By how much `values` break which budget, in its unit; empty where they keep all."""
+        excess = {n: b.excess(values[n]) for n, b in self.budgets.items() if n in values}
+        return {name: over for name, over in excess.items() if over > 0}
+
+    def encode(self, choices: Choices) -> NDArray[np.float64]:
+        """The answers as a vector (len(columns),); squared distances are mismatches.
+
+        See `Question` for its weights. Questions that are met later add columns at the end, which
+        are 0 for what was encoded before: pad a shorter vector with zeros.
+        """
+        import numpy as np
+
+        if any(name not in self._questions for name in choices):
+            self._draw(choices)
+        codes = [
+            question.code(choices[name]) if name in choices else [0.0] * question.columns
+            for name, question in self._questions.items()
+        ]
+        return np.array([number for code in codes for number in code], dtype=np.float64)
+
+    def _draw(self, choices: Choices) -> tuple[Genotype, Choices]:
+        text = json.dumps(dict(choices), sort_keys=True, default=str)
+        found = self._drawn.get(text)
+        if found is None:
+            found = self._answered(choices, zlib.crc32(f"{self.seed}{text}".encode()))
+            _remember(self._drawn, text, found)
+        return found
+
+    def _answered(self, choices: Choices, seed: int) -> tuple[Genotype, Choices]:
+        trial = _Answers(choices, seed, self._questions)
+        return self._ground.draw(trial), trial.given
+
+
+class Sampler(ABC):
+    """Chooses candidates. Its options are keyword arguments of its constructor.
+
+    It is asked in the driver, between candidates, so be quick. All it learns must come from
+    `history`: a resumed search has a new instance of it. What is handed out is always a genotype
+    that nobody knows; a sampler that proposes known ones again and again is passed over.
+    """
+
+    name: ClassVar[str] = ""
+
+    @abstractmethod
+    def propose(self, history: History, context: SamplerContext) -> Choices | None:
+        """Answers for the next candidate, name → JSON value; None leaves it to chance.
+
+        Questions without an answer are answered at random, answers without a question are
+        ignored. An answer that is not among a question's options ends the search with PluginError,
+        as does whatever this raises.
+        """
+
+
+class _Answers:
+    """A trial that answers what is known, draws the rest, and keeps the questions."""
+
+    def __init__(self, known: Choices, seed: int, questions: dict[str, Question]) -> None:
+        self.given: dict[str, Any] = {}
+        self._known = FixedTrial(known)
+        self._open = RandomTrial(seed)
+        self._questions = questions
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """The known answer, which must be one of `choices`, or any of them."""
+        self._note(name, lambda: Question(name, "categorical", tuple(choices)))
+        return self._keep(name, self._of(name).suggest_categorical(name, choices))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        """The known answer, which must be low + n·step and at most high, or any such number."""
+        self._note(name, lambda: Question(name, "ordered", range(low, high + 1, step)))
+        return int(self._keep(name, self._of(name).suggest_int(name, low, high, step=step)))
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """The known answer, which must lie in [low, high], or any such number."""
+        self._note(name, lambda: Question(name, "real", (low, high)))
+        return float(self._keep(name, self._of(name).suggest_float(name, low, high)))
+
+    def _of(self, name: str) -> FixedTrial | RandomTrial:
+        return self._known if name in self._known.known else self._open
+
+    def _note(self, name: str, question: Callable[[], Question]) -> None:
+        if name not in self._questions:
+            self._questions[name] = question()
+
+    def _keep(self, name: str, value: Any) -> Any:
+        self.given[name] = value
+        return value
+
+
+def _remember(kept: dict[str, Any], key: str, value: Any) -> None:
+    if len(kept) >= _REMEMBERED:
+        del kept[next(iter(kept))]
+    kept[key] = value

@@ -1,0 +1,76 @@
+"""What every file of the repository keeps to: size, names, and nothing left for later."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MOST_LINES = 450
+MOST_FUNCTION_LINES = 60
+# A room is named after what it offers; these names offer anything.
+NO_ROOMS = {"utils", "util", "helpers", "helper", "common", "misc", "core", "lib"}
+# Built from parts, so that this file does not find itself.
+LATER = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK"]) + r")\b")
+TEXT = {".py", ".js", ".css", ".html", ".md", ".yaml", ".yml", ".toml", ".json", ".cff", ".txt", ""}
+
+
+def _files() -> list[Path]:
+    """What git knows of, new files included; all files where there is no git."""
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("this is no checkout: no list of its files", allow_module_level=True)
+    paths = [ROOT / name for name in done.stdout.splitlines()]
+    return [path for path in paths if path.is_file()]
+
+
+FILES = _files()
+PYTHON = [path for path in FILES if path.suffix == ".py"]
+
+
+def _named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _functions(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and lines of every function, its decorators left out."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name, (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def test_no_file_is_long() -> None:
+    sources = [path for path in FILES if path.suffix in (".py", ".js")]
+    lines = {_named(path): len(path.read_text(encoding="utf-8").splitlines()) for path in sources}
+    assert len(lines) > 200
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_no_function_is_long() -> None:
+    found = {
+        f"{_named(path)}: {name}": lines for path in PYTHON for name, lines in _functions(path)
+    }
+    assert len(found) > 1000
+    assert {name: count for name, count in found.items() if count > MOST_FUNCTION_LINES} == {}
+
+
+def test_every_room_has_a_name_of_its_own() -> None:
+    parts = {part for path in FILES for part in path.relative_to(ROOT).with_suffix("").parts}
+    assert parts & NO_ROOMS == set()
+
+
+def test_nothing_is_left_for_later() -> None:
+    texts = [path for path in FILES if path.suffix in TEXT]
+    left = [
+        f"{_named(path)}:{number}: {line.strip()}"
+        for path in texts
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if LATER.search(line)
+    ]
+    assert left == []
