@@ -48,8 +48,9 @@ from orchestrator.contracts import (
     labels_loss,
     segments,
 )
-from orchestrator.hookspecs import hookimpl
+from orchestrator.hookspecs import API, hookimpl
 from orchestrator.measuring.agent import Timing, interleave
+from orchestrator.measuring.timing import Timing, interleave
 from orchestrator.records import Choices, Genotype, Record, Step
 
 try:
@@ -58,6 +59,7 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 __all__ = [
+    "API",
     "Artifact",
     "ArtifactCompressor",
     "Axis",

@@ -1,6 +1,16 @@
 """Every hook, in the order of a run.
 
-A hook that offers things returns light descriptions; see `orchestrator.Offer`.
+A hook that offers things returns light descriptions; see `orchestrator.Offer`. Each plugin's hook
+is called on its own, so wrappers are refused.
+
+`API` is the number of these hooks and of the contracts. It rises when something is added that a
+plugin may rely on; a plugin that does says so in its entry point's module, `ORCHESTRATOR_API = 2`,
+and is left out, with that reason, where Orchestrator is older. A plugin that asks for nothing
+asks for 1.
+
+What is taken away or changed goes on for two minor versions with a DeprecationWarning that names
+what to use instead; hooks and contracts gain optional arguments only. Files of a run are read by
+the two versions of their format that came last.
 """
 
 from __future__ import annotations
@@ -14,7 +24,10 @@ if TYPE_CHECKING:
     from orchestrator.contracts import Offer, Study
     from orchestrator.records import Check, Record
 
-__all__ = ["hookimpl", "hookspec"]
+__all__ = ["API", "hookimpl", "hookspec"]
+
+# 2: Sampler, steps of compression, the outputs a space serves.
+API = 2
 
 hookspec = pluggy.HookspecMarker("orchestrator")
 hookimpl = pluggy.HookimplMarker("orchestrator")
@@ -57,7 +70,10 @@ def orchestrator_estimators() -> Sequence[Offer]:  # type: ignore[empty-body]
 
 @hookspec
 def orchestrator_samplers() -> Sequence[Offer]:  # type: ignore[empty-body]
-    """Functions or classes that return an Optuna sampler; `seed` is among their arguments."""
+    """Classes that fulfil `Sampler`, or functions and classes that give one of Optuna's.
+
+    What takes an argument `seed` is given the run's, another one after a resume.
+    """
 
 
 @hookspec

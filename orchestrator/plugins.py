@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import os
+import re
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,11 +20,11 @@ from typing import Any
 
 import pluggy
 
-from orchestrator import hookspecs
+from orchestrator import contracts, hookspecs
 from orchestrator.contracts.offer import Offer
-from orchestrator.errors import ConfigError, PluginError, closest
+from orchestrator.errors import ConfigError, OrchestratorError, PluginError, closest
 
-__all__ = ["BUILT_IN", "FAMILIES", "Offered", "Plugins", "Problem", "installed"]
+__all__ = ["BUILT_IN", "CONTRACTS", "FAMILIES", "Offered", "Plugins", "Problem", "installed"]
 
 BUILT_IN = (
     "orchestrator_spaces",
@@ -55,6 +56,18 @@ FAMILIES = {
 }
 
 
+# Config group → what its members are. A sampler may also be a function that returns one.
+CONTRACTS: Mapping[str, type] = {
+    "space": contracts.SearchSpace,
+    "dataset": contracts.Dataset,
+    "objective": contracts.Objective,
+    "compressor": contracts.Compressor,
+    "device": contracts.Device,
+    "estimator": contracts.Estimator,
+    "sampler": contracts.Sampler,
+}
+
+
 @dataclass(frozen=True)
 class Problem:
     """A plugin that was left out, and why."""
@@ -74,6 +87,19 @@ class Offered:
     plugin: str
     package: str
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The distributions it needs that are not installed."""
+        return tuple(name for name in self.offer.needs if not _is_installed(name))
+
+    @property
+    def advice(self) -> str:
+        """What installs the missing ones."""
+        return self.offer.hint or f"pip install {' '.join(self.missing)}"
+
+    def __str__(self) -> str:
+        return f"{self.family} {self.offer.name!r} of {self.package}"
+
 
 @dataclass
 class Plugins:
@@ -91,6 +117,7 @@ class Plugins:
             return
         try:
             self.manager.register(module, name=name)
+            _refuse_newer(module, name)
             _refuse_misspelt(self.manager, module, name)
         except (pluggy.PluginValidationError, PluginError, ValueError) as error:
             if self.manager.has_plugin(name):
@@ -111,19 +138,24 @@ class Plugins:
         return found
 
     def resolve(self, family: str, name: str) -> Any:
-        """The class behind an offered name; raises PluginError, saying what there is."""
-        offers = self.offered(family)
-        if name not in offers:
-            raise PluginError(self._unknown(family, name, offers))
-        entry = offers[name]
+        """The class behind an offered name; raises PluginError, saying what there is.
+
+        Also where the class lacks a distribution that it needs, does not load, or is another
+        thing than its family's contract says.
+        """
+        entry = self._entry(family, name)
+        if entry.missing:
+            raise PluginError(
+                f"{entry} needs {' and '.join(entry.missing)}, not installed here: {entry.advice}"
+            )
         module, _, attribute = entry.offer.target.partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)
+            found = getattr(importlib.import_module(module), attribute)
         except Exception as error:
             hint = f" {entry.offer.hint}" if entry.offer.hint else ""
-            raise PluginError(
-                f"{family} {name!r} of {entry.package} does not load: {error!r}.{hint}"
-            ) from error
+            raise PluginError(f"{entry} does not load: {error!r}.{hint}") from error
+        _check_contract(entry, found)
+        return found
 
     def create(
         self,
@@ -135,13 +167,24 @@ class Plugins:
     ) -> Any:
         """An instance, its options checked against the constructor's types.
 
-        What is `given` is not the user's: it is passed on where the constructor takes it.
+        What is `given` is not the user's: it is passed on where the constructor takes it. Raises
+        ConfigError for options and PluginError for what the plugin does wrong.
         """
-        factory = self.resolve(family, name)
+        factory, entry = self.resolve(family, name), self._entry(family, name)
         where = f"{family}.{name}" if family in ("objective", "compressor") else family
-        taken = inspect.signature(factory).parameters
-        ours = {key: value for key, value in (given or {}).items() if key in taken}
-        return factory(**_checked_options(factory, {**options, **ours}, where))
+        try:
+            taken = inspect.signature(factory).parameters
+            ours = {key: value for key, value in (given or {}).items() if key in taken}
+            made = factory(**_checked_options(factory, {**options, **ours}, where))
+        except PluginError as error:
+            raise PluginError(f"{entry}: {error}") from error
+        except OrchestratorError:
+            raise
+        except Exception as error:
+            raise PluginError(f"{entry}: its constructor raised {error!r}.") from error
+        if family == "sampler" and not _is_sampler(made):
+            raise PluginError(_no_contract(entry, made))
+        return made
 
     def config_dirs(self) -> list[str]:
         """Hydra search paths of all plugins."""
@@ -161,6 +204,12 @@ class Plugins:
                 message = f"{hook} raised {error!r}"
                 failed.append(Problem(name, self.packages.get(name, "?"), message, details))
         return failed
+
+    def _entry(self, family: str, name: str) -> Offered:
+        offers = self.offered(family)
+        if name not in offers:
+            raise PluginError(self._unknown(family, name, offers))
+        return offers[name]
 
     def _results(self, hook: str, kind: type) -> Iterator[tuple[str, Any]]:
         for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
@@ -221,14 +270,66 @@ def _load(plugins: Plugins, point: importlib.metadata.EntryPoint) -> None:
     plugins.register(module, point.name, package)
 
 
+def _refuse_newer(module: Any, name: str) -> None:
+    """Raise PluginError for a plugin that asks for hooks and contracts that are not here yet."""
+    wanted = getattr(module, "ORCHESTRATOR_API", 1)
+    if not isinstance(wanted, int):
+        raise PluginError(f"ORCHESTRATOR_API is {wanted!r}, expected a number such as 1")
+    if wanted > hookspecs.API:
+        raise PluginError(
+            f"{name} asks for API {wanted}, this Orchestrator has {hookspecs.API}; "
+            "pip install --upgrade pareto-orchestrator"
+        )
+
+
 def _refuse_misspelt(manager: pluggy.PluginManager, module: Any, name: str) -> None:
+    """Raise PluginError for a hook that would never be called, or not as it is meant."""
     specs = {attribute for attribute in dir(hookspecs) if attribute.startswith("orchestrator_")}
     for attribute in dir(module):
         marked = manager.parse_hookimpl_opts(module, attribute)
-        if marked is not None and attribute not in specs:
+        if marked is None:
+            continue
+        if attribute not in specs:
             raise PluginError(
                 f"{name} implements {attribute}, which is no hook; {closest(attribute, specs)}"
             )
+        if marked["wrapper"] or marked["hookwrapper"]:
+            raise PluginError(
+                f"{name} implements {attribute} as a wrapper; each plugin is called on its own "
+                "here, so there is nothing to wrap. Use a plain @hookimpl"
+            )
+
+
+def _check_contract(entry: Offered, found: Any) -> None:
+    """Raise PluginError for what is no class of the family's contract."""
+    if entry.family == "sampler":  # what it makes is looked at once it is made
+        fits = callable(found)
+    else:
+        fits = inspect.isclass(found) and issubclass(found, CONTRACTS[entry.family])
+    if not fits:
+        raise PluginError(_no_contract(entry, found))
+
+
+def _is_sampler(made: Any) -> bool:
+    """One of ours or of Optuna's, which is not imported for the question."""
+    return isinstance(made, CONTRACTS["sampler"]) or hasattr(made, "sample_independent")
+
+
+def _no_contract(entry: Offered, found: Any) -> str:
+    expected = f"a class of orchestrator.{CONTRACTS[entry.family].__name__}"
+    if entry.family == "sampler":
+        expected += ", one of Optuna's, or a function that returns one of either"
+    return f"{entry} is {found!r} ({entry.offer.target}), expected {expected}."
+
+
+def _is_installed(distribution: str) -> bool:
+    """Whether it is there; a version that a need may ask for is left to its own installer."""
+    name = re.split(r"[^\w.-]", distribution, maxsplit=1)[0]
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _clash(first: Offered, second: Offered) -> str:
@@ -276,4 +377,11 @@ def _annotation(factory: Any, parameter: inspect.Parameter) -> Any:
     if not isinstance(parameter.annotation, str):
         return parameter.annotation
     function = factory.__init__ if inspect.isclass(factory) else factory
-    return eval(parameter.annotation, function.__globals__)
+    try:
+        return eval(parameter.annotation, function.__globals__)
+    except Exception as error:
+        raise PluginError(
+            f"option {parameter.name!r} of {factory.__module__}.{factory.__qualname__} is typed "
+            f"{parameter.annotation!r}, which means nothing while it runs: {error}. Import the "
+            "type plainly, not only for type checkers."
+        ) from error

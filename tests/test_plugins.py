@@ -7,11 +7,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator import Offer, hookimpl, plugins
+from orchestrator import API, Estimate, Estimator, Offer, hookimpl, plugins
 from orchestrator.errors import ConfigError, PluginError
+
+if TYPE_CHECKING:
+    from pathlib import Path as Nowhere
 
 HEAD = "from orchestrator import Offer, hookimpl\n"
 GOOD = (
@@ -131,13 +135,97 @@ def test_an_offer_whose_class_is_missing_says_what_to_install() -> None:
 
 
 def test_options_are_checked_against_the_constructor() -> None:
-    offer = Offer("box", f"{__name__}:Box", "for this test")
-    found = _with(orchestrator_devices=lambda: [offer])
-    assert found.create("device", "box", {"size": 3}).size == 3
+    found = _offering("box")
+    assert found.create("estimator", "box", {"size": 3}).size == 3
     with pytest.raises(ConfigError, match="did you mean 'size'"):
-        found.create("device", "box", {"sise": 3})
+        found.create("estimator", "box", {"sise": 3})
     with pytest.raises(ConfigError, match="found 'large'"):
-        found.create("device", "box", {"size": "large"})
+        found.create("estimator", "box", {"size": "large"})
+
+
+def test_what_is_given_is_passed_where_it_is_taken_and_is_no_option_else() -> None:
+    found = _offering("box")
+    assert found.create("estimator", "box", {}, given={"size": 4, "colour": "red"}).size == 4
+
+
+def test_an_offer_that_lacks_a_distribution_says_what_to_install() -> None:
+    found = _offering("box", needs=("pluggy", "nobody-has-this", "nor.this>=2"))
+    assert found.offered("estimator")["box"].missing == ("nobody-has-this", "nor.this>=2")
+    wanted = r"'box' of mine needs nobody-has-this and nor\.this>=2.*: pip install nobody-has-this"
+    with pytest.raises(PluginError, match=wanted):
+        found.create("estimator", "box", {})
+    hinted = _offering("box", needs=("nobody-has-this",), hint="get it from the shop")
+    with pytest.raises(PluginError, match="get it from the shop"):
+        hinted.resolve("estimator", "box")
+
+
+def test_an_option_typed_for_checkers_only_is_named() -> None:
+    wanted = r"estimator 'typed' of mine: option 'path' of test_plugins\.Typed is typed 'Nowhere'"
+    with pytest.raises(PluginError, match=wanted):
+        _offering("typed").create("estimator", "typed", {"path": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("stray", "estimator 'stray' of mine is .*Stray.*expected a class of orchestrator.Estim"),
+        ("box_of", "expected a class of orchestrator.Estimator"),
+        ("raising", r"estimator 'raising' of mine: its constructor raised ValueError\('boo'\)"),
+        ("abstract", "estimator 'abstract' of mine: .*abstract method '?estimate"),
+    ],
+)
+def test_what_breaks_its_contract_is_named_with_package_and_contract(
+    name: str, wanted: str
+) -> None:
+    with pytest.raises(PluginError, match=wanted):
+        _offering(name).create("estimator", name, {})
+
+
+def test_what_a_constructor_says_of_its_options_is_told_as_it_is() -> None:
+    with pytest.raises(ConfigError, match=r"^estimator\.size: too large$"):
+        _offering("choosy").create("estimator", "choosy", {})
+
+
+def test_a_sampler_that_is_none_is_named() -> None:
+    offer = Offer("box", f"{__name__}:Box_of", "")
+    found = _with(orchestrator_samplers=lambda: [offer])
+    with pytest.raises(PluginError, match=r"sampler 'box' of mine is .*Box.*\.Sampler"):
+        found.create("sampler", "box", {})
+
+
+def test_a_plugin_that_asks_for_a_newer_api_is_left_out_with_the_reason(install: Install) -> None:
+    problem = _only_problem(install(newer=f"{GOOD}\nORCHESTRATOR_API = {API + 1}\n"))
+    assert f"asks for API {API + 1}, this Orchestrator has {API}" in problem.message
+
+
+def test_a_plugin_that_asks_for_this_api_or_an_older_one_is_there(install: Install) -> None:
+    mine = GOOD.replace("good", "mine")
+    found = install(mine=f"{mine}ORCHESTRATOR_API = {API}\n")
+    assert "mine" in found.offered("objective") and found.problems == []
+
+
+@pytest.mark.parametrize("kind", ["wrapper", "hookwrapper"])
+def test_a_wrapper_is_refused_by_name(install: Install, kind: str) -> None:
+    source = f"@hookimpl({kind}=True)\ndef orchestrator_search_finished(study):\n    yield\n"
+    problem = _only_problem(install(wrapping=HEAD + source))
+    assert "wrapping implements orchestrator_search_finished as a wrapper" in problem.message
+
+
+def test_every_group_has_a_contract() -> None:
+    assert plugins.CONTRACTS.keys() == plugins.FAMILIES.keys()
+
+
+def test_what_is_installed_is_looked_up_at_the_edges_only() -> None:
+    """Commands, the story, workers; and where a notebook calls a function without plugins."""
+    root = Path(plugins.__file__).parent
+    edges = {"cli", "study/story.py", "search/worker.py", "plugins.py"}
+    edges |= {"bundle/folder.py", "estimators/proxy.py", "candidate/networks.py"}
+    users = {
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        if "installed()" in path.read_text()
+    }
+    assert {user for user in users if not edges & {user, user.partition("/")[0]}} == set()
 
 
 def test_an_observer_that_raises_does_not_stop_the_next() -> None:
@@ -155,11 +243,49 @@ def test_an_observer_that_raises_does_not_stop_the_next() -> None:
     assert heard == ["a study"] and problem.plugin == "mine" and "boo" in problem.message
 
 
-class Box:
+class Box(Estimator):
     """What is made in a test."""
+
+    name = "box"
 
     def __init__(self, *, size: int = 1) -> None:
         self.size = size
+
+    def estimate(self, network: object, genotype: object, context: object) -> Estimate:
+        raise NotImplementedError
+
+
+class Typed(Box):
+    def __init__(self, *, path: Nowhere) -> None:
+        pass
+
+
+class Raising(Box):
+    def __init__(self) -> None:
+        raise ValueError("boo")
+
+
+class Choosy(Box):
+    def __init__(self) -> None:
+        raise ConfigError("estimator.size: too large")
+
+
+class Abstract(Estimator):
+    name = "abstract"
+
+
+class Stray:
+    pass
+
+
+def Box_of() -> Box:
+    return Box()
+
+
+def _offering(name: str, **more: object) -> plugins.Plugins:
+    """An estimator of this file, offered."""
+    offer = Offer(name, f"{__name__}:{name.capitalize()}", "for this test", **more)
+    return _with(orchestrator_estimators=lambda: [offer])
 
 
 def _module(**hooks: Callable[..., object]) -> ModuleType:

@@ -82,7 +82,12 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
         space=make("space", config.space.name, config.space.options),
         dataset=make("dataset", config.dataset.name, config.dataset.options),
         device=device,
-        estimator=make("estimator", config.estimator.name, config.estimator.options),
+        estimator=make(
+            "estimator",
+            config.estimator.name,
+            config.estimator.options,
+            given={"plugins": plugins},
+        ),
         targets=[_target(key, item, plugins) for key, item in config.objective.items()],
         compression=Compression(
             {

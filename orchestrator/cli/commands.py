@@ -278,6 +278,9 @@ def _plugins(arguments: list[str]) -> None:
             "summary": entry.offer.summary,
             "plugin": entry.plugin,
             "package": entry.package,
+            "needs": list(entry.offer.needs),
+            "missing": list(entry.missing),
+            "advice": entry.advice if entry.missing else "",
         }
         for family in FAMILIES
         for name, entry in found.offered(family).items()
@@ -290,9 +293,18 @@ def _plugins(arguments: list[str]) -> None:
         print(json.dumps({"offers": rows, "problems": problems}, indent=1))
         return
     for row in rows:
-        print(f"{row['family']:<11}{row['name']:<18}{row['package']:<24}{row['summary']}")
+        print(
+            f"{row['family']:<11}{row['name']:<18}{row['package']:<24}{row['summary']}{_needs(row)}"
+        )
     for problem in problems:
         print(f"left out: {problem['plugin']} of {problem['package']}: {problem['message']}")
+
+
+def _needs(row: Mapping[str, Any]) -> str:
+    """What an offer lacks, and how to get it; else what it is known to need."""
+    if row["missing"]:
+        return f" Lacks {', '.join(row['missing'])}: {row['advice']}"
+    return f" Needs {', '.join(row['needs'])}." if row["needs"] else ""
 
 
 _COMMANDS: Mapping[str, Callable[[list[str]], None]] = {

@@ -25,7 +25,7 @@ from orchestrator.estimators.anchors import Anchor, draw_anchors, read_anchors, 
 from orchestrator.estimators.monotone import MonotoneCurve
 from orchestrator.estimators.train import TrainEstimator
 from orchestrator.measuring.gate import host_gate
-from orchestrator.plugins import installed
+from orchestrator.plugins import Plugins, installed
 from orchestrator.records import Genotype
 from orchestrator.training.building import build_network
 from orchestrator.training.calibration import Calibration
@@ -43,22 +43,24 @@ _IMAGES = 128
 class ProxyEstimator(Estimator):
     """Predicts accuracy from a static objective, which ranks, and a few trained architectures.
 
-    `proxy` is the name of any installed objective of tier static: naswot, synflow, zen, zico,
-    params, macs, or another plugin's. `anchors` architectures, spread over its scores, are trained
-    before the search; a monotone curve through them turns scores into accuracies. Accuracy rises
-    with a proxy that is to be maximised; with one that is to be minimised it may rise too (macs)
-    or fall, and the anchors decide. Cost: `anchors` trainings, then 0.02 to 0.3 CPU seconds a
-    candidate.
+    `proxy` is the name of any objective of tier static that `plugins` (by default those installed)
+    offer: naswot, synflow, zen, zico, params, macs, or another plugin's. `anchors` architectures,
+    spread over its scores, are trained before the search; a monotone curve through
+    them turns scores into accuracies. Accuracy rises with a proxy that is to be maximised; with one
+    that is to be minimised it may rise too (macs) or fall, and the anchors decide. Cost: `anchors`
+    trainings, then 0.02 to 0.3 CPU seconds a candidate.
     """
 
     name = "proxy"
     approximate = True
     predicts = True
 
-    def __init__(self, *, proxy: str = "zen", anchors: int = 6) -> None:
+    def __init__(
+        self, *, proxy: str = "zen", anchors: int = 6, plugins: Plugins | None = None
+    ) -> None:
         if anchors < 3:
             raise ConfigError(f"estimator.anchors: found {anchors}, expected at least 3.")
-        self.objective: Objective = installed().create("objective", proxy, {})
+        self.objective: Objective = (plugins or installed()).create("objective", proxy, {})
         if self.objective.tier != "static":
             raise ConfigError(
                 f"estimator.proxy: {proxy} is known only of a candidate that is "
