@@ -50,7 +50,6 @@ from orchestrator.contracts import (
 )
 from orchestrator.hookspecs import API, hookimpl
 from orchestrator.measuring.agent import Timing, interleave
-from orchestrator.measuring.timing import Timing, interleave
 from orchestrator.records import Choices, Genotype, Record, Step
 
 try:
