@@ -216,9 +216,9 @@ def test_every_group_has_a_contract() -> None:
 
 
 def test_what_is_installed_is_looked_up_at_the_edges_only() -> None:
-    """Commands, the story, workers; and where a notebook calls a function without plugins."""
+    """Commands, the story, workers, suites; and what a notebook calls without plugins."""
     root = Path(plugins.__file__).parent
-    edges = {"cli", "study/story.py", "search/worker.py", "plugins.py"}
+    edges = {"cli", "testing", "study/story.py", "search/worker.py", "plugins.py"}
     edges |= {"bundle/folder.py", "estimators/proxy.py", "candidate/networks.py"}
     users = {
         str(path.relative_to(root))
