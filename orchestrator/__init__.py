@@ -50,7 +50,7 @@ from orchestrator.contracts import (
 )
 from orchestrator.hookspecs import API, hookimpl
 from orchestrator.measuring.agent import Timing, interleave
-from orchestrator.records import Choices, Genotype, Record, Step
+from orchestrator.records import Choices, Finalist, Genotype, Record, Step
 
 try:
     __version__ = version("pareto-orchestrator")
@@ -72,6 +72,7 @@ __all__ = [
     "Estimate",
     "EstimationContext",
     "Estimator",
+    "Finalist",
     "Genotype",
     "Here",
     "History",

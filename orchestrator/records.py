@@ -11,7 +11,17 @@ from typing import Any, ClassVar, Literal
 
 from orchestrator.files import understood
 
-__all__ = ["Architecture", "Check", "Choices", "Genotype", "Latency", "Outcome", "Record", "Step"]
+__all__ = [
+    "Architecture",
+    "Check",
+    "Choices",
+    "Finalist",
+    "Genotype",
+    "Latency",
+    "Outcome",
+    "Record",
+    "Step",
+]
 
 # JSON values only, so that a network is rebuilt from text and never from a pickle.
 Architecture = Mapping[str, Any]
@@ -214,3 +224,57 @@ class Check:
         known = [item.name for item in fields(cls)]
         told = understood(data, "a check", format=cls.format, fields=known)
         return cls(**{**told, "record": Record.from_json(told["record"])})
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """What a member of the front became: trained properly, exported, checked, in a folder.
+
+    `folder` and `file` (what is recommended to ship, in a device's `file_format`) lie within the
+    run's folder. `values` are
+    the objectives of that file, accuracy on the test split; `figures` are what cards and tables
+    show, also of it before compression. `marks` are warnings; `recommended` is False where one of
+    them is grave, or where the folder could not be `verified`. `picks` are the needs it suits.
+    `classes` tells figures class by class ("count" and shares), `colours` how pictures show a class
+    ("#rrggbb"), `pictures` for each image what is shown → the data URI of a PNG.
+    """
+
+    format: ClassVar[int] = 1
+
+    id: str
+    number: int = 0
+    name: str = ""
+    folder: str = ""
+    file: str = ""
+    file_format: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    marks: tuple[str, ...] = ()
+    recommended: bool = False
+    verified: bool = False
+    choices: Choices = field(default_factory=dict)
+    picks: tuple[str, ...] = ()
+    classes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    colours: Mapping[str, str] = field(default_factory=dict)
+    pictures: tuple[Mapping[str, str], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of JSON values; `from_json` is its inverse."""
+        return {"format": self.format, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Finalist:
+        """The finalist that `to_json` wrote, or the version before; RunError for a newer one."""
+        known = [item.name for item in fields(cls)]
+        told = understood(data, f"finalist {data.get('id')}", format=cls.format, fields=known)
+        lists = {name: tuple(told.get(name, ())) for name in ("marks", "picks", "pictures")}
+        return cls(**{**told, **lists})
+
+    def __getitem__(self, name: str) -> Any:
+        """A finalist was a dictionary once."""
+        warnings.warn(
+            f"a finalist is an object: read finalist.{name}, not finalist[{name!r}]",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return asdict(self)[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,10 +15,18 @@ from orchestrator.bundle import EXACT, BundleContents, verify, write_bundle
 from orchestrator.candidate.assembly import excess
 from orchestrator.candidate.evaluation import Measure
 from orchestrator.candidate.factory import Factory, Treatment, seed_of
+from orchestrator.candidate.marks import (
+    Comparison,
+    FileFigures,
+    Mark,
+    budget_marks,
+    compression_marks,
+)
 from orchestrator.contracts import Artifact, Latency, NetworkCompressor, Subject
 from orchestrator.errors import OrchestratorError
 from orchestrator.estimators.further import load_weights
-from orchestrator.records import Genotype, Record
+from orchestrator.files import write_json
+from orchestrator.records import Finalist, Genotype, Record
 from orchestrator.training.epochs import TrainRun, train
 
 if TYPE_CHECKING:
@@ -27,11 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["finish", "make_teacher"]
 
-# Less than this is within what repeated measurements differ by.
-_NOTABLE = 0.03
-# An approximation that answers otherwise more often than this is another function.
-_LEAST_AGREEMENT = 0.95
-_MOST_ACCURACY_LOST = 0.02
 _UNCOMPRESSED = "uncompressed"
 
 
@@ -43,6 +45,11 @@ class _Variant:
     test_accuracy: float
     validation: np.ndarray
     latency: Latency | None = None
+
+    @property
+    def figures(self) -> FileFigures:
+        """What the gate compares."""
+        return FileFigures(_known(self.latency).ms, self.artifact.size_bytes, self.test_accuracy)
 
 
 @dataclass
@@ -64,7 +71,7 @@ class _Finalist:
         return self.variants.get(_UNCOMPRESSED, self.variants[EXACT])
 
 
-def finish(record: Record, factory: Factory, measure: Measure) -> dict[str, Any]:
+def finish(record: Record, factory: Factory, measure: Measure) -> Finalist:
     """Take a member of the front to its folder; returns what tables and the report show.
 
     The test split is read here and nowhere else, by the exported files in their own runtime.
@@ -142,7 +149,7 @@ def _measure(finalist: _Finalist, measure: Measure) -> None:
         variant.latency = latency
 
 
-def _ship(finalist: _Finalist, factory: Factory) -> dict[str, Any]:
+def _ship(finalist: _Finalist, factory: Factory) -> Finalist:
     record = finalist.record
     values, notes = _values(finalist, factory)
     figures = {**_figures(finalist, factory), **_without(values, "accuracy")}
@@ -156,22 +163,23 @@ def _ship(finalist: _Finalist, factory: Factory) -> dict[str, Any]:
     contents = replace(contents, artifacts=files, recommended=finalist.shipped, usage=usage)
     write_bundle(folder, contents)
     verified = _verified(folder, factory, marks)
-    entry = {
-        "id": record.id,
-        "number": record.number,
-        "name": _name(record),
+    found = Finalist(
+        id=record.id,
+        number=record.number,
+        name=_name(record),
         # Within the run's folder, which may be moved or copied.
-        "folder": f"models/{record.id}",
-        "file": f"models/{record.id}/{files[finalist.shipped].path.name}",
-        "values": values,
-        "figures": figures,
-        "marks": [mark.text for mark in marks],
-        "recommended": recommended and verified,
-        "verified": verified,
-        "choices": dict(record.choices),
-    }
-    (folder / "result.json").write_text(json.dumps(entry, indent=1))
-    return entry
+        folder=f"models/{record.id}",
+        file=f"models/{record.id}/{files[finalist.shipped].path.name}",
+        file_format=files[finalist.shipped].format,
+        values=values,
+        figures=figures,
+        marks=tuple(mark.text for mark in marks),
+        recommended=recommended and verified,
+        verified=verified,
+        choices=dict(record.choices),
+    )
+    write_json(folder / "result.json", found.to_json())
+    return found
 
 
 def _contents(
@@ -241,48 +249,20 @@ def _agreement(finalist: _Finalist) -> float:
     return float((shipped == exact).mean())
 
 
-@dataclass(frozen=True)
-class _Mark:
-    """A warning on a finalist; one that blocks keeps it from being recommended."""
-
-    text: str
-    blocks: bool
-
-
-def _marks(finalist: _Finalist, factory: Factory, values: Mapping[str, float]) -> list[_Mark]:
-    marks = [
-        _Mark(f"{name} misses its budget by {by:.4g}", True)
-        for name, by in excess(values, factory.assembly.targets).items()
-    ]
-    if finalist.variants[finalist.shipped] is finalist.before:
-        return marks
-    return marks + _compression_marks(finalist)
-
-
-def _compression_marks(finalist: _Finalist) -> list[_Mark]:
-    """Whether compression paid, and whether the file is still the same function."""
+def _marks(finalist: _Finalist, factory: Factory, values: Mapping[str, float]) -> list[Mark]:
     shipped, before = finalist.variants[finalist.shipped], finalist.before
-    faster = _known(shipped.latency).ms < (1 - _NOTABLE) * _known(before.latency).ms
-    smaller = shipped.artifact.size_bytes < (1 - _NOTABLE) * before.artifact.size_bytes
-    marks = []
-    if not faster:
-        text = "smaller, not faster" if smaller else "compression did not pay: no smaller or faster"
-        marks.append(_Mark(text, not smaller))
-    agreement = _agreement(finalist)
-    if agreement < _LEAST_AGREEMENT:
-        text = f"answers as its float network on only {100 * agreement:.1f} % of images"
-        marks.append(_Mark(text, True))
-    lost = before.test_accuracy - shipped.test_accuracy
-    if lost > _MOST_ACCURACY_LOST:
-        marks.append(_Mark(f"compression cost {100 * lost:.1f} points of accuracy", False))
-    return marks
+    marks = budget_marks(excess(values, factory.assembly.targets))
+    if shipped is before:
+        return marks
+    compared = Comparison(before.figures, shipped.figures, _agreement(finalist))
+    return marks + compression_marks(compared)
 
 
-def _verified(folder: Path, factory: Factory, marks: list[_Mark]) -> bool:
+def _verified(folder: Path, factory: Factory, marks: list[Mark]) -> bool:
     try:
         verify(folder, factory.assembly.device)
     except OrchestratorError as error:
-        marks.append(_Mark(f"not verified: {error}", True))
+        marks.append(Mark(f"not verified: {error}", True))
         return False
     return True
 

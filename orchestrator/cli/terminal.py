@@ -18,6 +18,7 @@ from orchestrator.plugins import installed
 if TYPE_CHECKING:
     from orchestrator.config import StudyConfig
     from orchestrator.plan.planning import Plan
+    from orchestrator.records import Finalist
     from orchestrator.study import Study
 
 __all__ = ["Terminal", "figure_table", "plan_tables"]
@@ -192,7 +193,7 @@ def _budget(low: float | None, high: float | None, unit: str) -> str:
     return ", ".join(parts) or "–"
 
 
-def finalist_table(finalists: Sequence[Mapping[str, Any]]) -> Table:
+def finalist_table(finalists: Sequence[Finalist]) -> Table:
     """The finalists as they ship."""
     table = Table(
         "finalist",
@@ -205,16 +206,16 @@ def finalist_table(finalists: Sequence[Mapping[str, Any]]) -> Table:
         pad_edge=False,
         box=None,
     )
-    for entry in sorted(finalists, key=lambda f: -f["figures"]["test_accuracy"]):
-        figures = entry["figures"]
+    for entry in sorted(finalists, key=lambda f: -f.figures["test_accuracy"]):
+        figures = entry.figures
         table.add_row(
-            escape(entry["id"]),
+            escape(entry.id),
             _change(figures, "test_accuracy", "share"),
             _change(figures, "latency_ms", "ms"),
             _change(figures, "size_bytes", "bytes"),
             human(figures["macs"], "") if "macs" in figures else "–",
-            ", ".join(entry["picks"]) or "–",
-            escape("; ".join(entry["marks"])) or "–",
+            ", ".join(entry.picks) or "–",
+            escape("; ".join(entry.marks)) or "–",
         )
     return table
 

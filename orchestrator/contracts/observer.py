@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.contracts.objective import Axis
-from orchestrator.records import Check, Record
+from orchestrator.records import Check, Finalist, Record
 
 __all__ = ["Study"]
 
@@ -44,8 +44,8 @@ class Study(Protocol):
         """Candidates trained further than their estimate; `records` know of it."""
 
     @property
-    def finalists(self) -> Sequence[Mapping[str, Any]]:
-        """Keys id, number, picks, recommended, folder, figures, file; empty before the end."""
+    def finalists(self) -> Sequence[Finalist]:
+        """What the front's members became; empty before the end."""
 
     @property
     def tags(self) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.analysis.agreement import Correlation
 from orchestrator.contracts.objective import Axis
-from orchestrator.records import Check, Record
+from orchestrator.records import Check, Finalist, Record
 
 __all__ = ["ReportData"]
 
@@ -18,12 +18,8 @@ class ReportData:
     """A search and its result, as plain data; any part may be empty.
 
     `summary` is plain text and leads the page. `reported` are further columns (name, unit), found
-    in a record's `values` or `extra`. A finalist is a mapping with the keys id, number, name,
-    picks (list of str), figures (name → number), marks (list of warnings), recommended, verified
-    and folder, each of which may be missing; a figure called `latency_fp32_ms` is shown as what
-    `latency_ms` was before compression. It may also have classes (class → figure → number; "count"
-    and shares), colours (class → "#rrggbb") and pictures (for each image what is shown → the data
-    URI of a PNG). `plan` is the configuration and may be nested. `checks` are
+    in a record's `values` or `extra`. A finalist's figure called `latency_fp32_ms` is shown as what
+    `latency_ms` was before compression. `plan` is the configuration and may be nested. `checks` are
     the candidates that were trained further than their estimate, `correlations` how well objectives
     of the untrained network rank the accuracies known.
     """
@@ -33,7 +29,7 @@ class ReportData:
     records: Sequence[Record]
     axes: Sequence[Axis]
     reported: Sequence[tuple[str, str]] = ()
-    finalists: Sequence[Mapping[str, Any]] = ()
+    finalists: Sequence[Finalist] = ()
     checks: Sequence[Check] = ()
     correlations: Sequence[Correlation] = ()
     plan: Mapping[str, Any] = field(default_factory=dict)

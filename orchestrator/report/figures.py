@@ -57,7 +57,7 @@ def payload(data: ReportData) -> dict[str, Any]:
 
 def _shown(data: ReportData, members: Sequence[Record]) -> list[Record]:
     """The front, the finalists and the latest candidates, in order of their number."""
-    kept = {entry.get("number") for entry in data.finalists}
+    kept = {entry.number for entry in data.finalists}
     kept |= {record.number for record in members}
     latest = sorted(data.records, key=lambda record: (record.number not in kept, -record.number))
     return sorted(latest[:MOST_RECORDS], key=lambda record: record.number)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.analysis.display import human, label, unit_of
+from orchestrator.records import Finalist
 from orchestrator.report.data import ReportData
 
 __all__ = ["finalist"]
@@ -19,30 +20,30 @@ NOTABLE_POINTS = 0.5
 _WORDS = {"ms": ("faster", "slower"), "s": ("faster", "slower"), "bytes": ("smaller", "larger")}
 
 
-def finalist(entry: Mapping[str, Any], data: ReportData) -> dict[str, Any]:
+def finalist(entry: Finalist, data: ReportData) -> dict[str, Any]:
     """`entry` for the page: texts, plain figures, and pairs of before and after."""
-    figures = entry.get("figures") or {}
+    figures = entry.figures
     units = {name: _unit(name, data) for name in figures}
     pairs = {name: _before(name, figures) for name in figures}
     paired = [name for name, before in pairs.items() if before]
     hidden = {*paired, *pairs.values()}
     return {
-        "id": str(entry.get("id", "")),
-        "number": entry.get("number"),
-        "name": str(entry.get("name") or entry.get("label") or entry.get("id", "")),
-        "picks": [_need(str(need)) for need in entry.get("picks") or ()],
-        "marks": [str(mark) for mark in entry.get("marks") or ()],
-        "recommended": bool(entry.get("recommended")),
-        "verified": bool(entry.get("verified")),
-        "folder": str(entry.get("folder") or ""),
+        "id": entry.id,
+        "number": entry.number,
+        "name": entry.name or entry.id,
+        "picks": [_need(need) for need in entry.picks],
+        "marks": list(entry.marks),
+        "recommended": entry.recommended,
+        "verified": entry.verified,
+        "folder": entry.folder,
         "pairs": [_pair(name, pairs[name], figures, units[name]) for name in paired],
         "figures": [
             {"label": label(name), "text": _text(value, units[name])}
             for name, value in figures.items()
             if name not in hidden
         ],
-        "classes": _classes(entry.get("classes") or {}, entry.get("colours") or {}),
-        "pictures": [_pictures(shown) for shown in entry.get("pictures") or ()],
+        "classes": _classes(entry.classes, entry.colours),
+        "pictures": [_pictures(shown) for shown in entry.pictures],
     }
 
 

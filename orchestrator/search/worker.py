@@ -79,7 +79,7 @@ def finish_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
 
     factory = _factory(payload["config"], payload["folder"])
     measure = measure_with(payload["meter"], payload["reference_ms"])
-    return finish(Record.from_json(payload["record"]), factory, measure)
+    return finish(Record.from_json(payload["record"]), factory, measure).to_json()
 
 
 def train_teacher(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from orchestrator.candidate.factory import Factory
 from orchestrator.contracts import Budget, Estimator, Ground, Proposal
 from orchestrator.errors import OrchestratorError
 from orchestrator.plugins import Plugins
-from orchestrator.records import Check, Record
+from orchestrator.records import Check, Finalist, Record
 from orchestrator.search.cluster import Cluster, Job
 from orchestrator.search.loop import Callbacks, Limits, search
 from orchestrator.search.proposer import Proposer
@@ -223,7 +223,7 @@ class Phases:
         """Train, compress, export and check what the front's best members ship."""
         study = self.study
         chosen = self._chosen()
-        known = {entry["id"] for entry in study.finalists}
+        known = {finalist.id for finalist in study.finalists}
         ahead = [record for record in chosen if record.id not in known]
         self.viewer.phase("finalists", len(chosen))
         job = Job(worker("finish_candidate"), self.common)
@@ -231,7 +231,7 @@ class Phases:
             if isinstance(result, Exception):
                 self.viewer.note(f"finalist {ahead[index].id} is lost: {result}")
             else:
-                study.finalists.append(result)
+                study.finalists.append(Finalist.from_json(result))
                 self._pick()
                 study.home.write_finalists(study.finalists)
             self.viewer.step(study, len(study.finalists))
@@ -249,12 +249,11 @@ class Phases:
 
     def _pick(self) -> None:
         """Say which finalist suits which need; only recommended ones are picked."""
-        for entry in self.study.finalists:
-            entry["picks"] = []
-        offered = [entry for entry in self.study.finalists if entry["recommended"]]
-        picks = pareto.picks([entry["values"] for entry in offered], self.study.axes)
-        for label, index in picks.items():
-            offered[index]["picks"].append(label)
+        study = self.study
+        offered = [finalist for finalist in study.finalists if finalist.recommended]
+        picks = pareto.picks([finalist.values for finalist in offered], study.axes)
+        suited = {f.id: tuple(k for k, i in picks.items() if offered[i] is f) for f in offered}
+        study.finalists = [replace(f, picks=suited.get(f.id, ())) for f in study.finalists]
 
     def _heard(self, record: Record) -> None:
         self.study.records.append(record)

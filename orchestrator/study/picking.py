@@ -25,13 +25,13 @@ def choose(
             raise ConfigError(f"--max/--min {name}: unknown objective; {closest(name, known)}")
     finalists = [
         {
-            "id": f["id"],
-            "folder": str(study.folder / f["folder"]),
-            "values": f["values"],
+            "id": f.id,
+            "folder": str(study.folder / f.folder),
+            "values": dict(f.values),
             "picks": [],
         }
         for f in study.finalists
-        if f["recommended"]
+        if f.recommended
     ]
     candidates = [
         {"id": r.id, "folder": "", "values": dict(r.values), "picks": []} for r in study.feasible

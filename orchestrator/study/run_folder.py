@@ -17,7 +17,7 @@ from orchestrator.config import StudyConfig, check_config, flat_config
 from orchestrator.errors import ConfigError, RunError
 from orchestrator.files import read_json, replacing, understood, write_json
 from orchestrator.plan.planning import Plan
-from orchestrator.records import Record
+from orchestrator.records import Finalist, Record
 
 __all__ = ["RunFolder"]
 
@@ -102,18 +102,20 @@ class RunFolder:
         lines = self._read("environment.txt").splitlines()
         return dict(line.split("==", 1) for line in lines if "==" in line)
 
-    def write_finalists(self, finalists: Sequence[Mapping[str, Any]]) -> None:
+    def write_finalists(self, finalists: Sequence[Finalist]) -> None:
         """Keep what is known of finalists; called after each of them."""
         path = self.path / "finalists.json"
-        write_json(path, {"finalists": list(finalists)}, format=_FINALISTS)
+        write_json(
+            path, {"finalists": [finalist.to_json() for finalist in finalists]}, format=_FINALISTS
+        )
 
-    def finalists(self) -> list[dict[str, Any]]:
+    def finalists(self) -> list[Finalist]:
         """What `write_finalists` kept; empty before the first."""
         path = self.path / "finalists.json"
         if not path.is_file():
             return []
         found = read_json(path, format=_FINALISTS, before=lambda old: {"finalists": old})
-        return list(found["finalists"])
+        return [Finalist.from_json(finalist) for finalist in found["finalists"]]
 
     def write_tables(
         self, records: Sequence[Record], front: Iterable[int], estimated: Mapping[int, float]

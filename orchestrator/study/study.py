@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ from orchestrator.analysis.display import human
 from orchestrator.config import StudyConfig
 from orchestrator.contracts import Axis
 from orchestrator.plan.planning import Plan
-from orchestrator.records import Check, Record
+from orchestrator.records import Check, Finalist, Record
 from orchestrator.study.run_folder import RunFolder
 
 __all__ = ["Study", "Viewer"]
@@ -34,7 +34,7 @@ class Study:
     plan: Plan
     overrides: Sequence[str] = ()
     records: list[Record] = field(default_factory=list)
-    finalists: list[dict[str, Any]] = field(default_factory=list)
+    finalists: list[Finalist] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     predicted: bool = False
 
@@ -145,12 +145,12 @@ class Study:
         told = ", ".join(f"{n} {k}" for k, n in counts.items() if n)
         front = len(self.front)
         text = f"{len(self.records)} candidates ({told or 'none yet'}), {front} on the front"
-        best = max(self.finalists, key=lambda f: f["figures"]["test_accuracy"], default=None)
+        best = max(self.finalists, key=lambda f: f.figures["test_accuracy"], default=None)
         if best is None:
             return f"{text}."
-        accuracy = human(best["figures"]["test_accuracy"], "share")
-        latency = human(best["figures"]["latency_ms"], "ms")
-        size = human(best["figures"]["size_bytes"], "bytes")
+        accuracy = human(best.figures["test_accuracy"], "share")
+        latency = human(best.figures["latency_ms"], "ms")
+        size = human(best.figures["size_bytes"], "bytes")
         return f"{text}. Most accurate finalist: {accuracy} on test, {latency}, {size}."
 
     @property
@@ -181,11 +181,11 @@ class Viewer(Protocol):
         """The end."""
 
 
-def _markdown_row(entry: Mapping[str, Any]) -> str:
-    figures = entry["figures"]
+def _markdown_row(entry: Finalist) -> str:
+    figures = entry.figures
     cells = [
-        entry["id"],
-        ", ".join(entry["picks"]) or "–",
+        entry.id,
+        ", ".join(entry.picks) or "–",
         human(figures["test_accuracy"], "share"),
         human(figures["latency_ms"], "ms"),
         human(figures["size_bytes"], "bytes"),

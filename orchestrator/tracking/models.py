@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator.contracts import Artifact, Device
+from orchestrator.records import Finalist
 
 __all__ = ["Registry"]
 
@@ -21,7 +22,7 @@ class Registry:
         self.experiment = experiment
         self.devices = devices
 
-    def register(self, name: str, run_id: str, finalist: Mapping[str, Any], title: str) -> None:
+    def register(self, name: str, run_id: str, finalist: Finalist, title: str) -> None:
         """One version a run, however often its search is resumed; picks become aliases.
 
         Nothing happens where no device has a flavour of MLflow for its format.
@@ -41,26 +42,26 @@ class Registry:
             source=model.artifact_location,
             run_id=run_id,
             model_id=model.model_id,
-            tags={"candidate": str(finalist["id"])},
+            tags={"candidate": finalist.id},
             description=title,
         )
-        for pick in finalist["picks"]:
+        for pick in finalist.picks:
             alias = re.sub(r"[^a-z0-9]+", "-", str(pick).lower()).strip("-")
             self.client.set_registered_model_alias(name, alias, version.version)
 
-    def _logged(self, run_id: str, finalist: Mapping[str, Any]) -> Any:
+    def _logged(self, run_id: str, finalist: Finalist) -> Any:
         """The model with its files; None where nobody has a flavour for them."""
         from mlflow.entities import LoggedModelOutput
         from mlflow.models import Model
 
-        file = Path(finalist["file"])
-        artifact = Artifact(file, str(finalist.get("format", file.suffix[1:])))
+        file = Path(finalist.file)
+        artifact = Artifact(file, finalist.file_format or file.suffix[1:])
         flavoured = [d for d in self.devices if d.mlflow_flavour and artifact.format in d.formats]
         if not flavoured:
             return None
         model = self.client.create_logged_model(
             self.experiment,
-            name=str(finalist["id"]),
+            name=finalist.id,
             source_run_id=run_id,
             model_type=flavoured[0].mlflow_flavour,
         )

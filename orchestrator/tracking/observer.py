@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from orchestrator.analysis.agreement import Agreement, Correlation
 from orchestrator.config import TrackingConfig
 from orchestrator.hookspecs import hookimpl
-from orchestrator.records import Check, Record
+from orchestrator.records import Check, Finalist, Record
 from orchestrator.tracking.naming import clipped
 from orchestrator.tracking.writer import Writer
 
@@ -80,8 +80,8 @@ class TrackedRun(Protocol):
         """How well each static objective ranks the accuracies known so far."""
 
     @property
-    def finalists(self) -> Sequence[Mapping[str, Any]]:
-        """Keys id, number, picks, recommended, folder, figures, file; empty before the end."""
+    def finalists(self) -> Sequence[Finalist]:
+        """What the front's members became; empty before the end."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Snapshot:
     records: tuple[Record, ...]
     checks: tuple[Check, ...]
     ranks: Mapping[str, float]
-    finalists: tuple[Mapping[str, Any], ...]
+    finalists: tuple[Finalist, ...]
 
     @classmethod
     def of(cls, study: TrackedRun) -> Snapshot:
@@ -118,10 +118,9 @@ class Snapshot:
         )
 
 
-def _placed(finalist: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _placed(finalist: Finalist, folder: Path) -> Finalist:
     """A finalist with whole paths: its own are relative to the run's folder."""
-    places = {key: folder / finalist[key] for key in ("folder", "file") if key in finalist}
-    return {**finalist, **places}
+    return replace(finalist, folder=str(folder / finalist.folder), file=str(folder / finalist.file))
 
 
 def _trusted(study: TrackedRun) -> dict[str, float]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.files import read_json, write_json
-from orchestrator.records import Record
+from orchestrator.records import Finalist, Record
 from orchestrator.tracking import naming
 from orchestrator.tracking.models import Registry
 
@@ -279,21 +279,21 @@ class Writer:
     def _describe(self, markdown: str) -> None:
         self.client.set_tag(self.parent, "mlflow.note.content", markdown)
 
-    def _finalist(self, finalist: Mapping[str, Any], model: str) -> None:
-        number = int(finalist["number"])
-        run_id, recommended = self.children[number], bool(finalist["recommended"])
-        figures = finalist["figures"].items()
+    def _finalist(self, finalist: Finalist, model: str) -> None:
+        number = finalist.number
+        run_id, recommended = self.children[number], finalist.recommended
+        figures = finalist.figures.items()
         now = _milliseconds(time.time())
         points = [(f"final_{k}", v, now, 0) for k, v in figures if isinstance(v, int | float)]
         self._log(run_id, points)
         tags = {
-            "picks": ", ".join(str(pick) for pick in finalist["picks"]),
+            "picks": ", ".join(finalist.picks),
             "recommended": "yes" if recommended else "no",
         }
         for name, value in tags.items():
             if value:
                 self.client.set_tag(run_id, name, value)
-        self.client.log_artifacts(run_id, str(finalist["folder"]), "bundle")
+        self.client.log_artifacts(run_id, finalist.folder, "bundle")
         if recommended:
             registry = Registry(self.client, self.experiment, self.devices)
             registry.register(model, run_id, finalist, self._title(number))
