@@ -3,8 +3,6 @@
 What a plugin needs is here; nothing heavy is imported by importing it.
 """
 
-from importlib.metadata import PackageNotFoundError, version
-
 from orchestrator import errors
 from orchestrator.contracts import (
     Artifact,
@@ -50,12 +48,10 @@ from orchestrator.contracts import (
 )
 from orchestrator.hookspecs import API, hookimpl
 from orchestrator.measuring.agent import Timing, interleave
+from orchestrator.plugins import version_of
 from orchestrator.records import Choices, Finalist, Genotype, Record, Step
 
-try:
-    __version__ = version("pareto-orchestrator")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
+__version__ = version_of("pareto-orchestrator")
 
 __all__ = [
     "API",

@@ -24,7 +24,16 @@ from orchestrator import contracts, hookspecs
 from orchestrator.contracts.offer import Offer
 from orchestrator.errors import ConfigError, OrchestratorError, PluginError, closest
 
-__all__ = ["BUILT_IN", "CONTRACTS", "FAMILIES", "Offered", "Plugins", "Problem", "installed"]
+__all__ = [
+    "BUILT_IN",
+    "CONTRACTS",
+    "FAMILIES",
+    "Offered",
+    "Plugins",
+    "Problem",
+    "installed",
+    "version_of",
+]
 
 BUILT_IN = (
     "orchestrator_spaces",
@@ -256,6 +265,14 @@ def _manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager("orchestrator")
     manager.add_hookspecs(hookspecs)
     return manager
+
+
+def version_of(package: str) -> str:
+    """The version of an installed distribution; "0+unknown" for a source tree never installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "0+unknown"
 
 
 def _load(plugins: Plugins, point: importlib.metadata.EntryPoint) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from orchestrator.files import understood
 
 __all__ = [
+    "OUTCOMES",
     "Architecture",
     "Check",
     "Choices",
@@ -21,12 +23,14 @@ __all__ = [
     "Outcome",
     "Record",
     "Step",
+    "count_outcomes",
 ]
 
 # JSON values only, so that a network is rebuilt from text and never from a pickle.
 Architecture = Mapping[str, Any]
 Choices = Mapping[str, Any]
 Outcome = Literal["feasible", "rejected", "stopped", "failed"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 _TASK = "classification"
 
@@ -191,6 +195,12 @@ class Record:
         timed = told.get("latencies", {}).items()
         told["latencies"] = {device: Latency(**latency) for device, latency in timed}
         return cls(**told)
+
+
+def count_outcomes(records: Iterable[Record]) -> dict[Outcome, int]:
+    """How many came to each outcome, the four in their order."""
+    counts = Counter(record.outcome for record in records)
+    return {outcome: counts[outcome] for outcome in OUTCOMES}
 
 
 @dataclass(frozen=True)

@@ -1,41 +1,155 @@
-"""Trials without a study: drawn at random, or answered from known choices."""
+"""Trials without a study: drawn at random, or answered from known choices; and their seeds."""
 
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import ConfigError
 
-__all__ = ["FixedTrial", "RandomTrial", "ScopedTrial"]
+__all__ = ["AskedTrial", "FixedTrial", "Question", "RandomTrial", "ScopedTrial", "apart"]
+
+# A prime beyond what anybody numbers, so that two runs share no seed.
+_APART = 1_000_003
 
 
-class RandomTrial:
+def apart(seed: int, number: int) -> int:
+    """The seed of the `number`-th thing of a run that is seeded by `seed`."""
+    return _APART * seed + number
+
+
+class Question(ABC):
+    """What a trial is asked."""
+
+    @property
+    @abstractmethod
+    def options(self) -> Sequence[Any]:
+        """Every answer, or a few that span a range of real numbers."""
+
+    @property
+    def extremes(self) -> Sequence[Any]:
+        """Every answer that has no place in an order, else the first and the last."""
+        return [self.options[0], self.options[-1]]
+
+    @property
+    def size(self) -> int:
+        """How many answers there are; 1 for real numbers, which are not counted."""
+        return len(self.options)
+
+    @abstractmethod
+    def drawn(self, rng: random.Random) -> Any:
+        """An answer, all alike likely."""
+
+    @abstractmethod
+    def allows(self, value: Any) -> bool:
+        """Whether this is an answer."""
+
+
+@dataclass(frozen=True)
+class _OneOf(Question):
+    choices: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return f"one of {list(self.choices)}"
+
+    @property
+    def options(self) -> Sequence[Any]:
+        return self.choices
+
+    @property
+    def extremes(self) -> Sequence[Any]:
+        return self.choices
+
+    def drawn(self, rng: random.Random) -> Any:
+        return rng.choice(self.choices)
+
+    def allows(self, value: Any) -> bool:
+        # 1 == True == 1.0, so types are compared too, except that JSON may turn 1.0 into 1.
+        return any(
+            value == choice and isinstance(value, bool) == isinstance(choice, bool)
+            for choice in self.choices
+        )
+
+
+@dataclass(frozen=True)
+class _Whole(Question):
+    low: int
+    high: int
+    step: int
+
+    def __str__(self) -> str:
+        return f"in {self.low}…{self.high} by {self.step}"
+
+    @property
+    def options(self) -> Sequence[Any]:
+        return range(self.low, self.high + 1, self.step)
+
+    def drawn(self, rng: random.Random) -> Any:
+        return rng.randrange(self.low, self.high + 1, self.step)
+
+    def allows(self, value: Any) -> bool:
+        return not isinstance(value, bool) and value in self.options
+
+
+@dataclass(frozen=True)
+class _Real(Question):
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"in [{self.low}, {self.high}]"
+
+    @property
+    def options(self) -> Sequence[Any]:
+        return [self.low + (self.high - self.low) * fourth / 4 for fourth in range(5)]
+
+    @property
+    def size(self) -> int:
+        return 1
+
+    def drawn(self, rng: random.Random) -> Any:
+        return rng.uniform(self.low, self.high)
+
+    def allows(self, value: Any) -> bool:
+        return bool(self.low <= value <= self.high)
+
+
+class AskedTrial(ABC):
+    """A trial that answers every question in one place."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of `choices`."""
+        return self.answer(name, _OneOf(tuple(choices)))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        """An integer in [low, high]."""
+        return int(self.answer(name, _Whole(low, high, step)))
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """A number in [low, high]."""
+        return float(self.answer(name, _Real(low, high)))
+
+    @abstractmethod
+    def answer(self, name: str, question: Question) -> Any:
+        """What the question is answered with, repeated ones alike."""
+
+
+class RandomTrial(AskedTrial):
     """Uniform answers; `choices` holds what was asked and answered."""
 
     def __init__(self, seed: int) -> None:
         self.choices: dict[str, Any] = {}
         self._random = random.Random(seed)
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of `choices`."""
-        return self._keep(name, self._random.choice(list(choices)))
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        """An integer in [low, high]."""
-        return int(self._keep(name, self._random.randrange(low, high + 1, step)))
-
-    def suggest_float(self, name: str, low: float, high: float) -> float:
-        """A number in [low, high]."""
-        return float(self._keep(name, self._random.uniform(low, high)))
-
-    def _keep(self, name: str, value: Any) -> Any:
-        # Optuna answers a repeated question alike, so we do too.
-        return self.choices.setdefault(name, value)
+    def answer(self, name: str, question: Question) -> Any:
+        """Drawn; Optuna answers a repeated question alike, so we do too."""
+        return self.choices.setdefault(name, question.drawn(self._random))
 
 
-class FixedTrial:
+class FixedTrial(AskedTrial):
     """Answers from `known`; raises ConfigError for a missing or impossible answer.
 
     `asked` tells afterwards which of them had an effect.
@@ -45,37 +159,13 @@ class FixedTrial:
         self.known = known
         self.asked: dict[str, Any] = {}
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """The known answer, which must be one of `choices`."""
-        value = self._answer(name)
-        # 1 == True == 1.0, so types are compared too, except that JSON may turn 1.0 into 1.
-        if not any(
-            value == choice and isinstance(value, bool) == isinstance(choice, bool)
-            for choice in choices
-        ):
-            raise ConfigError(f"{name}={value!r} is not one of {list(choices)}.")
-        return self._keep(name, value)
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        """The known answer, which must be low + n·step and at most high."""
-        value = self._answer(name)
-        if isinstance(value, bool) or value not in range(low, high + 1, step):
-            raise ConfigError(f"{name}={value!r} is not in {low}…{high} by {step}.")
-        return int(self._keep(name, value))
-
-    def suggest_float(self, name: str, low: float, high: float) -> float:
-        """The known answer, which must lie in [low, high]."""
-        value = self._answer(name)
-        if not low <= value <= high:
-            raise ConfigError(f"{name}={value!r} is not in [{low}, {high}].")
-        return float(self._keep(name, value))
-
-    def _answer(self, name: str) -> Any:
+    def answer(self, name: str, question: Question) -> Any:
+        """The known answer."""
         if name not in self.known:
             raise ConfigError(f"no answer is known for {name!r}; known: {sorted(self.known)}.")
-        return self.known[name]
-
-    def _keep(self, name: str, value: Any) -> Any:
+        value = self.known[name]
+        if not question.allows(value):
+            raise ConfigError(f"{name}={value!r} is not {question}.")
         self.asked[name] = value
         return value
 

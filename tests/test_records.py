@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import RunError
-from orchestrator.records import Check, Genotype, Latency, Record, Step
+from orchestrator.records import Check, Finalist, Genotype, Latency, Record, Step, count_outcomes
 
 HALF = (Step("pruning", {"ratio": 0.5}),)
 GENOTYPE = Genotype("toy", "small", {"a": 1, "b": [True, 2.5]}, HALF)
@@ -122,3 +122,39 @@ def test_a_record_of_another_version_says_so(change: dict[str, Any], message: st
 def test_a_genotype_of_a_newer_version_says_so() -> None:
     with pytest.raises(RunError, match="a genotype tells of 'mood'"):
         Genotype.from_json({**GENOTYPE.to_json(), "mood": "good"})
+
+
+FINALIST = Finalist(
+    id=RECORD.id,
+    number=7,
+    name="toy #7, pruning",
+    folder=f"models/{RECORD.id}",
+    values={"accuracy": 0.9},
+    figures={"test_accuracy": 0.9, "macs_note": "text"},
+    marks=("smaller, not faster",),
+    recommended=True,
+    picks=("knee",),
+)
+
+
+def test_a_finalist_survives_its_file_and_is_read_without_a_format() -> None:
+    told = through_a_file(FINALIST.to_json())
+    assert Finalist.from_json(told) == FINALIST
+    del told["format"], told["picks"]
+    assert Finalist.from_json(told) == replace(FINALIST, picks=())
+
+
+def test_a_finalist_of_a_newer_version_says_so() -> None:
+    with pytest.raises(RunError, match=f"finalist {RECORD.id} has format 2"):
+        Finalist.from_json({**FINALIST.to_json(), "format": 2})
+
+
+def test_a_finalist_is_still_read_like_the_dictionary_it_was_with_a_warning() -> None:
+    with pytest.warns(DeprecationWarning, match=r"read finalist.marks, not finalist\['marks'\]"):
+        assert FINALIST["marks"] == ("smaller, not faster",)
+
+
+def test_outcomes_are_counted_in_their_order() -> None:
+    records = [replace(RECORD, outcome=outcome) for outcome in ("failed", "feasible", "failed")]
+    counts = {"feasible": 1, "rejected": 0, "stopped": 0, "failed": 2}
+    assert list(count_outcomes(records).items()) == list(counts.items())

@@ -34,6 +34,7 @@ from orchestrator.records import Choices, Genotype
 from orchestrator.training.building import build_network
 from orchestrator.training.calibration import Calibration
 from orchestrator.training.epochs import TrainRun, evaluate, train
+from orchestrator.trials import apart
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,7 +46,7 @@ _PREDICT_IMAGES = 512
 
 def seed_of(genotype: Genotype, seed: int) -> int:
     """A seed that depends on the architecture and the run's seed, never on the order of work."""
-    return (int(genotype.plain().key[:8], 16) + 1_000_003 * seed) % 2**31
+    return apart(seed, int(genotype.plain().key[:8], 16)) % 2**31
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from orchestrator.contracts import Artifact, Latency, NetworkCompressor, Subject
 from orchestrator.errors import OrchestratorError
 from orchestrator.estimators.further import load_weights
 from orchestrator.files import write_json
+from orchestrator.plugins import version_of
 from orchestrator.records import Finalist, Genotype, Record
 from orchestrator.training.epochs import TrainRun, train
 
@@ -192,7 +192,7 @@ def _contents(
         images=factory.assembly.facts,
         space_options=dict(factory.config.space.options),
         figures=dict(figures),
-        versions={package: version(package) for package in packages},
+        versions={package: version_of(package) for package in packages},
     )
 
 

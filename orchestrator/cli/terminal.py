@@ -14,6 +14,7 @@ from rich.table import Table
 
 from orchestrator.analysis.display import human, label
 from orchestrator.plugins import installed
+from orchestrator.records import OUTCOMES, count_outcomes
 
 if TYPE_CHECKING:
     from orchestrator.config import StudyConfig
@@ -100,10 +101,8 @@ class Terminal:
     def _told(self, study: Study) -> str:
         if self._phase != "search":
             return ""
-        counts = {
-            k: sum(r.outcome == k for r in study.records) for k in ("rejected", "stopped", "failed")
-        }
-        told = "  ".join(f"{name} {count}" for name, count in counts.items())
+        counts = count_outcomes(study.records)
+        told = "  ".join(f"{k} {counts[k]}" for k in OUTCOMES if k != "feasible")
         best = max((r.values.get("accuracy", 0.0) for r in study.feasible), default=0.0)
         return (
             f"done {len(study.records)}  {told}  front {len(study.front)}  "

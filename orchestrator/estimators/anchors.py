@@ -11,7 +11,7 @@ from orchestrator.contracts import SearchSpace
 from orchestrator.errors import CandidateError, RunError
 from orchestrator.files import read_json, write_json
 from orchestrator.records import Genotype
-from orchestrator.trials import FixedTrial, RandomTrial
+from orchestrator.trials import FixedTrial, RandomTrial, apart
 
 __all__ = ["Anchor", "draw_anchors", "read_anchors", "write_anchors"]
 
@@ -85,7 +85,7 @@ def _pool(
     trials: list[FixedTrial | RandomTrial] = [
         FixedTrial(point.choices) for point in space.published().values()
     ]
-    trials += [RandomTrial(1_000_003 * seed + number) for number in range(count)]
+    trials += [RandomTrial(apart(seed, number)) for number in range(count)]
     found: dict[str, _Scored] = {}
     failure: CandidateError | None = None
     for trial in trials:

@@ -17,7 +17,7 @@ from orchestrator.contracts import Artifact, Latency, Subject
 from orchestrator.errors import BudgetError, CandidateError
 from orchestrator.measuring.gate import quiet
 from orchestrator.records import Choices, Genotype
-from orchestrator.trials import FixedTrial, RandomTrial
+from orchestrator.trials import FixedTrial, Question, RandomTrial, apart
 
 __all__ = [
     "Deployed",
@@ -94,7 +94,7 @@ def survey(factory: Factory, named: Sequence[Choices]) -> list[Specimen]:
     for index in range(_SAMPLES):
         if time.monotonic() > end and len(specimens) > 1:
             break
-        specimens.append(specimen(factory, RandomTrial(10_000 * factory.config.run.seed + index)))
+        specimens.append(specimen(factory, RandomTrial(apart(factory.config.run.seed, index))))
     return specimens
 
 
@@ -203,19 +203,10 @@ class _Redraw(RandomTrial):
         self._answers = {**known, **changed}
         self._options = options
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._pick(name, list(choices))
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        return int(self._pick(name, [low, range(low, high + 1, step)[-1]]))
-
-    def suggest_float(self, name: str, low: float, high: float) -> float:
-        return float(self._pick(name, [low, high]))
-
-    def _pick(self, name: str, options: list[Any]) -> Any:
+    def answer(self, name: str, question: Question) -> Any:
         if name == self._options.name:
-            self._options.found = options
-        return self._keep(name, self._answers.get(name, options[0]))
+            self._options.found = list(question.extremes)
+        return self.choices.setdefault(name, self._answers.get(name, question.extremes[0]))
 
 
 def _compressed(factory: Factory, specimen: Specimen, name: str) -> list[float]:
@@ -241,8 +232,9 @@ class _Compression(RandomTrial):
         super().__init__(seed)
         self._known = known
 
-    def _keep(self, name: str, value: Any) -> Any:
-        return super()._keep(name, self._known.get(name, value))
+    def answer(self, name: str, question: Question) -> Any:
+        drawn = question.drawn(self._random)
+        return self.choices.setdefault(name, self._known.get(name, drawn))
 
 
 def space_size(assembly: Assembly) -> float:
@@ -262,14 +254,7 @@ class _Counting(RandomTrial):
         super().__init__(seed)
         self.log_product = 0.0
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        self._count(name, len(choices))
-        return super().suggest_categorical(name, choices)
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        self._count(name, len(range(low, high + 1, step)))
-        return super().suggest_int(name, low, high, step=step)
-
-    def _count(self, name: str, options: int) -> None:
+    def answer(self, name: str, question: Question) -> Any:
         if name not in self.choices:
-            self.log_product += math.log(options)
+            self.log_product += math.log(question.size)
+        return super().answer(name, question)

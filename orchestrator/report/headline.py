@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.analysis.display import human, label
 from orchestrator.analysis.pareto import front, hypervolume_history
 from orchestrator.contracts.objective import Axis
-from orchestrator.records import Record
+from orchestrator.records import Record, count_outcomes
 from orchestrator.report.data import ReportData
 
 __all__ = ["budget", "front_records", "history", "tiles"]
@@ -77,10 +77,9 @@ def _best(axis: Axis, members: Sequence[Record]) -> dict[str, str]:
 
 
 def _counts(records: Sequence[Record]) -> str:
-    kinds = ("feasible", "rejected", "stopped", "failed")
-    counts = {kind: sum(record.outcome == kind for record in records) for kind in kinds}
-    return " · ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    counts = count_outcomes(records).items()
+    return " · ".join(f"{count} {outcome}" for outcome, count in counts if count)
 
 
 def _feasible(data: ReportData) -> int:
-    return sum(record.outcome == "feasible" for record in data.records)
+    return count_outcomes(data.records)["feasible"]

@@ -115,7 +115,10 @@ class RunFolder:
         if not path.is_file():
             return []
         found = read_json(path, format=_FINALISTS, before=lambda old: {"finalists": old})
-        return [Finalist.from_json(finalist) for finalist in found["finalists"]]
+        try:
+            return [Finalist.from_json(finalist) for finalist in found["finalists"]]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{path} is damaged: {error!r}. Restore it from a copy.") from error
 
     def write_tables(
         self, records: Sequence[Record], front: Iterable[int], estimated: Mapping[int, float]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,12 +13,11 @@ from orchestrator.analysis.display import human
 from orchestrator.config import StudyConfig
 from orchestrator.contracts import Axis
 from orchestrator.plan.planning import Plan
-from orchestrator.records import Check, Finalist, Record
+from orchestrator.plugins import version_of
+from orchestrator.records import Check, Finalist, Record, count_outcomes
 from orchestrator.study.run_folder import RunFolder
 
 __all__ = ["Study", "Viewer"]
-
-_OUTCOMES = ("feasible", "rejected", "stopped", "failed")
 
 
 @dataclass
@@ -112,7 +110,7 @@ class Study:
             **chosen,
             "compressors": ", ".join(config.compressor) or "none",
             "folder": self.folder.resolve().name,
-            "version": version("pareto-orchestrator"),
+            "version": version_of("pareto-orchestrator"),
         }
 
     @property
@@ -141,7 +139,7 @@ class Study:
     @property
     def summary(self) -> str:
         """The result in one sentence."""
-        counts = {k: sum(r.outcome == k for r in self.records) for k in _OUTCOMES}
+        counts = count_outcomes(self.records)
         told = ", ".join(f"{n} {k}" for k, n in counts.items() if n)
         front = len(self.front)
         text = f"{len(self.records)} candidates ({told or 'none yet'}), {front} on the front"

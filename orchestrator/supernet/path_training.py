@@ -24,6 +24,7 @@ from orchestrator.supernet.borrowing import Borrower
 from orchestrator.supernet.pool import Subnet, in_turn
 from orchestrator.training import optimisation
 from orchestrator.training.batches import Batches
+from orchestrator.trials import apart
 
 __all__ = ["Method", "PathTraining", "Recipe"]
 
@@ -102,7 +103,7 @@ class PathTraining:
                 on_step(step + 1)
 
     def _order(self, number: int) -> tuple[Batches, list[tuple[np.ndarray, float]]]:
-        seed = 1_000_003 * self.recipe.seed + number
+        seed = apart(self.recipe.seed, number)
         device = torch.device("cpu")
         batches = Batches(self.dataset, self.config, device=device, seed=seed)
         return batches, list(batches.scaled_order())

@@ -16,7 +16,7 @@ from orchestrator.contracts import SearchSpace
 from orchestrator.errors import BuildError, SharingError
 from orchestrator.records import Architecture
 from orchestrator.supernet.borrowing import Borrower
-from orchestrator.trials import FixedTrial, RandomTrial
+from orchestrator.trials import FixedTrial, RandomTrial, apart
 
 __all__ = ["Subnet", "draw_subnets", "in_turn"]
 
@@ -41,7 +41,7 @@ def draw_subnets(space: SearchSpace, borrower: Borrower, *, count: int, seed: in
     trials: list[FixedTrial | RandomTrial] = [
         FixedTrial(point.choices) for point in space.published().values()
     ]
-    trials += [RandomTrial(1_000_003 * seed + number) for number in range(_TRIES * count)]
+    trials += [RandomTrial(apart(seed, number)) for number in range(_TRIES * count)]
     found: dict[str, Subnet] = {}
     for trial in trials:
         if len(found) >= count:
@@ -63,7 +63,7 @@ def draw_subnets(space: SearchSpace, borrower: Borrower, *, count: int, seed: in
 
 def in_turn(paths: Sequence[Subnet], *, seed: int, epoch: int, steps: int) -> list[Subnet]:
     """`steps` paths in random order, each as often as any other (but for one)."""
-    rng = random.Random(1_000_003 * seed + epoch)
+    rng = random.Random(apart(seed, epoch))
     order: list[Subnet] = []
     while len(order) < steps:
         order += rng.sample(list(paths), len(paths))

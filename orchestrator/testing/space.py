@@ -18,7 +18,7 @@ from orchestrator.contracts.space import Published, SearchSpace
 from orchestrator.errors import ConfigError
 from orchestrator.plugins import installed
 from orchestrator.records import Architecture
-from orchestrator.trials import FixedTrial
+from orchestrator.trials import AskedTrial, FixedTrial, Question
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,7 +54,7 @@ class _Case:
         return torch.randn((batch, *self.facts.shape), generator=generator)
 
 
-class _Interview:
+class _Interview(AskedTrial):
     """A trial that answers from `known` where it can, else at random, and keeps the questions."""
 
     def __init__(self, seed: int, known: Mapping[str, Any] | None = None) -> None:
@@ -63,24 +63,14 @@ class _Interview:
         self.questions: dict[str, tuple[Any, ...]] = {}
         self._random = random.Random(seed)
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """A known answer that is among `choices`, else one of them."""
-        return self._answer(name, tuple(choices))
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        """A known answer in range, else one of the range."""
-        return int(self._answer(name, tuple(range(low, high + 1, step))))
-
-    def suggest_float(self, name: str, low: float, high: float) -> float:
-        """A known answer in range, else one of five numbers that span it."""
-        return float(self._answer(name, tuple(low + (high - low) * n / 4 for n in range(5))))
-
     def another(self, name: str) -> Any:
         """An allowed answer to a question that was asked, other than the one given."""
         given = self.answers[name]
         return self._random.choice([value for value in self.questions[name] if value != given])
 
-    def _answer(self, name: str, allowed: tuple[Any, ...]) -> Any:
+    def answer(self, name: str, question: Question) -> Any:
+        """A known answer that is an option, else one of the options."""
+        allowed = tuple(question.options)
         before = self.questions.setdefault(name, allowed)
         assert before == allowed, f"{name} was asked twice: {before}, then {allowed}"
         known = self.known.get(name)

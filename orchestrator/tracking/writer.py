@@ -9,14 +9,13 @@ import math
 import os
 import time
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.files import read_json, write_json
-from orchestrator.records import Finalist, Record
+from orchestrator.records import Finalist, Record, count_outcomes
 from orchestrator.tracking import naming
 from orchestrator.tracking.models import Registry
 
@@ -80,7 +79,7 @@ class Writer:
         A step is a candidate known, not its number: candidates finish in another order.
         """
         self._child(record)
-        counts = Counter(other.outcome for other in self.records.values())
+        counts = count_outcomes(self.records.values())
         points = {**curves, "feasible": counts["feasible"]}
         points |= {f"best_{axis.name}": best for axis, best in self._best()}
         points |= {"rejected": counts["rejected"], "failed": counts["failed"]}

@@ -15,7 +15,7 @@ from orchestrator.study import load
 
 @pytest.fixture(scope="module")
 def bundle(finished_run: FinishedRun) -> Path:
-    return finished_run.folder / load(finished_run.folder).finalists[0]["folder"]
+    return finished_run.folder / load(finished_run.folder).finalists[0].folder
 
 
 @pytest.fixture

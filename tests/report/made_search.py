@@ -7,7 +7,7 @@ import random
 
 from orchestrator.analysis.pareto import front, picks, spread
 from orchestrator.contracts.objective import Axis
-from orchestrator.records import Genotype, Record
+from orchestrator.records import Finalist, Genotype, Record
 from orchestrator.report import ReportData
 
 AXES = (
@@ -91,12 +91,12 @@ def record_of(number, draw):
 def finalist_of(record, needs, *, recommended):
     values = record.values
     faster = 1.0 if "int8" in record.choices["quantization.bits"] else 0.99
-    return {
-        "id": record.id,
-        "number": record.number,
-        "name": f"Candidate {record.number}",
-        "picks": needs,
-        "figures": {
+    return Finalist(
+        id=record.id,
+        number=record.number,
+        name=f"Candidate {record.number}",
+        picks=tuple(needs),
+        figures={
             "test_accuracy": values["accuracy"] - 0.006,
             "test_accuracy_fp32": values["accuracy"] - 0.002,
             "latency_ms": values["latency_ms"] * faster,
@@ -106,11 +106,11 @@ def finalist_of(record, needs, *, recommended):
             "params": values["params"],
             "macs": values["macs"],
         },
-        "marks": [] if recommended else ["smaller, not faster"],
-        "recommended": recommended,
-        "verified": True,
-        "folder": f"models/{record.id}",
-    }
+        marks=() if recommended else ("smaller, not faster",),
+        recommended=recommended,
+        verified=True,
+        folder=f"models/{record.id}",
+    )
 
 
 def study(count=40, *, seed=1, finalists=4):
@@ -126,7 +126,7 @@ def study(count=40, *, seed=1, finalists=4):
         finalist_of(feasible[i], needs.get(i, []), recommended=i in needs and place < 2)
         for place, i in enumerate(spread(points, AXES, finalists))
     ]
-    best = shipped[0]["name"] if shipped else "No candidate"
+    best = shipped[0].name if shipped else "No candidate"
     return ReportData(
         title="efficientformer on digits",
         summary=f"{best} is recommended: the most accurate within 6 ms and 1.5 MB. "

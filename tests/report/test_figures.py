@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 from orchestrator.analysis.pareto import hypervolume
-from orchestrator.records import Genotype, Record
+from orchestrator.records import Finalist, Genotype, Record
 from orchestrator.report import ReportData, figures
 from orchestrator.report.figures import payload
 
@@ -61,7 +61,7 @@ def test_a_finalist_shows_what_compression_changed(search):
 
 def test_a_slower_or_worse_finalist_is_told_so():
     names = {"latency_ms": 4.0, "latency_fp32_ms": 2.0, "accuracy": 0.8, "accuracy_fp32": 0.9}
-    data = ReportData("t", "", [], [], finalists=[{"id": "a", "figures": names}])
+    data = ReportData("t", "", [], [], finalists=[Finalist("a", figures=names)])
     pairs = payload(data)["finalists"][0]["pairs"]
     assert [pair["verdict"] for pair in pairs] == ["2.0× slower", "−10.0 points"]
     assert [pair["good"] for pair in pairs] == [False, False]
@@ -72,7 +72,7 @@ def test_a_long_search_is_cut_to_front_finalists_and_latest(search, monkeypatch)
     shown = payload(search)
     numbers = {row["number"] for row in shown["records"]}
     assert len(numbers) == 25
-    assert set(shown["front"]) | {entry["number"] for entry in search.finalists} <= numbers
+    assert set(shown["front"]) | {entry.number for entry in search.finalists} <= numbers
     assert shown["total"] == 40
 
 
@@ -99,12 +99,12 @@ def test_a_rejection_without_violations_gives_its_reason():
 
 def test_a_finalist_shows_its_classes_and_pictures():
     png = "data:image/png;base64,AAAA"
-    entry = {
-        "id": "a",
-        "classes": {"cat": {"count": 40, "iou": 0.5}, "dog": {"count": 2, "iou": float("nan")}},
-        "colours": {"cat": "#800000", "dog": "red;}"},
-        "pictures": [{"image": png, "truth": png, "answer": "http://elsewhere/a.png"}],
-    }
+    entry = Finalist(
+        "a",
+        classes={"cat": {"count": 40, "iou": 0.5}, "dog": {"count": 2, "iou": float("nan")}},
+        colours={"cat": "#800000", "dog": "red;}"},
+        pictures=({"image": png, "truth": png, "answer": "http://elsewhere/a.png"},),
+    )
     card = payload(ReportData("t", "", [], [], finalists=[entry]))["finalists"][0]
     assert card["classes"]["heads"] == ["count", "iou"]
     assert card["classes"]["rows"] == [

@@ -381,7 +381,7 @@ def of(data: ReportData, outcome: str) -> list[Record]:
 
 
 def finalist(searched: ReportData) -> Record:
-    number = searched.finalists[0]["number"]
+    number = searched.finalists[0].number
     return next(record for record in searched.records if record.number == number)
 
 

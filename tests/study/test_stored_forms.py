@@ -14,7 +14,7 @@ from orchestrator.contracts import Axis
 from orchestrator.errors import RunError
 from orchestrator.estimators.anchors import Anchor, read_anchors, write_anchors
 from orchestrator.plan.planning import Plan, Seed
-from orchestrator.records import Genotype
+from orchestrator.records import Finalist, Genotype
 from orchestrator.study.run_folder import RunFolder
 
 PLAN = Plan(
@@ -41,7 +41,7 @@ def home(tmp_path: Path) -> RunFolder:
 
     folder = RunFolder(tmp_path / "run")
     folder.start(check_config(CONFIG), PLAN, ["+search=toy"])
-    folder.write_finalists([{"id": "0001"}])
+    folder.write_finalists([Finalist("0001")])
     return folder
 
 

@@ -107,22 +107,22 @@ def test_finalists_come_from_the_front_and_tell_their_figures(study: Study) -> N
     front = {record.id for record in study.front}
     assert 1 <= len(study.finalists) <= 2
     for entry in study.finalists:
-        assert entry["id"] in front
-        assert entry["verified"]
-        assert entry["values"].keys() == study.config.objective.keys()
-        assert entry["values"]["params"] <= LIMIT
-        assert 0 <= entry["figures"]["test_accuracy"] <= 1
-        assert entry["recommended"] or entry["marks"]
+        assert entry.id in front
+        assert entry.verified
+        assert entry.values.keys() == study.config.objective.keys()
+        assert entry.values["params"] <= LIMIT
+        assert 0 <= entry.figures["test_accuracy"] <= 1
+        assert entry.recommended or entry.marks
 
 
 def test_finalists_are_whole(study: Study) -> None:
     device = installed().create("device", "onnxruntime", {})
     for entry in study.finalists:
-        found = verify(study.folder / entry["folder"], device)
+        found = verify(study.folder / entry.folder, device)
         assert found.network_difference == 0
-        assert (study.folder / entry["file"]).is_file()
+        assert (study.folder / entry.file).is_file()
     kept = {path.name for path in (study.folder / "models").iterdir()}
-    assert kept == {entry["id"] for entry in study.finalists}
+    assert kept == {entry.id for entry in study.finalists}
 
 
 def test_the_report_holds_every_candidate_and_is_rebuilt_alike(study: Study) -> None:

@@ -133,8 +133,8 @@ def test_promising_candidates_are_checked_twice(study: Study) -> None:
 
 def test_a_finalist_is_shipped_and_verified(study: Study) -> None:
     (finalist,) = study.finalists
-    assert finalist["verified"]
-    assert (study.folder / finalist["file"]).is_file()
+    assert finalist.verified
+    assert (study.folder / finalist.file).is_file()
 
 
 def test_report_and_table_tell_of_the_checks(study: Study) -> None:

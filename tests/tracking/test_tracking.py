@@ -19,7 +19,7 @@ from orchestrator_onnxruntime.runtime import OnnxRuntime
 from orchestrator.analysis.agreement import Agreement, Correlation, correlate
 from orchestrator.config import TrackingConfig
 from orchestrator.contracts.objective import Axis
-from orchestrator.records import Check, Genotype, Record
+from orchestrator.records import Check, Finalist, Genotype, Record
 from orchestrator.tracking import Tracker, tracking_uri, ui_hint
 from orchestrator.tracking.naming import title
 from orchestrator.tracking.writer import Writer
@@ -44,7 +44,7 @@ class Search:
     params: Mapping[str, Any] = field(default_factory=lambda: {"candidates": 4})
     hypervolume: float = 0.5
     records: list[Record] = field(default_factory=list)
-    finalists: list[Mapping[str, Any]] = field(default_factory=list)
+    finalists: list[Finalist] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
 
     @property
@@ -279,9 +279,15 @@ def test_a_recommended_finalist_becomes_a_model_version(store, search) -> None:
 
     folder = search.folder / "models" / "0000"
     folder.mkdir(parents=True)
-    finalist = {"id": RECORDS[0].id, "number": 0, "picks": ["most accurate"], "recommended": True}
-    finalist |= {"folder": folder, "figures": {"accuracy": 0.88, "mark": "text"}}
-    search.finalists.append(finalist | {"file": _onnx_file(folder / "model.onnx")})
+    finalist = Finalist(
+        id=RECORDS[0].id,
+        picks=("most accurate",),
+        recommended=True,
+        folder=str(folder),
+        figures={"accuracy": 0.88, "mark": "text"},
+        file=str(_onnx_file(folder / "model.onnx")),
+    )
+    search.finalists.append(finalist)
     track(store, search, RECORDS[:1])
     track(store, search, [])
     client = MlflowClient(tracking_uri=f"sqlite:///{store}")
