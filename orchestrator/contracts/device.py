@@ -168,17 +168,6 @@ def compared(timings: Sequence[Timing], reference_ms: float) -> list[Latency]:
 def _lacks(device: Device) -> str:
     return f"device {device.name!r} ({type(device).__name__}) lacks a method: it has to define"
 
-    def signature(self, artifact: Artifact) -> str:
-        """What decides the file's latency: two files with one signature are as fast.
-
-        By default the content of the files, so that only the same file is. A runtime that knows
-        its format leaves out the values of weights, which do not make it slower.
-        """
-        digest = hashlib.sha256(artifact.format.encode())
-        for file in artifact.files:
-            digest.update(file.read_bytes())
-        return digest.hexdigest()
-
 
 def _latency(timing: Timing, base: Timing, reference_ms: float) -> Latency:
     ratio = timing.low_ms / base.low_ms
