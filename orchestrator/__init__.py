@@ -3,11 +3,17 @@
 What a plugin needs is here; nothing heavy is imported by importing it.
 """
 
+import warnings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from orchestrator import errors
 from orchestrator.contracts import (
+    ArraySamples,
     Artifact,
     ArtifactCompressor,
     Axis,
+    Batch,
     Budget,
     Classes,
     CompressionContext,
@@ -21,28 +27,37 @@ from orchestrator.contracts import (
     History,
     ImageFacts,
     Images,
+    Judge,
     Latency,
     Loss,
     Maps,
+    Metric,
+    MetricObjective,
     NetworkCompressor,
     Objective,
     Offer,
     Outputs,
     Part,
     Place,
+    Placement,
     Proposal,
     Published,
     Question,
     Runtime,
     Sampler,
     SamplerContext,
+    Samples,
     SearchSpace,
     Session,
     Split,
     Subject,
+    Task,
+    Trainer,
+    Training,
     TrainingCompressor,
     Trial,
     Usage,
+    WeightStore,
     labels_loss,
     segments,
 )
@@ -51,13 +66,27 @@ from orchestrator.measuring.agent import Timing, interleave
 from orchestrator.plugins import version_of
 from orchestrator.records import Choices, Finalist, Genotype, Record, Step
 
+if TYPE_CHECKING:
+    from orchestrator.config import TrainConfig
+    from orchestrator.training.augmentation import crop, erase, mirror, mix, soft_targets
+
+# What needs torch or pydantic is imported when it is asked for.
+_LATER = {
+    "TrainConfig": "orchestrator.config",
+    **dict.fromkeys(
+        ("crop", "erase", "mirror", "mix", "soft_targets"), "orchestrator.training.augmentation"
+    ),
+}
+
 __version__ = version_of("pareto-orchestrator")
 
 __all__ = [
     "API",
+    "ArraySamples",
     "Artifact",
     "ArtifactCompressor",
     "Axis",
+    "Batch",
     "Budget",
     "Choices",
     "Classes",
@@ -74,15 +103,19 @@ __all__ = [
     "History",
     "ImageFacts",
     "Images",
+    "Judge",
     "Latency",
     "Loss",
     "Maps",
+    "Metric",
+    "MetricObjective",
     "NetworkCompressor",
     "Objective",
     "Offer",
     "Outputs",
     "Part",
     "Place",
+    "Placement",
     "Proposal",
     "Published",
     "Question",
@@ -90,31 +123,41 @@ __all__ = [
     "Runtime",
     "Sampler",
     "SamplerContext",
+    "Samples",
     "SearchSpace",
     "Session",
     "Split",
     "Step",
     "Subject",
+    "Task",
     "Timing",
+    "TrainConfig",
+    "Trainer",
+    "Training",
     "TrainingCompressor",
     "Trial",
     "Usage",
+    "WeightStore",
     "__version__",
+    "crop",
+    "erase",
     "errors",
     "hookimpl",
     "interleave",
     "labels_loss",
+    "mirror",
+    "mix",
     "segments",
+    "soft_targets",
 ]
 
 
-def __getattr__(name: str) -> object:
-    """What moved out of the face, for as long as it is deprecated."""
+def __getattr__(name: str) -> Any:
+    """What is imported when it is asked for, and what moved out of the face."""
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
     if name == "compact_onnx":
-        import importlib
-        import warnings
-
         home = "orchestrator_onnxruntime.compact"
         warnings.warn(f"orchestrator.{name} is {home}.{name} now", DeprecationWarning, stacklevel=2)
-        return getattr(importlib.import_module(home), name)
+        return getattr(import_module(home), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

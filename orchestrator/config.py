@@ -139,6 +139,7 @@ class StudyConfig:
     estimator: Chosen
     sampler: Chosen
     objective: Mapping[str, ObjectiveConfig]
+    task: Chosen = Chosen("classification")
     compressor: Mapping[str, Chosen] = field(default_factory=dict)
     teacher: str | None = None
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -178,7 +179,7 @@ def _nest(group: str, value: Any) -> Any:
     """Put what is not ours among a plugin's options: `{name, root}` → `{name, options: {root}}`."""
     if not isinstance(value, Mapping):
         return value
-    if group in ("space", "dataset", "device", "estimator", "sampler"):
+    if group in ("space", "dataset", "task", "device", "estimator", "sampler"):
         return _with_options(value, Chosen)
     if group in ("objective", "compressor"):
         schema = ObjectiveConfig if group == "objective" else Chosen

@@ -49,6 +49,11 @@ def orchestrator_datasets() -> Sequence[Offer]:  # type: ignore[empty-body]
 
 
 @hookspec
+def orchestrator_tasks() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Classes that fulfil `Task`."""
+
+
+@hookspec
 def orchestrator_objectives() -> Sequence[Offer]:  # type: ignore[empty-body]
     """Classes that fulfil `Objective`."""
 

@@ -37,6 +37,7 @@ __all__ = [
 
 BUILT_IN = (
     "orchestrator_spaces",
+    "orchestrator_classification",
     "orchestrator_datasets",
     "orchestrator_objectives",
     "orchestrator_proxies",
@@ -57,6 +58,7 @@ _MERGED = {
 FAMILIES = {
     "space": "orchestrator_search_spaces",
     "dataset": "orchestrator_datasets",
+    "task": "orchestrator_tasks",
     "objective": "orchestrator_objectives",
     "compressor": "orchestrator_compressors",
     "device": "orchestrator_devices",
@@ -72,6 +74,7 @@ CONTRACTS: Mapping[str, type] = {
     "objective": contracts.Objective,
     "compressor": contracts.Compressor,
     "device": contracts.Device,
+    "task": contracts.Task,
     "estimator": contracts.Estimator,
     "sampler": contracts.Sampler,
 }

@@ -10,7 +10,15 @@ from typing import Any
 
 from orchestrator.errors import ConfigError
 
-__all__ = ["AskedTrial", "FixedTrial", "Question", "RandomTrial", "ScopedTrial", "apart"]
+__all__ = [
+    "AskedTrial",
+    "FixedTrial",
+    "PartlyKnownTrial",
+    "Question",
+    "RandomTrial",
+    "ScopedTrial",
+    "apart",
+]
 
 # A prime beyond what anybody numbers, so that two runs share no seed.
 _APART = 1_000_003
@@ -147,6 +155,22 @@ class RandomTrial(AskedTrial):
     def answer(self, name: str, question: Question) -> Any:
         """Drawn; Optuna answers a repeated question alike, so we do too."""
         return self.choices.setdefault(name, question.drawn(self._random))
+
+
+class PartlyKnownTrial(RandomTrial):
+    """Answers from `known` where it has one, at random where it has none.
+
+    For a network that is known by its architecture alone, of which more is asked.
+    """
+
+    def __init__(self, known: Mapping[str, Any], seed: int) -> None:
+        super().__init__(seed)
+        self._known = known
+
+    def answer(self, name: str, question: Question) -> Any:
+        """The known answer, else a drawn one."""
+        drawn = question.drawn(self._random)
+        return self.choices.setdefault(name, self._known.get(name, drawn))
 
 
 class FixedTrial(AskedTrial):

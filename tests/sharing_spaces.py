@@ -94,17 +94,17 @@ class FusedSpace(SearchSpace):
 
 def train_digits(payload: dict[str, Any]) -> None:
     """Prepare shared weights as a member of a group; leaves what it was told."""
+    import footings
     import torch
 
     from orchestrator.config import TrainConfig
-    from orchestrator.contracts import EstimationContext
     from orchestrator.estimators.supernet import SupernetEstimator
     from orchestrator.plugins import installed
 
     torch.set_num_threads(1)
     digits = installed().create("dataset", "digits", {"image_size": 16})
     folder = Path(payload["folder"])
-    context = EstimationContext(Staged(), digits, TrainConfig(epochs=2), folder, seed=0)
+    context = footings.context(Staged(), digits, TrainConfig(epochs=2), folder)
     estimator = SupernetEstimator(epochs=2, paths=12, images=64, batch_size=64, workers=2)
     told = estimator.prepare(context)
     rank = torch.distributed.get_rank()

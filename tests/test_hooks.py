@@ -19,6 +19,7 @@ from orchestrator import (
     Offer,
     Record,
     SearchSpace,
+    Task,
     hookimpl,
     hookspecs,
     plugins,
@@ -60,6 +61,10 @@ def test_orchestrator_search_spaces() -> None:
 
 def test_orchestrator_datasets() -> None:
     _offers("dataset", Dataset)
+
+
+def test_orchestrator_tasks() -> None:
+    _offers("task", Task)
 
 
 def test_orchestrator_objectives() -> None:

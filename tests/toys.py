@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from orchestrator import (
+    ArraySamples,
     Artifact,
     Dataset,
     Device,
@@ -22,7 +23,6 @@ from orchestrator import (
     Estimator,
     Genotype,
     ImageFacts,
-    Images,
     Latency,
     NetworkCompressor,
     Objective,
@@ -70,10 +70,10 @@ class ToyData(Dataset):
     mean = (0.5,)
     deviation = (0.5,)
 
-    def split(self, name: str) -> Images:
+    def split(self, name: str) -> ArraySamples:
         labels = np.arange(32) % 2
         pixels = np.broadcast_to(labels[:, None, None, None] * 200, (32, 1, 8, 8))
-        return Images(pixels.astype(np.uint8), labels)
+        return ArraySamples(pixels.astype(np.uint8), labels)
 
 
 class ToyDevice(Device):

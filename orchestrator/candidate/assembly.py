@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.candidate.compression import Compression
 from orchestrator.config import ObjectiveConfig, StudyConfig
@@ -13,8 +13,10 @@ from orchestrator.contracts import (
     Device,
     Estimator,
     ImageFacts,
+    MetricObjective,
     Objective,
     SearchSpace,
+    Task,
     Trial,
 )
 from orchestrator.errors import ConfigError, closest
@@ -49,14 +51,19 @@ class Target:
 
 @dataclass(frozen=True)
 class Assembly:
-    """All a study is made of, each part an instance."""
+    """All a study is made of, each part an instance.
+
+    `asked` are the objectives that the estimator asks, whatever the search is for.
+    """
 
     space: SearchSpace
     dataset: Dataset
+    task: Task
     device: Device
     estimator: Estimator
     targets: Sequence[Target]
     compression: Compression
+    asked: Mapping[str, Objective] = field(default_factory=dict)
 
     @property
     def facts(self) -> ImageFacts:
@@ -78,16 +85,13 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
     make = plugins.create
     _check_preset(config, plugins)
     device = make("device", config.device.name, config.device.options)
+    estimator = make("estimator", config.estimator.name, config.estimator.options)
     assembly = Assembly(
         space=make("space", config.space.name, config.space.options),
         dataset=make("dataset", config.dataset.name, config.dataset.options),
+        task=make("task", config.task.name, config.task.options),
         device=device,
-        estimator=make(
-            "estimator",
-            config.estimator.name,
-            config.estimator.options,
-            given={"plugins": plugins},
-        ),
+        estimator=estimator,
         targets=[_target(key, item, plugins) for key, item in config.objective.items()],
         compression=Compression(
             {
@@ -96,11 +100,56 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
             },
             device.formats,
         ),
+        asked={name: make("objective", name, {}) for name in estimator.objectives},
     )
     if not any(target.searched for target in assembly.targets):
         raise ConfigError("no objective has role=objective, so there is nothing to search for.")
+    _check_served(assembly)
+    _check_metrics(assembly)
+    _check_asked(assembly)
     assembly.compression.check()
     return assembly
+
+
+def _check_served(assembly: Assembly) -> None:
+    """Raise ConfigError for a space whose networks cannot answer what the task asks."""
+    space, outputs = assembly.space, assembly.task.outputs(assembly.facts)
+    if type(outputs) not in space.serves:
+        served = ", ".join(sorted(kind.__name__ for kind in space.serves))
+        raise ConfigError(
+            f"task {assembly.task.name!r} asks for {type(outputs).__name__}, space {space.name!r} "
+            f"serves {served}. Choose a space that serves it, or another task."
+        )
+
+
+def _check_metrics(assembly: Assembly) -> None:
+    """Raise ConfigError for a metric that the task, or a predicting estimator, does not know."""
+    task, estimator = assembly.task, assembly.estimator
+    known = [metric.name for metric in task.metrics]
+    for target in assembly.targets:
+        if not isinstance(target.objective, MetricObjective):
+            continue
+        if target.name not in known:
+            raise ConfigError(
+                f"objective.{target.name}: task {task.name!r} is judged by {', '.join(known)}. "
+                f"Leave it out (~objective.{target.name}), or choose another task."
+            )
+        if estimator.predicts and target.name != task.leading.name:
+            raise ConfigError(
+                f"objective.{target.name}: estimator {estimator.name!r} predicts "
+                f"{task.leading.name} alone. Leave it out, or choose another estimator."
+            )
+
+
+def _check_asked(assembly: Assembly) -> None:
+    """Raise ConfigError for an objective of the estimator's that waits for a training."""
+    for name, objective in assembly.asked.items():
+        if objective.tier != "static":
+            raise ConfigError(
+                f"estimator {assembly.estimator.name!r} asks {name!r}, which is known only of a "
+                f"candidate that is {objective.tier}, expected an objective of the untrained "
+                "network, such as naswot, synflow, zen, zico, params or macs."
+            )
 
 
 def _check_preset(config: StudyConfig, plugins: Plugins) -> None:

@@ -153,7 +153,7 @@ class _Evaluation:
             reason = f"after {done} epochs clearly behind candidates that cost no more"
             return self._record("stopped", reason=reason, step="training")
         if estimate.predicted is not None:
-            metrics = {"accuracy": estimate.predicted}
+            metrics = {self.assembly.task.leading.name: estimate.predicted}
             self._take(self.assembly.tier("estimated"), self._subject(preview, metrics=metrics))
             return self._judged()
         self.now.step = "compression"
@@ -172,8 +172,7 @@ class _Evaluation:
 
     def _take_final(self, network: nn.Module, artifact: Artifact) -> None:
         """Everything again from the trained network; the latency anew only if it was forgotten."""
-        logits = self.factory.predict(artifact, "validation")
-        metrics = {"accuracy": self.factory.accuracy(logits, "validation")}
+        metrics = self.factory.score(artifact, "validation", gate=self.factory.gate).figures()
         subject = self._subject(network, artifact, metrics)
         self._take(self.assembly.tier("static"), subject)
         self._take(self.assembly.tier("estimated", "deployed"), subject)
@@ -224,9 +223,9 @@ class _Evaluation:
         train = self.factory.config.train
         rivals = self._cheaper_rivals()
 
-        def on_epoch(epoch: int, accuracy: float) -> bool:
-            self.now.curve.append(accuracy)
-            return not hopeless(epoch, accuracy, train.epochs, rivals, train.early_stop)
+        def on_epoch(epoch: int, reached: float) -> bool:
+            self.now.curve.append(reached)
+            return not hopeless(epoch, reached, train.epochs, rivals, train.early_stop)
 
         return replace(self.factory.estimation(self.now.genotype), on_epoch=on_epoch)
 

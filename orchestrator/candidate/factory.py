@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,23 +21,29 @@ from orchestrator.contracts import (
     CompressionContext,
     EstimationContext,
     Estimator,
+    Judge,
     Loss,
     NetworkCompressor,
     Objective,
     Split,
     Subject,
     TrainingCompressor,
+    samples_of,
 )
 from orchestrator.measuring.gate import Gate, held
 from orchestrator.plugins import Plugins
 from orchestrator.records import Choices, Genotype
 from orchestrator.training.building import build_network
 from orchestrator.training.calibration import Calibration
-from orchestrator.training.epochs import TrainRun, evaluate, train
+from orchestrator.training.epochs import TrainRun, own_loss, train
+from orchestrator.training.estimation import estimation_context
+from orchestrator.training.footing import Footing
+from orchestrator.training.placement import choose_placement, placed
+from orchestrator.training.scoring import leading_figure
 from orchestrator.trials import apart
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 __all__ = ["Factory", "Treatment", "seed_of"]
 
@@ -82,6 +88,8 @@ class Factory:
         self.plugins = plugins
         self.assembly: Assembly = assemble(config, plugins)
         self.calibration = Calibration(self.assembly.dataset)
+        task, placement = self.assembly.task, choose_placement(config.train)
+        self.footing = Footing(task, self.assembly.dataset, placement, gate)
         self._teacher: nn.Module | None = None
 
     def with_estimator(self, estimator: Estimator) -> Factory:
@@ -99,7 +107,9 @@ class Factory:
     def build(self, genotype: Genotype) -> nn.Module:
         """The plain network with weights drawn from its own seed; raises BuildError."""
         assembly, seed = self.assembly, seed_of(genotype, self.config.run.seed)
-        return build_network(assembly.space, genotype, assembly.facts, seed=seed)
+        return build_network(
+            assembly.space, genotype, assembly.facts, seed=seed, task=assembly.task
+        )
 
     def macs(self, genotype: Genotype) -> float:
         """Multiply-adds of the plain network for one image; raises BuildError."""
@@ -140,22 +150,33 @@ class Factory:
                 artifacts.append(made)
         return artifacts
 
-    def predict(self, artifact: Artifact, split: Split) -> np.ndarray:
-        """Logits (N, classes) of a split from the file itself, run by its own runtime."""
-        return self._predict(artifact, split, self.gate)
+    def score(self, artifact: Artifact, split: Split, *, gate: Gate | None) -> Judge:
+        """The task's judge, having seen what a file answers to a whole split."""
+        judge = self.footing.task.judge(self.assembly.facts)
+        for (answers,), targets in self._answers([artifact], split, gate):
+            judge.add(answers, targets)
+        return judge
 
-    def _predict(self, artifact: Artifact, split: Split, gate: Gate | None) -> np.ndarray:
-        pixels = self.assembly.dataset.split(split).pixels
-        facts, logits = self.assembly.facts, []
-        for start in range(0, len(pixels), _PREDICT_IMAGES):
-            batch = facts.normalise(pixels[start : start + _PREDICT_IMAGES])
+    def distance(self, first: Artifact, second: Artifact, split: Split) -> float:
+        """The share of a split, in [0, 1], that two files answer differently."""
+        apart, seen = 0.0, 0
+        for answers, targets in self._answers([first, second], split, self.gate):
+            apart += self.footing.task.distance(*answers) * len(targets)
+            seen += len(targets)
+        return apart / seen
+
+    def _answers(
+        self, artifacts: Sequence[Artifact], split: Split, gate: Gate | None
+    ) -> Iterator[tuple[list[Tensor], Tensor]]:
+        """Batch by batch what each file answers, run by its own runtime, and the targets."""
+        samples, facts = samples_of(self.assembly.dataset, split), self.assembly.facts
+        for start in range(0, len(samples), _PREDICT_IMAGES):
+            indices = np.arange(start, min(start + _PREDICT_IMAGES, len(samples)))
             with held(gate):
-                logits.append(self.assembly.device.predict(artifact, np.asarray(batch)))
-        return np.concatenate(logits)
-
-    def accuracy(self, logits: np.ndarray, split: Split) -> float:
-        """The share of a split that logits (N, classes) get right."""
-        return float((logits.argmax(1) == self.assembly.dataset.split(split).labels).mean())
+                pixels, targets = samples.read(indices)
+                images = facts.normalise(np.asarray(pixels))
+                answers = [self.assembly.device.predict(a, images) for a in artifacts]
+            yield [torch.from_numpy(answer) for answer in answers], torch.from_numpy(targets)
 
     def loss(self, genotype: Genotype) -> Loss | None:
         """The candidate's own training loss if compressors change it, each the one before."""
@@ -175,11 +196,12 @@ class Factory:
     def estimation(self, genotype: Genotype | None = None) -> EstimationContext:
         """What the estimator may use, for one candidate or for what all of them share."""
         seed = self.config.run.seed
-        return EstimationContext(
-            space=self.assembly.space,
-            dataset=self.assembly.dataset,
-            train=self.config.train,
-            weights=self.folder / "weights",
+        return estimation_context(
+            self.footing,
+            self.assembly.space,
+            self.config.train,
+            self.folder / "weights",
+            objectives=self.assembly.asked,
             seed=seed_of(genotype, seed) if genotype else seed,
             loss=self.loss(genotype) if genotype else None,
         )
@@ -195,8 +217,11 @@ class Factory:
         Whoever holds the gate already gives none, as it cannot be held twice.
         """
         if isinstance(subject, Artifact):
-            return self.accuracy(self._predict(subject, "validation", gate), "validation")
-        return evaluate(subject, self.assembly.dataset, "validation", gate=gate)
+            figures = self.score(subject, "validation", gate=gate).figures()
+            return float(figures[self.footing.task.leading.name])
+        footing = self.footing if gate else self.footing.ungated
+        with placed(subject, footing.placement):
+            return leading_figure(subject, footing)
 
     def context(self, treatment: Treatment) -> CompressionContext:
         """What compressors may use; those that ask for more images get them beside."""
@@ -208,6 +233,7 @@ class Factory:
             seed=seed_of(genotype, self.config.run.seed),
             retrain=None if preview else self._retrainer(genotype, treatment.epochs),
             teacher=None if preview else self.teacher(),
+            loss=own_loss(self.footing.task),
             preview=preview,
             judge=None if preview else partial(self.judge, gate=self.gate),
             ranges=treatment.ranges,
@@ -232,9 +258,8 @@ class Factory:
                 epochs=max(1, round(share * epochs)),
                 seed=seed_of(genotype, self.config.run.seed) + 1,
                 loss=self.loss(genotype),
-                gate=self.gate,
                 warm=True,
             )
-            train(network, self.assembly.dataset, self.config.train, run)
+            train(network, self.footing, self.config.train, run)
 
         return retrain

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from orchestrator.bundle import EXACT, BundleContents, verify, write_bundle
 from orchestrator.candidate.assembly import excess
 from orchestrator.candidate.evaluation import Measure
@@ -21,7 +19,7 @@ from orchestrator.candidate.marks import (
     budget_marks,
     compression_marks,
 )
-from orchestrator.contracts import Artifact, Latency, NetworkCompressor, Subject
+from orchestrator.contracts import Artifact, Judge, Latency, NetworkCompressor, Subject
 from orchestrator.errors import OrchestratorError
 from orchestrator.estimators.further import load_weights
 from orchestrator.files import write_json
@@ -39,17 +37,17 @@ _UNCOMPRESSED = "uncompressed"
 
 @dataclass
 class _Variant:
-    """One file of a finalist and what it answers."""
+    """One file of a finalist, what it is worth on test and its leading metric on validation."""
 
     artifact: Artifact
-    test_accuracy: float
-    validation: np.ndarray
+    test: Judge
+    validation: float
     latency: Latency | None = None
 
-    @property
-    def figures(self) -> FileFigures:
+    def figures(self, leading: str) -> FileFigures:
         """What the gate compares."""
-        return FileFigures(_known(self.latency).ms, self.artifact.size_bytes, self.test_accuracy)
+        reached = self.test.figures()[leading]
+        return FileFigures(_known(self.latency).ms, self.artifact.size_bytes, reached)
 
 
 @dataclass
@@ -59,6 +57,8 @@ class _Finalist:
     record: Record
     network: nn.Module
     variants: dict[str, _Variant] = field(default_factory=dict)
+    # The share of validation images that the shipped file and its exact form answer alike.
+    agreement: float = 1.0
 
     @property
     def shipped(self) -> str:
@@ -94,10 +94,9 @@ def make_teacher(genotype: Genotype, factory: Factory) -> dict[str, Any]:
     run = TrainRun(
         epochs=config.train.final_epochs,
         seed=seed_of(genotype, config.run.seed),
-        gate=factory.gate,
     )
-    training = train(network, factory.assembly.dataset, config.train, run)
-    figures = {"validation_accuracy": training.curve[-1]}
+    training = train(network, factory.footing, config.train, run)
+    figures = {f"validation_{_leading(factory)}": training.curve[-1]}
     write_bundle(factory.folder / "teacher", _contents(genotype, network, factory, figures))
     return figures
 
@@ -110,10 +109,9 @@ def _train_and_export(record: Record, factory: Factory, work: Path) -> _Finalist
         epochs=epochs,
         seed=seed_of(genotype, factory.config.run.seed),
         loss=factory.loss(genotype),
-        gate=factory.gate,
         warm=warm,
     )
-    train(network, factory.assembly.dataset, factory.config.train, run)
+    train(network, factory.footing, factory.config.train, run)
     finalist = _Finalist(record, network)
     if any(factory.assembly.compression.active(NetworkCompressor, genotype)):
         plain = Treatment(genotype.plain(), epochs)
@@ -124,6 +122,9 @@ def _train_and_export(record: Record, factory: Factory, work: Path) -> _Finalist
     artifacts = factory.compile(finalist.network, treatment, work / "model", final=True)
     for label, artifact in zip(_labels(artifacts), artifacts, strict=True):
         finalist.variants[label] = _variant(factory, artifact)
+    if finalist.shipped != EXACT:
+        shipped, exact = (finalist.variants[name].artifact for name in (finalist.shipped, EXACT))
+        finalist.agreement = 1 - factory.distance(shipped, exact, "validation")
     return finalist
 
 
@@ -138,8 +139,8 @@ def _inherit(network: nn.Module, genotype: Genotype, factory: Factory) -> bool:
 
 
 def _variant(factory: Factory, artifact: Artifact) -> _Variant:
-    test = factory.accuracy(factory.predict(artifact, "test"), "test")
-    return _Variant(artifact, test, factory.predict(artifact, "validation"))
+    validation = factory.judge(artifact, gate=factory.gate)
+    return _Variant(artifact, factory.score(artifact, "test", gate=factory.gate), validation)
 
 
 def _measure(finalist: _Finalist, measure: Measure) -> None:
@@ -152,7 +153,7 @@ def _measure(finalist: _Finalist, measure: Measure) -> None:
 def _ship(finalist: _Finalist, factory: Factory) -> Finalist:
     record = finalist.record
     values, notes = _values(finalist, factory)
-    figures = {**_figures(finalist, factory), **_without(values, "accuracy")}
+    figures = {**_figures(finalist, factory), **_without(values, _leading(factory))}
     figures |= {name: notes[name] for name in ("macs_exact", "macs_thop") if name in notes}
     marks = _marks(finalist, factory, values)
     folder = factory.folder / "models" / record.id
@@ -199,13 +200,13 @@ def _contents(
 def _values(
     finalist: _Finalist, factory: Factory
 ) -> tuple[dict[str, float], dict[str, float | str]]:
-    """Every objective of the shipped file, accuracy on the test split, and what explains them."""
+    """Every objective of the shipped file, metrics on the test split, and what explains them."""
     shipped = finalist.variants[finalist.shipped]
     subject = Subject(
         genotype=finalist.record.genotype,
         network=finalist.network,
         input_shape=factory.assembly.facts.shape,
-        metrics={"accuracy": shipped.test_accuracy},
+        metrics=shipped.test.figures(),
         artifact=shipped.artifact,
         latency=lambda: _known(shipped.latency),
     )
@@ -220,33 +221,31 @@ def _values(
 
 def _figures(finalist: _Finalist, factory: Factory) -> dict[str, Any]:
     shipped, before = finalist.variants[finalist.shipped], finalist.before
-    timed = _known(shipped.latency)
+    timed, leading = _known(shipped.latency), _leading(factory)
     figures: dict[str, Any] = {
-        "test_accuracy": shipped.test_accuracy,
-        "validation_accuracy": factory.accuracy(shipped.validation, "validation"),
+        f"test_{leading}": shipped.test.figures()[leading],
+        f"validation_{leading}": shipped.validation,
+        "test_images": shipped.test.count,
         "latency_ms": timed.ms,
         "size_bytes": shipped.artifact.size_bytes,
     }
     if shipped is not before:
         figures |= {
-            "test_accuracy_fp32": before.test_accuracy,
+            f"test_{leading}_fp32": before.test.figures()[leading],
             "latency_fp32_ms": _known(before.latency).ms,
             "size_fp32_bytes": before.artifact.size_bytes,
-            "agreement": _agreement(finalist),
+            "agreement": finalist.agreement,
         }
     return figures
 
 
 def _without(values: Mapping[str, float], name: str) -> dict[str, float]:
-    """A finalist's accuracy is that on test, and is called so."""
+    """A finalist's leading metric is that on test, and is called so."""
     return {key: value for key, value in values.items() if key != name}
 
 
-def _agreement(finalist: _Finalist) -> float:
-    """The share of validation images that the file and its exact float form answer alike."""
-    shipped = finalist.variants[finalist.shipped].validation.argmax(1)
-    exact = finalist.variants[EXACT].validation.argmax(1)
-    return float((shipped == exact).mean())
+def _leading(factory: Factory) -> str:
+    return factory.assembly.task.leading.name
 
 
 def _marks(finalist: _Finalist, factory: Factory, values: Mapping[str, float]) -> list[Mark]:
@@ -254,8 +253,9 @@ def _marks(finalist: _Finalist, factory: Factory, values: Mapping[str, float]) -
     marks = budget_marks(excess(values, factory.assembly.targets))
     if shipped is before:
         return marks
-    compared = Comparison(before.figures, shipped.figures, _agreement(finalist))
-    return marks + compression_marks(compared)
+    leading = _leading(factory)
+    figures = before.figures(leading), shipped.figures(leading)
+    return marks + compression_marks(Comparison(*figures, finalist.agreement, leading))
 
 
 def _verified(folder: Path, factory: Factory, marks: list[Mark]) -> bool:

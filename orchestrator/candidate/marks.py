@@ -14,7 +14,7 @@ __all__ = ["Comparison", "FileFigures", "Mark", "budget_marks", "compression_mar
 NOTABLE = 0.03
 # An approximation that answers otherwise more often than this is another function.
 LEAST_AGREEMENT = 0.95
-MOST_ACCURACY_LOST = 0.02
+MOST_LOST = 0.02
 
 
 @dataclass(frozen=True)
@@ -27,23 +27,25 @@ class Mark:
 
 @dataclass(frozen=True)
 class FileFigures:
-    """What a file costs and what it is worth, accuracy in [0, 1] on the test split."""
+    """What a file costs and what it reached: the leading metric, a share, on the test split."""
 
     latency_ms: float
     size_bytes: float
-    accuracy: float
+    reached: float
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A file before and after compression.
 
-    `agreement` is the share of validation images that the file answers as its exact float form.
+    `agreement` is the share of validation images that the file answers as its exact float form,
+    `metric` the name of the leading metric.
     """
 
     before: FileFigures
     after: FileFigures
     agreement: float
+    metric: str = "accuracy"
 
     @property
     def faster(self) -> bool:
@@ -57,8 +59,8 @@ class Comparison:
 
     @property
     def lost(self) -> float:
-        """Accuracy that compression cost."""
-        return self.before.accuracy - self.after.accuracy
+        """What compression cost of the leading metric."""
+        return self.before.reached - self.after.reached
 
 
 def budget_marks(broken: Mapping[str, float]) -> list[Mark]:
@@ -88,5 +90,5 @@ def _function(compared: Comparison) -> Iterator[Mark]:
 
 
 def _loss(compared: Comparison) -> Iterator[Mark]:
-    if compared.lost > MOST_ACCURACY_LOST:
-        yield Mark(f"compression cost {100 * compared.lost:.1f} points of accuracy", False)
+    if compared.lost > MOST_LOST:
+        yield Mark(f"compression cost {100 * compared.lost:.1f} points of {compared.metric}", False)

@@ -10,26 +10,52 @@ from orchestrator.contracts.compressor import (
     TrainingCompressor,
     labels_loss,
 )
-from orchestrator.contracts.dataset import Dataset, Images, Split
+from orchestrator.contracts.dataset import (
+    ArraySamples,
+    Dataset,
+    Images,
+    Samples,
+    Split,
+    samples_of,
+)
 from orchestrator.contracts.device import Artifact, Device, Latency, Usage
-from orchestrator.contracts.estimator import Estimate, EstimationContext, Estimator
+from orchestrator.contracts.estimator import (
+    Estimate,
+    EstimationContext,
+    Estimator,
+    Trainer,
+    Training,
+    WeightStore,
+)
 from orchestrator.contracts.images import ImageFacts
-from orchestrator.contracts.objective import Axis, Budget, Direction, Objective, Subject, Tier
+from orchestrator.contracts.objective import (
+    Axis,
+    Budget,
+    Direction,
+    MetricObjective,
+    Objective,
+    Subject,
+    Tier,
+)
 from orchestrator.contracts.observer import Study
 from orchestrator.contracts.offer import Offer
 from orchestrator.contracts.orders import legal_orders
 from orchestrator.contracts.outputs import Classes, Maps, Outputs
 from orchestrator.contracts.place import HERE, Here, Place
+from orchestrator.contracts.placement import Placement
 from orchestrator.contracts.question import Question
 from orchestrator.contracts.runtime import Runtime, Session
 from orchestrator.contracts.sampler import Ground, History, Proposal, Sampler, SamplerContext
 from orchestrator.contracts.space import Part, Published, SearchSpace, Trial, segments
+from orchestrator.contracts.task import Batch, Judge, Metric, Task
 
 __all__ = [
     "HERE",
+    "ArraySamples",
     "Artifact",
     "ArtifactCompressor",
     "Axis",
+    "Batch",
     "Budget",
     "Change",
     "Classes",
@@ -46,31 +72,41 @@ __all__ = [
     "History",
     "ImageFacts",
     "Images",
+    "Judge",
     "Latency",
     "Loss",
     "Maps",
+    "Metric",
+    "MetricObjective",
     "NetworkCompressor",
     "Objective",
     "Offer",
     "Outputs",
     "Part",
     "Place",
+    "Placement",
     "Proposal",
     "Published",
     "Question",
     "Runtime",
     "Sampler",
     "SamplerContext",
+    "Samples",
     "SearchSpace",
     "Session",
     "Split",
     "Study",
     "Subject",
+    "Task",
     "Tier",
+    "Trainer",
+    "Training",
     "TrainingCompressor",
     "Trial",
     "Usage",
+    "WeightStore",
     "labels_loss",
     "legal_orders",
+    "samples_of",
     "segments",
 ]

@@ -1,34 +1,100 @@
-"""A dataset: labelled images in three splits, decoded once."""
+"""A dataset: images and their targets in three splits, read by index."""
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from orchestrator.contracts.images import ImageFacts
+from orchestrator.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Dataset", "Images", "Split"]
+__all__ = ["ArraySamples", "Dataset", "Images", "Samples", "Split", "samples_of"]
 
 Split = Literal["train", "validation", "test"]
 
 
-@dataclass(frozen=True)
-class Images:
-    """One split: `pixels` uint8 (N, C, H, W), perhaps memory-mapped, and `labels` int64 (N,)."""
+@runtime_checkable
+class Samples(Protocol):
+    """One split, read by index; `read` is called from several threads at once.
 
-    pixels: np.ndarray
-    labels: np.ndarray
+    One that knows all its targets without reading images has them as `targets` (N, …) too.
+    """
 
     def __len__(self) -> int:
-        return len(self.labels)
+        """How many samples there are."""
+
+    def read(
+        self, indices: np.ndarray, rng: np.random.Generator | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels uint8 (B, C, H, W) and targets int64 (B, …) of these indices.
+
+        With `rng`, in training, images may be cut out at random; without it the same indices
+        always give the same bytes.
+        """
+
+
+@dataclass(frozen=True)
+class ArraySamples:
+    """Decoded samples: `pixels` uint8 (N, C, H, W), perhaps memory-mapped, `targets` (N, …)."""
+
+    pixels: np.ndarray
+    targets: np.ndarray
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The targets."""
+        return self.targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def read(
+        self, indices: np.ndarray, rng: np.random.Generator | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As they are; nothing is random."""
+        return self.pixels[indices], self.targets[indices]
+
+
+class Images(ArraySamples):
+    """What `ArraySamples` was called; deprecated."""
+
+    def __init__(self, pixels: np.ndarray, labels: np.ndarray) -> None:
+        warnings.warn(
+            "Images(pixels, labels) is now ArraySamples(pixels, targets)",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        super().__init__(pixels, labels)
+
+
+def samples_of(dataset: Dataset, name: Split) -> Samples:
+    """A split's samples, whatever form the dataset gives them in; raises DataError for none."""
+    found: Any = dataset.split(name)
+    if not isinstance(found, Samples):
+        if not (hasattr(found, "pixels") and hasattr(found, "labels")):
+            raise DataError(
+                f"the {name} split of {dataset.name} is a {type(found).__name__}, expected "
+                "samples: something with a length and read(indices, rng), such as ArraySamples."
+            )
+        warnings.warn(
+            f"the {name} split of {dataset.name} has pixels and labels only; return ArraySamples",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        found = ArraySamples(found.pixels, found.labels)
+    if not len(found):
+        raise DataError(f"the {name} split of {dataset.name} is empty, expected images.")
+    samples: Samples = found
+    return samples
 
 
 class Dataset(ABC):
-    """Images with class labels. The same options and seed give the same splits everywhere.
+    """Images with their targets. The same options and seed give the same splits everywhere.
 
     Validation drives the search; test is read once, for finalists.
     """
@@ -59,5 +125,5 @@ class Dataset(ABC):
         )
 
     @abstractmethod
-    def split(self, name: Split) -> Images:
-        """The images of one split, decoded."""
+    def split(self, name: Split) -> Samples:
+        """The samples of one split; targets are labels int64 (N,), or what the task learns."""

@@ -1,16 +1,21 @@
-"""An estimator: how a candidate's accuracy becomes known during the search."""
+"""An estimator: how a candidate's leading metric becomes known during the search."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from orchestrator.contracts.compressor import Loss
 from orchestrator.contracts.dataset import Dataset
+from orchestrator.contracts.images import ImageFacts
+from orchestrator.contracts.objective import Objective
+from orchestrator.contracts.placement import Placement
 from orchestrator.contracts.space import SearchSpace
+from orchestrator.contracts.task import Task
+from orchestrator.measuring.gate import Gate
 from orchestrator.records import Genotype
 
 if TYPE_CHECKING:
@@ -18,17 +23,67 @@ if TYPE_CHECKING:
 
     from orchestrator.config import TrainConfig
 
-__all__ = ["Estimate", "EstimationContext", "Estimator"]
+__all__ = [
+    "Estimate",
+    "EstimationContext",
+    "Estimator",
+    "OnEpoch",
+    "Trainer",
+    "Training",
+    "WeightStore",
+]
+
+# Epochs done and the leading metric on validation → whether to go on.
+OnEpoch = Callable[[int, float], bool]
+
+
+@dataclass(frozen=True)
+class Training:
+    """The leading metric on validation after each epoch, and whether `on_epoch` ended it early."""
+
+    curve: tuple[float, ...]
+    stopped: bool = False
+
+
+class Trainer(Protocol):
+    """Trains networks by the run's recipe, on its data, where it computes."""
+
+    def __call__(
+        self,
+        network: nn.Module,
+        *,
+        epochs: int,
+        seed: int,
+        loss: Loss | None = None,
+        on_epoch: OnEpoch | None = None,
+        warm: bool = False,
+    ) -> Training:
+        """Train `network` in place; raises TrainingError.
+
+        `loss` defaults to the task's; `warm` says that the weights are trained already.
+        """
+
+
+class WeightStore(Protocol):
+    """Trained weights of a run, one entry an architecture, whatever its compression."""
+
+    def keep(self, network: nn.Module, genotype: Genotype) -> None:
+        """Keep a network's weights; raises RunError where they cannot be written."""
+
+    def load(self, genotype: Genotype) -> Mapping[str, Tensor] | None:
+        """What was kept, None where nothing was; raises RunError for a damaged file."""
 
 
 @dataclass(frozen=True)
 class EstimationContext:
-    """What an estimator may use.
+    """What an estimator may use; enough to train, judge and keep networks.
 
-    `weights` is the run's folder for trained weights, one file a genotype. `on_epoch(epoch,
-    validation accuracy)` is called after each epoch and returns False to stop a hopeless
-    candidate; `on_progress(done, total)` while something is prepared; `loss` is the candidate's
-    own where a compressor changed it.
+    `weights` is the run's folder for what else an estimator learns. `on_epoch` is called after
+    each epoch and returns False to stop a hopeless candidate; `on_progress(done, total)` while
+    something is prepared; `loss` is the candidate's own where a compressor changed it, None for
+    the task's. `judge(network)` gives the leading metric on validation. `gate` is held, a batch at
+    a time, by whatever computes without the trainer or the judge. `objectives` are those that the
+    estimator asks for by `Estimator.objectives`.
     """
 
     space: SearchSpace
@@ -36,17 +91,29 @@ class EstimationContext:
     train: TrainConfig
     weights: Path
     seed: int
+    task: Task
+    trainer: Trainer
+    judge: Callable[[nn.Module], float]
+    store: WeightStore
+    placement: Placement = field(default_factory=Placement)
+    gate: Gate | None = None
+    objectives: Mapping[str, Objective] = field(default_factory=dict)
     loss: Loss | None = None
-    on_epoch: Callable[[int, float], bool] | None = None
+    on_epoch: OnEpoch | None = None
     on_progress: Callable[[int, int], None] | None = None
+
+    @property
+    def facts(self) -> ImageFacts:
+        """What the images are."""
+        return self.dataset.facts
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A network with usable weights, and its validation accuracy epoch by epoch, in [0, 1].
+    """A network with usable weights, and its leading metric on validation epoch by epoch.
 
-    Where the weights are not usable, because accuracy was predicted without training,
-    `predicted` is that accuracy; otherwise the exported file itself is asked.
+    Where the weights are not usable, because that was predicted without training, `predicted` is
+    the prediction; otherwise the exported file itself is asked.
     """
 
     network: nn.Module
@@ -58,17 +125,19 @@ class Estimate:
 class Estimator(ABC):
     """Training, weight sharing, or a proxy.
 
-    `approximate` says that its accuracies are not those of a candidate's own training, so that
-    the search checks how well it ranks by training a few candidates further. `predicts` says that
+    `approximate` says that its figures are not those of a candidate's own training, so that the
+    search checks how well it ranks by training a few candidates further. `predicts` says that
     it only looks at a network: it is then given the candidate's final shape, pruned if it says so.
     `workers` above 1 has `prepare` called in so many processes at once, which are one group of
-    torch.distributed; the first of them writes.
+    torch.distributed; the first of them writes. `objectives` names installed static objectives
+    that it asks; instances of them come in `context.objectives`.
     """
 
     name: ClassVar[str]
     approximate: ClassVar[bool] = False
     predicts: ClassVar[bool] = False
     workers: int = 1
+    objectives: tuple[str, ...] = ()
 
     def prepare(self, context: EstimationContext) -> Sequence[str]:
         """What is paid once before the search, such as training a supernet.
@@ -80,7 +149,7 @@ class Estimator(ABC):
         return ()
 
     def approximates(self, context: EstimationContext) -> bool:
-        """Whether its accuracies are approximate after all; asked once `prepare` is done."""
+        """Whether its figures are approximate after all; asked once `prepare` is done."""
         return self.approximate
 
     @abstractmethod

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from orchestrator.contracts.device import Artifact, Latency
-from orchestrator.errors import ConfigError
+from orchestrator.errors import CandidateError, ConfigError
 from orchestrator.records import Genotype
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-__all__ = ["Axis", "Budget", "Direction", "Objective", "Subject", "Tier"]
+__all__ = ["Axis", "Budget", "Direction", "MetricObjective", "Objective", "Subject", "Tier"]
 
 Direction = Literal["minimize", "maximize"]
 # What must have happened before it is known: nothing but a build, an accuracy, a device's file.
@@ -61,6 +62,34 @@ class Objective(ABC):
     def explain(self, subject: Subject) -> Mapping[str, float | str]:
         """More about the number for cards and tables, such as a second counter's figure."""
         return {}
+
+
+class MetricObjective(Objective):
+    """A metric of a task as an objective of the metric's name; a child says name and summary.
+
+    Costs nothing here: what judged the network knows it. A unit other than a share, or a metric
+    that is to be small, is said by the child too.
+    """
+
+    unit = "share"
+    direction = "maximize"
+    tier = "estimated"
+
+    def measure(self, subject: Subject) -> float:
+        """`subject.metrics[name]`; raises CandidateError if it is missing or no share."""
+        if self.name not in subject.metrics:
+            known = ", ".join(sorted(subject.metrics)) or "none"
+            raise CandidateError(
+                f"no {self.name} is known; known metrics: {known}. The task must judge by one "
+                f'called "{self.name}".'
+            )
+        value = float(subject.metrics[self.name])
+        if self.unit == "share" and not (math.isfinite(value) and 0.0 <= value <= 1.0):
+            raise CandidateError(
+                f"{self.name} is {value}, expected a share in [0, 1]. A percentage must be "
+                "divided by 100; nan means that training diverged."
+            )
+        return value
 
 
 @dataclass(frozen=True)

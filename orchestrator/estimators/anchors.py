@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.contracts import SearchSpace
+from orchestrator.contracts import SearchSpace, Task
 from orchestrator.errors import CandidateError, RunError
 from orchestrator.files import read_json, write_json
 from orchestrator.records import Genotype
-from orchestrator.trials import FixedTrial, RandomTrial, apart
+from orchestrator.training.building import draw_plain
+from orchestrator.trials import PartlyKnownTrial, RandomTrial, apart
 
 __all__ = ["Anchor", "draw_anchors", "read_anchors", "write_anchors"]
 
@@ -54,7 +55,11 @@ class _Scored:
 
 
 def draw_anchors(
-    space: SearchSpace, score: Callable[[Genotype], float], *, count: int, seed: int
+    source: tuple[SearchSpace, Task],
+    score: Callable[[Genotype], float],
+    *,
+    count: int,
+    seed: int,
 ) -> list[Anchor]:
     """At most `count` architectures, evenly spread over the scores of six times as many.
 
@@ -62,7 +67,7 @@ def draw_anchors(
     lies near a step. What cannot be built or scored is left out; raises the last such
     CandidateError if nothing is left.
     """
-    pool = sorted(_pool(space, score, _POOL * count, seed), key=lambda item: item.anchor.score)
+    pool = sorted(_pool(source, score, _POOL * count, seed), key=lambda item: item.anchor.score)
     if len(pool) <= count:
         return [item.anchor for item in pool]
     step = (len(pool) - 1) / max(1, count - 1)
@@ -80,16 +85,17 @@ def _places(pool: Sequence[_Scored], count: int, step: float) -> list[int]:
 
 
 def _pool(
-    space: SearchSpace, score: Callable[[Genotype], float], count: int, seed: int
+    source: tuple[SearchSpace, Task], score: Callable[[Genotype], float], count: int, seed: int
 ) -> list[_Scored]:
-    trials: list[FixedTrial | RandomTrial] = [
-        FixedTrial(point.choices) for point in space.published().values()
+    space, task = source
+    trials: list[RandomTrial] = [
+        PartlyKnownTrial(point.choices, seed) for point in space.published().values()
     ]
     trials += [RandomTrial(apart(seed, number)) for number in range(count)]
     found: dict[str, _Scored] = {}
     failure: CandidateError | None = None
     for trial in trials:
-        genotype = Genotype(space.name, space.preset, space.suggest(trial))
+        genotype = draw_plain(space, task, trial)
         if genotype.key in found:
             continue
         try:
@@ -97,7 +103,7 @@ def _pool(
         except CandidateError as error:
             failure = error
             continue
-        found[genotype.key] = _Scored(anchor, isinstance(trial, FixedTrial))
+        found[genotype.key] = _Scored(anchor, isinstance(trial, PartlyKnownTrial))
     if failure is not None and not found:
         raise failure
     return list(found.values())

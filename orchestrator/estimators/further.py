@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Estimate, EstimationContext, Estimator
 from orchestrator.errors import TrainingError
-from orchestrator.estimators.train import keep_weights
-from orchestrator.measuring.gate import host_gate
 from orchestrator.records import Genotype
-from orchestrator.training.epochs import TrainRun, train
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,15 +34,14 @@ class FurtherTraining(Estimator):
         weights = self.initial_weights(genotype.plain(), context)
         if weights is not None:
             load_weights(network, weights, genotype)
-        run = TrainRun(
+        training = context.trainer(
+            network,
             epochs=self.epochs,
             seed=context.seed + 1,
             loss=context.loss,
-            gate=host_gate(),
             warm=weights is not None,
         )
-        training = train(network, context.dataset, context.train, run)
-        keep_weights(network, genotype, context)
+        context.store.keep(network, genotype)
         return Estimate(network, training.curve)
 
     def initial_weights(

@@ -1,4 +1,4 @@
-"""A zero-cost proxy: accuracy predicted from a score of the untrained network."""
+"""A zero-cost proxy: the leading metric predicted from a score of the untrained network."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from orchestrator.analysis.ranking import kendall
 from orchestrator.contracts import (
@@ -24,8 +22,7 @@ from orchestrator.errors import CandidateError, ConfigError, RunError, TrainingE
 from orchestrator.estimators.anchors import Anchor, draw_anchors, read_anchors, write_anchors
 from orchestrator.estimators.monotone import MonotoneCurve
 from orchestrator.estimators.train import TrainEstimator
-from orchestrator.measuring.gate import host_gate
-from orchestrator.plugins import Plugins, installed
+from orchestrator.measuring.gate import held
 from orchestrator.records import Genotype
 from orchestrator.training.building import build_network
 from orchestrator.training.calibration import Calibration
@@ -55,18 +52,11 @@ class ProxyEstimator(Estimator):
     approximate = True
     predicts = True
 
-    def __init__(
-        self, *, proxy: str = "zen", anchors: int = 6, plugins: Plugins | None = None
-    ) -> None:
+    def __init__(self, *, proxy: str = "zen", anchors: int = 6) -> None:
         if anchors < 3:
             raise ConfigError(f"estimator.anchors: found {anchors}, expected at least 3.")
-        self.objective: Objective = (plugins or installed()).create("objective", proxy, {})
-        if self.objective.tier != "static":
-            raise ConfigError(
-                f"estimator.proxy: {proxy} is known only of a candidate that is "
-                f"{self.objective.tier}, expected an objective of the untrained network, such as "
-                "naswot, synflow, zen, zico, params or macs."
-            )
+        self.proxy = proxy
+        self.objectives = (proxy,)
         self.anchors = anchors
         self._trained = TrainEstimator()
 
@@ -75,11 +65,11 @@ class ProxyEstimator(Estimator):
 
         Which architectures they are is settled first, so that an interruption changes nothing.
         """
-        path, proxy = _file(context), self.objective.name
+        path, proxy = _file(context), self.proxy
         anchors = read_anchors(path, proxy)
         if not anchors:
             anchors = draw_anchors(
-                context.space,
+                (context.space, context.task),
                 lambda genotype: self._score(_built(genotype, context), genotype, context),
                 count=self.anchors,
                 seed=context.seed,
@@ -90,7 +80,7 @@ class ProxyEstimator(Estimator):
                 progress = (number * context.train.epochs, len(anchors) * context.train.epochs)
                 anchors[number] = self._train(anchor, context, progress)
                 write_anchors(path, proxy, anchors)
-        return [_sentence(self.objective, _usable(anchors))]
+        return [_sentence(context.objectives[self.proxy], _usable(anchors))]
 
     def estimate(
         self, network: nn.Module, genotype: Genotype, context: EstimationContext
@@ -102,7 +92,8 @@ class ProxyEstimator(Estimator):
                 f"{path} is missing: the architectures that tell what a score is worth were not "
                 "trained. Start the search anew, or resume it."
             )
-        curve = _curve(path, path.stat().st_mtime_ns, self.objective.name, self.objective.direction)
+        direction = context.objectives[self.proxy].direction
+        curve = _curve(path, path.stat().st_mtime_ns, self.proxy, direction)
         predicted = curve(self._score(network, genotype, context))
         if context.on_epoch is not None:
             context.on_epoch(1, predicted)
@@ -119,18 +110,17 @@ class ProxyEstimator(Estimator):
         return self._trained.initial_weights(genotype, context)
 
     def _score(self, network: nn.Module, genotype: Genotype, context: EstimationContext) -> float:
-        dataset = context.dataset
-        shape = (dataset.in_channels, dataset.image_size, dataset.image_size)
-        wanted = self.objective.training_images
-
-        def batch() -> tuple[np.ndarray, np.ndarray]:
-            return _calibration(dataset).images(wanted)
-
-        subject = Subject(genotype.plain(), network, shape, batch=batch)
-        with host_gate().shared():
-            score = float(self.objective.measure(subject))
+        objective = context.objectives[self.proxy]
+        subject = Subject(
+            genotype.plain(),
+            network,
+            context.facts.shape,
+            batch=lambda: _calibration(context.dataset).images(objective.training_images),
+        )
+        with held(context.gate):
+            score = float(objective.measure(subject))
         if not math.isfinite(score):
-            raise CandidateError(f"{self.objective.name} is {score}, expected a finite number.")
+            raise CandidateError(f"{self.proxy} is {score}, expected a finite number.")
         return score
 
     def _train(
@@ -158,7 +148,9 @@ def _file(context: EstimationContext) -> Path:
 
 
 def _built(genotype: Genotype, context: EstimationContext) -> nn.Module:
-    return build_network(context.space, genotype, context.dataset.facts, seed=context.seed)
+    return build_network(
+        context.space, genotype, context.facts, seed=context.seed, task=context.task
+    )
 
 
 def _usable(anchors: Sequence[Anchor]) -> list[Anchor]:

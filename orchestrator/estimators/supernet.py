@@ -13,15 +13,16 @@ from torch import nn
 from orchestrator.contracts import Estimate, EstimationContext, Estimator, SearchSpace
 from orchestrator.errors import ConfigError, SharingError, closest
 from orchestrator.estimators.train import TrainEstimator
-from orchestrator.measuring.gate import host_gate
 from orchestrator.records import Genotype
 from orchestrator.supernet.admission import Verdict, judge
 from orchestrator.supernet.borrowing import Borrower, borrow, release
-from orchestrator.supernet.judging import inherited_accuracy
+from orchestrator.supernet.judging import inherited_figure
 from orchestrator.supernet.path_training import Method, PathTraining, Recipe, Setting
 from orchestrator.supernet.pool import draw_subnets
 from orchestrator.supernet.store import Store
 from orchestrator.training.building import build_network
+from orchestrator.training.estimation import footing_of
+from orchestrator.training.placement import placed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,18 +115,17 @@ class SupernetEstimator(Estimator):
         store, facts = _load(context.space, _finished(context))
         if not facts["admitted"]:
             return self._trained.estimate(network, genotype, context)
-        gate = host_gate()
-        if store.covers(network):
+        if store.covers(network) and context.placement.device == "cpu":
             borrow(network, store)
         else:
             store.inherit(network)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), placed(network, context.placement):
             torch.manual_seed(context.seed)
-            accuracy = inherited_accuracy(network, context.dataset, images=self.images, gate=gate)
+            figure = inherited_figure(network, footing_of(context), images=self.images)
         release(network)
         if context.on_epoch is not None:
-            context.on_epoch(1, accuracy)
-        return Estimate(network.eval(), (accuracy,))
+            context.on_epoch(1, figure)
+        return Estimate(network.eval(), (figure,))
 
     def training_epochs(self, train: TrainConfig) -> tuple[float, float]:
         """A candidate's evaluation costs about half an epoch; more if weights are not shared."""
@@ -142,27 +142,29 @@ class SupernetEstimator(Estimator):
         store, facts = _load(context.space, _finished(context))
         if not facts["admitted"]:
             return None
-        images = context.dataset.facts
-        network = build_network(context.space, genotype, images, seed=context.seed)
+        network = build_network(
+            context.space, genotype, context.facts, seed=context.seed, task=context.task
+        )
         store.inherit(network)
         return network.state_dict()
 
     def _train(self, context: EstimationContext) -> dict[str, Any]:
         partial = _finished(context).with_suffix(".partial")
-        store, begun = Store(context.space), {"epochs": 0}
+        device, footing = context.placement.device, footing_of(context)
+        store, begun = Store(context.space, device), {"epochs": 0}
         if partial.exists():
-            store, begun = Store.load(context.space, partial)
+            store, begun = Store.load(context.space, partial, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(context.seed)
-            borrower = Borrower(store, context.dataset.facts)
-            paths = draw_subnets(context.space, borrower, count=self.paths, seed=context.seed)
-            setting = Setting(self._recipe(store, context), context.train, host_gate())
-            training = PathTraining(borrower, paths, context.dataset, setting)
+            borrower = Borrower(store, context.task, context.facts)
+            paths = draw_subnets(borrower, count=self.paths, seed=context.seed)
+            setting = Setting(self._recipe(store, context), context.train)
+            training = PathTraining(borrower, paths, footing, setting)
             for epoch in range(begun["epochs"], self.epochs):
                 training.epoch(epoch, lambda done: _report(context, done, training.steps))
                 if _leads():
                     store.save(partial, {"epochs": epoch + 1}, memory=True)
-            verdict = judge(borrower, paths, context.dataset, setting, self.images)
+            verdict = judge(borrower, paths, footing, setting, self.images)
         facts = _facts(verdict, len(paths), store)
         if _leads():
             store.save(_finished(context), facts, memory=False)

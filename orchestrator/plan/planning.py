@@ -248,8 +248,8 @@ def _forecast_seconds(
     """From a timed step of the network in the middle: a forecast, not a promise."""
     middle = factory.build(by_size[len(by_size) // 2].genotype)
     config = factory.config
-    images = len(factory.assembly.dataset.split("train"))
-    step_s = seconds_per_step(middle, factory.assembly.dataset, config.train)
+    images = len(factory.footing.feed("train"))
+    step_s = seconds_per_step(middle, factory.footing, config.train)
     epoch_s = step_s * math.ceil(images / config.train.batch_size) * 1.15
     estimator, budget = factory.assembly.estimator, config.budget
     ahead, each = estimator.training_epochs(config.train)

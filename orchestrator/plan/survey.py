@@ -17,7 +17,7 @@ from orchestrator.contracts import Artifact, Latency, Subject
 from orchestrator.errors import BudgetError, CandidateError
 from orchestrator.measuring.gate import quiet
 from orchestrator.records import Choices, Genotype
-from orchestrator.trials import FixedTrial, Question, RandomTrial, apart
+from orchestrator.trials import FixedTrial, PartlyKnownTrial, Question, RandomTrial, apart
 
 __all__ = [
     "Deployed",
@@ -213,7 +213,7 @@ def _compressed(factory: Factory, specimen: Specimen, name: str) -> list[float]:
     """The value under a few of the ways to compress that network."""
     values = []
     for seed in range(8):
-        trial = _Compression(specimen.choices, seed)
+        trial = PartlyKnownTrial(specimen.choices, seed)
         genotype = draw(factory.assembly, trial)
         target = next(t for t in factory.assembly.targets if t.name == name)
         try:
@@ -223,18 +223,6 @@ def _compressed(factory: Factory, specimen: Specimen, name: str) -> list[float]:
         subject = Subject(genotype, network, factory.assembly.facts.shape)
         values.append(factory.measure(target.objective, subject))
     return values
-
-
-class _Compression(RandomTrial):
-    """Draws the compressors' answers and keeps the architecture's."""
-
-    def __init__(self, known: Choices, seed: int) -> None:
-        super().__init__(seed)
-        self._known = known
-
-    def answer(self, name: str, question: Question) -> Any:
-        drawn = question.drawn(self._random)
-        return self.choices.setdefault(name, self._known.get(name, drawn))
 
 
 def space_size(assembly: Assembly) -> float:

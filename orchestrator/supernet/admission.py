@@ -16,12 +16,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from orchestrator.contracts import Dataset, ImageFacts
+from orchestrator.contracts import ImageFacts
 from orchestrator.supernet.borrowing import Borrower
-from orchestrator.supernet.judging import inherited_accuracy
+from orchestrator.supernet.judging import inherited_figure
 from orchestrator.supernet.path_training import Setting
 from orchestrator.supernet.pool import Subnet
 from orchestrator.training.epochs import TrainRun, train
+from orchestrator.training.footing import Footing
+from orchestrator.training.placement import device_of
 
 __all__ = ["Verdict", "judge", "mixed_roles"]
 
@@ -34,7 +36,7 @@ _NAMED = 4
 
 @dataclass(frozen=True)
 class Verdict:
-    """Mean validation accuracy with shared weights and after `epochs` alone, both in [0, 1].
+    """The mean leading metric with shared weights and after `epochs` alone, both in [0, 1].
 
     `mixed` are parameters whose name stands for several roles, `widths` those whose number of
     inputs varies; both are looked for only in a store that did poorly.
@@ -82,7 +84,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def judge(
-    borrower: Borrower, paths: Sequence[Subnet], dataset: Dataset, setting: Setting, images: int
+    borrower: Borrower, paths: Sequence[Subnet], footing: Footing, setting: Setting, images: int
 ) -> Verdict:
     """Compare a few paths of different size; costs a tenth of the store's training for each."""
     step = max(1, len(paths) // (_CONTROLS + 1))
@@ -90,15 +92,15 @@ def judge(
     inherited, control = [], []
     epochs = max(2, round(_CONTROL_SHARE * setting.recipe.epochs))
     for path in chosen:
-        network = borrower.get(path.architecture).network
-        inherited.append(inherited_accuracy(network, dataset, images=images, gate=setting.gate))
-        alone = borrower.build(path.architecture, seed=setting.recipe.seed)
-        run = TrainRun(epochs=epochs, seed=setting.recipe.seed, gate=setting.gate)
-        control.append(train(alone, dataset, setting.train, run).curve[-1])
+        network = borrower.get(path.genotype).network
+        inherited.append(inherited_figure(network, footing, images=images))
+        alone = borrower.build(path.genotype, seed=setting.recipe.seed)
+        run = TrainRun(epochs=epochs, seed=setting.recipe.seed)
+        control.append(train(alone, footing, setting.train, run).curve[-1])
     verdict = Verdict(
         inherited=sum(inherited) / len(inherited),
         control=sum(control) / len(control),
-        chance=1 / len(dataset.classes),
+        chance=footing.task.chance(footing.facts),
         epochs=epochs,
     )
     if verdict.admitted:
@@ -114,7 +116,7 @@ def mixed_roles(borrower: Borrower, paths: Sequence[Subnet]) -> list[str]:
     """Parameters that work at different depths of downsampling in different architectures."""
     seen: dict[str, set[int]] = {}
     for path in paths[:: max(1, len(paths) // _LOOKED_AT)]:
-        network = borrower.get(path.architecture).network
+        network = borrower.get(path.genotype).network
         for name, level in _levels(network, borrower.facts).items():
             seen.setdefault(name, set()).add(level)
     return [name for name, levels in seen.items() if len(levels) > 1]
@@ -124,7 +126,7 @@ def _widths_vary(borrower: Borrower, paths: Sequence[Subnet]) -> list[str]:
     """Weights whose number of inputs varies: what a permutation of channels would spoil."""
     seen: dict[str, set[int]] = {}
     for path in paths[:: max(1, len(paths) // _LOOKED_AT)]:
-        network = borrower.get(path.architecture).network
+        network = borrower.get(path.genotype).network
         for name, parameter in network.named_parameters():
             if parameter.dim() > 1:
                 seen.setdefault(name, set()).add(parameter.shape[1])
@@ -150,7 +152,7 @@ def _levels(network: nn.Module, facts: ImageFacts) -> Mapping[str, int]:
         watch(name)
     try:
         with torch.no_grad():
-            network.eval()(torch.zeros(1, *facts.shape))
+            network.eval()(torch.zeros(1, *facts.shape, device=device_of(network)))
     finally:
         for handle in handles:
             handle.remove()

@@ -8,7 +8,6 @@ fetched before a step and written back after it.
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,8 +15,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from orchestrator.contracts import ImageFacts
-from orchestrator.records import Architecture, Genotype
+from orchestrator.contracts import ImageFacts, Task
+from orchestrator.records import Genotype
 from orchestrator.supernet.regions import Region
 from orchestrator.supernet.store import Owned, Store, owned_parameters
 from orchestrator.training.building import build_network
@@ -45,7 +44,7 @@ class _Copied:
             every = slice(None)
             rest = tuple(part if isinstance(part, slice) else every for part in region.parts)
             self.sliced = whole[rest]
-            self.index = torch.tensor(region.parts[self.dimension])
+            self.index = torch.tensor(region.parts[self.dimension], device=whole.device)
 
     def pull(self) -> None:
         """From the store."""
@@ -113,22 +112,24 @@ def release(network: nn.Module) -> None:
 
 
 class Borrower:
-    """Gives borrowed networks by architecture, built once and kept ready.
+    """Gives borrowed networks by genotype, built once and kept ready where the store lies.
 
     A network that the store does not cover makes it grow.
     """
 
-    def __init__(self, store: Store, facts: ImageFacts) -> None:
+    def __init__(self, store: Store, task: Task, facts: ImageFacts) -> None:
         self.store = store
+        self.task = task
         self.facts = facts
         self._ready: OrderedDict[str, Borrowed] = OrderedDict()
 
-    def get(self, architecture: Architecture) -> Borrowed:
+    def get(self, genotype: Genotype) -> Borrowed:
         """Ready to be trained or evaluated; raises BuildError and SharingError."""
-        key = json.dumps(architecture, sort_keys=True)
+        key = genotype.key
         borrowed = self._ready.get(key)
         if borrowed is None or borrowed.version != self.store.version:
-            network = self.build(architecture) if borrowed is None else borrowed.network
+            network = self.build(genotype) if borrowed is None else borrowed.network
+            network.to(self.store.device)
             self.store.grow(network)
             borrowed = borrow(network, self.store)
             self._ready[key] = borrowed
@@ -138,11 +139,9 @@ class Borrower:
         borrowed.pull()
         return borrowed
 
-    def build(self, architecture: Architecture, *, seed: int | None = None) -> nn.Module:
+    def build(self, genotype: Genotype, *, seed: int | None = None) -> nn.Module:
         """A fresh network with weights of its own; raises BuildError."""
-        space = self.store.space
-        genotype = Genotype(space.name, space.preset, architecture)
-        return build_network(space, genotype, self.facts, seed=seed)
+        return build_network(self.store.space, genotype, self.facts, seed=seed, task=self.task)
 
     def with_optimizer(
         self, borrowed: Borrowed, make: Callable[[nn.Module], torch.optim.Optimizer]

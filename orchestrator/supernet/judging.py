@@ -1,7 +1,7 @@
-"""Judging a network whose weights are shared: batch norm's statistics first, then accuracy.
+"""Judging a network whose weights are shared: batch norm's statistics first, then its figure.
 
 Running statistics are no shared weights: they belong to one architecture, and with another's or
-none the accuracy is that of guessing.
+none the figure is that of guessing.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from orchestrator.contracts import Dataset
-from orchestrator.measuring.gate import Gate
-from orchestrator.training.batches import Source
-from orchestrator.training.epochs import evaluate
+from orchestrator.measuring.gate import held
+from orchestrator.training.footing import Footing
+from orchestrator.training.placement import layout_of
+from orchestrator.training.scoring import leading_figure
 
-__all__ = ["inherited_accuracy", "recalibrate"]
+__all__ = ["inherited_figure", "recalibrate"]
 
 _BATCH = 256
 
 
-def recalibrate(network: nn.Module, dataset: Dataset, *, images: int, seed: int = 0) -> None:
+def recalibrate(network: nn.Module, footing: Footing, *, images: int, seed: int = 0) -> None:
     """Set batch norm's statistics to those of some training images, without augmentation.
 
     Nothing to do for a network without batch norm. Cost: a forward pass of `images`.
@@ -36,19 +36,22 @@ def recalibrate(network: nn.Module, dataset: Dataset, *, images: int, seed: int 
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over batches
         norm.train()
-    source = Source(dataset, "train", torch.device("cpu"))
-    chosen = np.random.default_rng(seed).permutation(len(source))[:images]
-    with torch.no_grad():
-        for batch in np.array_split(chosen, max(1, round(len(chosen) / _BATCH))):
-            network(source.normalised(source.pixels(batch)))
+    feed, layout = footing.feed("train"), layout_of(footing.placement)
+    chosen = np.random.default_rng(seed).permutation(len(feed))[:images]
+    order = np.array_split(chosen, max(1, round(len(chosen) / _BATCH)))
+    for take in feed.batches(order):
+        with torch.no_grad(), held(footing.gate):
+            pixels = take()[0].contiguous(memory_format=layout)
+            network(footing.facts.normalise(pixels))
     network.eval()
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 
 
-def inherited_accuracy(
-    network: nn.Module, dataset: Dataset, *, images: int, gate: Gate | None = None
-) -> float:
-    """Validation accuracy in [0, 1] with the weights as they are, after recalibration."""
-    recalibrate(network, dataset, images=images)
-    return evaluate(network, dataset, "validation", gate=gate)
+def inherited_figure(network: nn.Module, footing: Footing, *, images: int) -> float:
+    """The leading metric on validation with the weights as they are, after recalibration.
+
+    The network must be where `footing` computes.
+    """
+    recalibrate(network, footing, images=images)
+    return leading_figure(network, footing)

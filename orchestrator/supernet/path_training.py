@@ -14,16 +14,16 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from orchestrator.config import TrainConfig
-from orchestrator.contracts import Dataset
+from orchestrator.contracts import Placement
 from orchestrator.errors import TrainingError
-from orchestrator.measuring.gate import Gate, held
+from orchestrator.measuring.gate import held
 from orchestrator.supernet.borrowing import Borrower
 from orchestrator.supernet.pool import Subnet, in_turn
 from orchestrator.training import optimisation
 from orchestrator.training.batches import Batches
+from orchestrator.training.footing import Footing
 from orchestrator.trials import apart
 
 __all__ = ["Method", "PathTraining", "Recipe"]
@@ -70,15 +70,14 @@ class PathTraining:
     """
 
     def __init__(
-        self, borrower: Borrower, paths: Sequence[Subnet], dataset: Dataset, setting: Setting
+        self, borrower: Borrower, paths: Sequence[Subnet], footing: Footing, setting: Setting
     ) -> None:
         self.borrower = borrower
         self.paths = list(paths)
-        self.dataset = dataset
+        self.footing = footing
         self.recipe = setting.recipe
         self.config = setting.recipe.config(setting.train)
-        self.gate = setting.gate
-        self.precision = optimisation.Precision(torch.device("cpu"), self.config)
+        self.precision = optimisation.Precision(_unscaled(footing.placement))
         self.steps_per_epoch = len(self._order(0)[1])
 
     @property
@@ -90,10 +89,11 @@ class PathTraining:
         """Epoch `number`, from 0; raises TrainingError for a loss that is not finite."""
         batches, order = self._order(number)
         paths = in_turn(self._open(number), seed=self.recipe.seed, epoch=number, steps=len(order))
-        for index, ((indices, scale), path) in enumerate(zip(order, paths, strict=True)):
+        drawn = batches.drawn((_share(indices), scale) for indices, scale in order)
+        for index, (take, path) in enumerate(zip(drawn, paths, strict=True)):
             step = number * self.steps_per_epoch + index
-            with held(self.gate):
-                loss = self._step(path, batches.draw(_share(indices), scale), step)
+            with held(self.footing.gate):
+                loss = self._step(path, take(), step)
             if not np.isfinite(loss):
                 raise TrainingError(
                     f"the loss of the shared weights is {loss} at step {step}, expected a finite "
@@ -104,8 +104,7 @@ class PathTraining:
 
     def _order(self, number: int) -> tuple[Batches, list[tuple[np.ndarray, float]]]:
         seed = apart(self.recipe.seed, number)
-        device = torch.device("cpu")
-        batches = Batches(self.dataset, self.config, device=device, seed=seed)
+        batches = Batches(self.footing, self.config, seed=seed)
         return batches, list(batches.scaled_order())
 
     def _open(self, number: int) -> list[Subnet]:
@@ -124,8 +123,8 @@ class PathTraining:
         )
         if self.recipe.method != "sandwich":
             return self._update(path, images, targets, rate)[0]
-        loss, logits = self._update(self.paths[0], images, targets, rate)
-        taught = functional.softmax(logits, dim=1)
+        loss, answer = self._update(self.paths[0], images, targets, rate)
+        taught = self.footing.task.taught(answer)
         other = self.paths[(step * 7919) % len(self.paths)]
         for student in (path, other, self.paths[-1]):
             self._update(student, images, taught, rate)
@@ -134,20 +133,21 @@ class PathTraining:
     def _update(
         self, path: Subnet, images: Tensor, targets: Tensor, rate: float
     ) -> tuple[float, Tensor]:
-        borrowed = self.borrower.get(path.architecture)
+        borrowed = self.borrower.get(path.genotype)
         network = borrowed.network.train()
         optimizer = self.borrower.with_optimizer(borrowed, self._optimizer)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        logits = _logits(network, images)
-        loss = functional.cross_entropy(logits, targets)
+        with self.precision.autocast():
+            answer = _answer(network, images)
+            loss = self.footing.task.loss(answer, targets)
         loss.backward()  # type: ignore[no-untyped-call]
         _average_gradients(network)
         torch.nn.utils.clip_grad_norm_(network.parameters(), optimisation.GRADIENT_NORM)
         optimizer.step()
         optimizer.zero_grad()  # now, as the next turn of this network is far and memory is not free
         borrowed.push()
-        return float(loss.detach()), logits.detach()
+        return float(loss.detach()), answer.detach()
 
     def _optimizer(self, network: torch.nn.Module) -> torch.optim.Optimizer:
         return optimisation.optimizer_of(network, self.config, fused=False)
@@ -159,11 +159,15 @@ class Setting:
 
     recipe: Recipe
     train: TrainConfig
-    gate: Gate | None = None
 
 
-def _logits(network: torch.nn.Module, images: Tensor) -> Tensor:
-    """(B, classes); raises TrainingError where the network does not take images of this size."""
+def _unscaled(placement: Placement) -> Placement:
+    """Without float16, which asks for a scaled loss: gradients meet those of others first."""
+    return replace(placement, dtype="float32") if placement.dtype == "float16" else placement
+
+
+def _answer(network: torch.nn.Module, images: Tensor) -> Tensor:
+    """Raises TrainingError where the network does not take images of this size."""
     try:
         return network(images)  # type: ignore[no-any-return]
     except Exception as error:

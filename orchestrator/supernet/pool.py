@@ -7,16 +7,15 @@ every choice many times over.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.contracts import SearchSpace
 from orchestrator.errors import BuildError, SharingError
-from orchestrator.records import Architecture
+from orchestrator.records import Genotype
 from orchestrator.supernet.borrowing import Borrower
-from orchestrator.trials import FixedTrial, RandomTrial, apart
+from orchestrator.training.building import draw_plain
+from orchestrator.trials import PartlyKnownTrial, RandomTrial, apart
 
 __all__ = ["Subnet", "draw_subnets", "in_turn"]
 
@@ -26,38 +25,38 @@ _TRIES = 4
 
 @dataclass(frozen=True)
 class Subnet:
-    """An architecture of the pool and its number of parameters."""
+    """A genotype of the pool and its number of parameters."""
 
-    architecture: Architecture
+    genotype: Genotype
     params: int
 
 
-def draw_subnets(space: SearchSpace, borrower: Borrower, *, count: int, seed: int) -> list[Subnet]:
+def draw_subnets(borrower: Borrower, *, count: int, seed: int) -> list[Subnet]:
     """Named points, then random architectures, all different, largest first.
 
     The store has grown to hold all of them afterwards. What cannot be built for these images is
     left out. Raises SharingError for two operators that share a name.
     """
-    trials: list[FixedTrial | RandomTrial] = [
-        FixedTrial(point.choices) for point in space.published().values()
+    space = borrower.store.space
+    trials: list[RandomTrial] = [
+        PartlyKnownTrial(point.choices, seed) for point in space.published().values()
     ]
     trials += [RandomTrial(apart(seed, number)) for number in range(_TRIES * count)]
     found: dict[str, Subnet] = {}
     for trial in trials:
         if len(found) >= count:
             break
-        architecture = space.suggest(trial)
-        key = json.dumps(architecture, sort_keys=True)
-        if key in found:
+        genotype = draw_plain(space, borrower.task, trial)
+        if genotype.key in found:
             continue
         try:
-            network = borrower.get(architecture).network
+            network = borrower.get(genotype).network
         except SharingError:
             raise
         except BuildError:
             continue
         params = sum(parameter.numel() for parameter in network.parameters())
-        found[key] = Subnet(architecture, params)
+        found[genotype.key] = Subnet(genotype, params)
     return sorted(found.values(), key=lambda path: -path.params)
 
 

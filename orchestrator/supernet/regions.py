@@ -31,14 +31,14 @@ class Region:
 
     def read(self, tensor: Tensor) -> Tensor:
         """The part: a view of `tensor` where `is_view`, else a copy."""
-        return tensor[self._index()]
+        return tensor[self._index(tensor.device)]
 
     @torch.no_grad()
     def write(self, tensor: Tensor, values: Tensor) -> None:
         """Put `values` where the part is."""
-        tensor[self._index()] = values
+        tensor[self._index(tensor.device)] = values
 
-    def _index(self) -> tuple[slice | Tensor, ...]:
+    def _index(self, device: torch.device) -> tuple[slice | Tensor, ...]:
         if self.is_view:
             return tuple(part for part in self.parts if isinstance(part, slice))
         grids = []
@@ -46,7 +46,7 @@ class Region:
             entries = torch.arange(part.stop)[part] if isinstance(part, slice) else part
             shape = [1] * len(self.parts)
             shape[place] = -1
-            grids.append(torch.as_tensor(entries).reshape(shape))
+            grids.append(torch.as_tensor(entries, device=device).reshape(shape))
         return tuple(grids)
 
 

@@ -71,11 +71,12 @@ class Store:
     """Shared parameters by name; `version` changes whenever an entry was allocated anew.
 
     `memory` holds what optimisers remember of each entry ("momentum_buffer", "exp_avg", …), of
-    the entry's shape, or a scalar for counts.
+    the entry's shape, or a scalar for counts. All entries lie on `device`, counts on the CPU.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: SearchSpace, device: str = "cpu") -> None:
         self.space = space
+        self.device = device
         self.tensors: dict[str, Tensor] = {}
         self.memory: dict[str, dict[str, Tensor]] = {}
         self.version = 0
@@ -126,7 +127,7 @@ class Store:
             common = tuple(map(min, ours, theirs)) if len(ours) == len(theirs) else theirs
             source = region_of(self.space, owned.name, (ours, common), kernel=owned.kernel)
             target = region_of(self.space, owned.name, (theirs, common), kernel=owned.kernel)
-            target.write(owned.tensor.data, source.read(known))
+            target.write(owned.tensor.data, source.read(known).to(owned.tensor.device))
             if common != theirs:
                 missing.append(owned.name)
         return missing
@@ -145,13 +146,15 @@ class Store:
         write_weights(tensors, path, notes={"facts": stored})
 
     @classmethod
-    def load(cls, space: SearchSpace, path: Path) -> tuple[Store, dict[str, Any]]:
+    def load(
+        cls, space: SearchSpace, path: Path, device: str = "cpu"
+    ) -> tuple[Store, dict[str, Any]]:
         """The store and the facts of a file; raises RunError for a damaged or newer one.
 
         Weights of estimates are mapped, not read: processes of one machine share the memory, and
         a write stays private to its process.
         """
-        store = cls(space)
+        store = cls(space, device)
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 facts = understood(json.loads(file.metadata()["facts"]), path, format=_FORMAT)
@@ -167,9 +170,10 @@ class Store:
     def _adopt(self, name: str, tensor: Tensor) -> None:
         if name.startswith(_STATE):
             key, _, rest = name.removeprefix(_STATE).partition("/")
-            self.memory.setdefault(rest, {})[key] = _from_file(tensor)
+            found = _from_file(tensor)
+            self.memory.setdefault(rest, {})[key] = found.to(self.device) if found.dim() else found
         else:
-            self.tensors[name] = _from_file(tensor)
+            self.tensors[name] = _from_file(tensor).to(self.device)
 
     def _fits(self, owned: Owned) -> bool:
         known = self.tensors.get(owned.name)
@@ -180,21 +184,22 @@ class Store:
         return all(a >= b for a, b in zip(known.shape, owned.tensor.shape, strict=True))
 
     def _grow(self, owned: Owned) -> None:
-        fresh = owned.tensor.detach()
+        fresh = owned.tensor.detach().to(self.device)
         known = self.tensors.get(owned.name)
         if known is None:
             self.tensors[owned.name] = _laid_out(fresh.clone())
             return
         shape = tuple(map(max, known.shape, fresh.shape))
-        grown = torch.empty(shape, dtype=known.dtype)
-        # What neither holds, a corner between the two, is drawn like the new one.
+        # What neither holds, a corner between the two, is drawn like the new one; on the CPU, so
+        # that it is the same everywhere.
         generator = torch.Generator().manual_seed(len(self.tensors))
-        grown.normal_(generator=generator).mul_(_spread(fresh)).add_(fresh.mean())
+        grown = torch.empty(shape, dtype=known.dtype).normal_(generator=generator).to(self.device)
+        grown.mul_(_spread(fresh)).add_(fresh.mean())
         self._put(owned, grown, fresh)
         self.tensors[owned.name] = self._put(owned, grown, known)
         for key, tensor in self.memory.get(owned.name, {}).items():
             if tensor.dim():
-                blank = torch.zeros(shape, dtype=tensor.dtype)
+                blank = torch.zeros(shape, dtype=tensor.dtype, device=self.device)
                 self.memory[owned.name][key] = self._put(owned, blank, tensor)
 
     def _put(self, owned: Owned, whole: Tensor, part: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 
-from orchestrator.contracts import Dataset, Images, Split
+from orchestrator.contracts import Dataset, Samples, Split, samples_of
 
 __all__ = ["check_dataset"]
 
@@ -17,7 +17,7 @@ _PICKLE_BYTES = 100_000
 def check_dataset(dataset: Dataset) -> None:
     """Raise AssertionError with a sentence if `dataset` breaks its contract.
 
-    Cost: every split is read twice.
+    Cost: every split is read a few times.
     """
     _check_names(dataset)
     for name in _SPLITS:
@@ -37,16 +37,36 @@ def _check_names(dataset: Dataset) -> None:
 
 
 def _check_images(dataset: Dataset, name: Split) -> None:
-    images = dataset.split(name)
-    pixels, labels = images.pixels, images.labels
-    size = dataset.image_size
+    samples = samples_of(dataset, name)
+    everything = np.arange(len(samples))
+    pixels, targets = samples.read(everything)
     assert pixels.dtype == np.uint8, f"{name}: pixels are {pixels.dtype}, expected uint8"
-    assert labels.dtype == np.int64, f"{name}: labels are {labels.dtype}, expected int64"
-    shape = (len(labels), dataset.in_channels, size, size)
+    assert targets.dtype == np.int64, f"{name}: targets are {targets.dtype}, expected int64"
+    assert len(targets) == len(samples), f"{name}: {len(samples)} samples, {len(targets)} targets"
+    shape = (len(samples), *dataset.facts.shape)
     assert pixels.shape == shape, f"{name}: pixels are {pixels.shape}, expected {shape}"
-    found, expected = set(labels.tolist()), set(range(len(dataset.classes)))
-    assert found == expected, f"{name}: labels are {sorted(found)}, expected all of the classes"
-    assert _same(images, dataset.split(name)), f"{name}: a second call gives other images"
+    if targets.ndim == 1:
+        found, expected = set(targets.tolist()), set(range(len(dataset.classes)))
+        assert found == expected, f"{name}: labels are {sorted(found)}, expected all of the classes"
+    known = getattr(samples, "targets", None)
+    assert known is None or np.array_equal(known, targets), (
+        f"{name}: targets differ from those read"
+    )
+    assert _same(samples, samples_of(dataset, name)), f"{name}: a second call gives other images"
+    _check_order(samples, name)
+
+
+def _check_order(samples: Samples, name: Split) -> None:
+    """Any indices in any order, and what is random comes from the generator alone."""
+    some = np.arange(len(samples))[::-2]
+    pixels, targets = samples.read(np.arange(len(samples)))
+    again = samples.read(some)
+    same = np.array_equal(again[0], pixels[some]) and np.array_equal(again[1], targets[some])
+    assert same, f"{name}: an image depends on what else is read with it"
+    first, second = (samples.read(some, np.random.default_rng(0)) for _ in range(2))
+    repeated = np.array_equal(first[0], second[0]) and np.array_equal(first[1], second[1])
+    assert repeated, f"{name}: the same generator gives other images"
+    assert first[0].shape == again[0].shape, f"{name}: with a generator the shape is another"
 
 
 def _check_normalisation(dataset: Dataset) -> None:
@@ -65,11 +85,13 @@ def _check_pickle(dataset: Dataset) -> None:
     for what in ("classes", "image_size", "in_channels", "mean", "deviation", "mirror"):
         assert getattr(copy, what) == getattr(dataset, what), f"{what} is lost by pickling"
     for name in _SPLITS:
-        same = _same(copy.split(name), dataset.split(name))
+        same = _same(samples_of(copy, name), samples_of(dataset, name))
         assert same, f"{name}: a pickled dataset gives other images"
 
 
-def _same(first: Images, second: Images) -> bool:
-    return np.array_equal(first.pixels, second.pixels) and np.array_equal(
-        first.labels, second.labels
-    )
+def _same(first: Samples, second: Samples) -> bool:
+    if len(first) != len(second):
+        return False
+    everything = np.arange(len(first))
+    pairs = zip(first.read(everything), second.read(everything), strict=True)
+    return all(np.array_equal(one, other) for one, other in pairs)

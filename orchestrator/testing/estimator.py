@@ -10,7 +10,8 @@ from torch import nn
 
 from orchestrator.contracts import Estimate, EstimationContext, Estimator
 from orchestrator.records import Genotype, Step
-from orchestrator.training.building import build_network
+from orchestrator.testing.task import answer_shape
+from orchestrator.training.building import build_network, draw_plain
 from orchestrator.trials import RandomTrial
 
 __all__ = ["check_estimator"]
@@ -36,12 +37,11 @@ def check_estimator(estimator: Estimator, context: EstimationContext) -> None:
 
 
 def _genotype(context: EstimationContext) -> Genotype:
-    space = context.space
-    return Genotype(space.name, space.preset, space.suggest(RandomTrial(0)))
+    return draw_plain(context.space, context.task, RandomTrial(0))
 
 
 def _built(genotype: Genotype, context: EstimationContext) -> nn.Module:
-    return build_network(context.space, genotype, context.dataset.facts, seed=0)
+    return build_network(context.space, genotype, context.facts, seed=0, task=context.task)
 
 
 def _checked(estimator: Estimator, genotype: Genotype, context: EstimationContext) -> Estimate:
@@ -49,7 +49,7 @@ def _checked(estimator: Estimator, genotype: Genotype, context: EstimationContex
     estimate = estimator.estimate(_built(genotype, context), genotype, context)
     untouched = torch.equal(random_state, torch.get_rng_state())
     assert untouched, "torch's global random state is left as it was"
-    assert estimate.curve, "the curve holds at least one accuracy"
+    assert estimate.curve, "the curve holds at least one figure"
     assert all(0 <= value <= 1 for value in estimate.curve), f"not in [0, 1]: {estimate.curve}"
     assert not estimate.stopped, "nobody asked it to stop"
     _check_network(estimate.network.eval(), context)
@@ -57,13 +57,12 @@ def _checked(estimator: Estimator, genotype: Genotype, context: EstimationContex
 
 
 def _check_network(network: nn.Module, context: EstimationContext) -> None:
-    facts = context.dataset.facts
-    images = torch.zeros(2, *facts.shape)
+    facts = context.facts
     with torch.no_grad():
-        logits = network(images)
-    shape = (2, len(facts.classes))
-    assert tuple(logits.shape) == shape, f"logits are {tuple(logits.shape)}, expected {shape}"
-    assert bool(torch.isfinite(logits).all()), "logits are finite"
+        answer = network(torch.zeros(2, *facts.shape))
+    shape = (2, *answer_shape(context.task.outputs(facts), facts))
+    assert tuple(answer.shape) == shape, f"answers are {tuple(answer.shape)}, expected {shape}"
+    assert bool(torch.isfinite(answer).all()), "answers are finite"
 
 
 def _check_weights(estimator: Estimator, genotype: Genotype, context: EstimationContext) -> None:
@@ -80,15 +79,15 @@ def _check_reports(estimator: Estimator, genotype: Genotype, context: Estimation
     """`on_epoch` sees the whole curve, and its False is obeyed."""
     seen: list[float] = []
 
-    def watch(epoch: int, accuracy: float) -> bool:
-        seen.append(accuracy)
+    def watch(epoch: int, reached: float) -> bool:
+        seen.append(reached)
         assert epoch == len(seen), f"epoch {epoch} was reported as number {len(seen)}"
         return True
 
     network = _built(genotype, context)
     estimate = estimator.estimate(network, genotype, replace(context, on_epoch=watch))
     assert seen in ([], list(estimate.curve)), f"reported {seen}, returned {estimate.curve}"
-    halting = replace(context, on_epoch=lambda epoch, accuracy: False)
+    halting = replace(context, on_epoch=lambda epoch, reached: False)
     halted = estimator.estimate(_built(genotype, context), genotype, halting)
     obeyed = len(halted.curve) == 1 and halted.stopped == (len(estimate.curve) > 1)
     assert not seen or obeyed, f"told to stop after one epoch, it gave {halted}"

@@ -1,80 +1,42 @@
-"""Batches of a dataset as networks see them: normalised, and augmented for training."""
+"""Batches of the training split as networks see them: normalised and augmented."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.nn import functional
 
 from orchestrator.config import TrainConfig
-from orchestrator.contracts import Dataset, Split
-from orchestrator.errors import DataError
-from orchestrator.training import augmentation
+from orchestrator.contracts import Batch
+from orchestrator.training.feed import Take
+from orchestrator.training.footing import Footing
+from orchestrator.training.placement import layout_of
 
-__all__ = ["Batches", "Source", "scaled_side"]
-
-_GPU_RESIDENT_BYTES = 4 * 2**30
-
-
-class Source:
-    """A split's images by index, each batch normalised on the device that trains."""
-
-    def __init__(self, dataset: Dataset, split: Split, device: torch.device) -> None:
-        images = dataset.split(split)
-        if not len(images):
-            raise DataError(f"the {split} split of {dataset.name} is empty, expected images.")
-        self.device = device
-        # A plain view: indexing numpy's memmap class itself is several times slower.
-        self._pixels = np.asarray(images.pixels)
-        self._labels = np.asarray(images.labels)
-        self._resident: Tensor | None = None
-        if device.type != "cpu" and self._pixels.nbytes <= _GPU_RESIDENT_BYTES:
-            self._resident = torch.from_numpy(self._pixels.copy()).to(device)
-        self._facts = dataset.facts
-
-    def __len__(self) -> int:
-        return len(self._labels)
-
-    def slice(self, start: int, stop: int) -> Tensor:
-        """Pixels uint8 (B, C, H, W) in order."""
-        return self.pixels(np.arange(start, min(stop, len(self))))
-
-    def pixels(self, indices: np.ndarray) -> Tensor:
-        """Pixels uint8 (B, C, H, W)."""
-        if self._resident is not None:
-            return self._resident[torch.from_numpy(indices).to(self.device)]
-        return torch.from_numpy(self._pixels[indices]).to(self.device)
-
-    def labels(self, indices: np.ndarray) -> Tensor:
-        """Labels int64 (B,)."""
-        return torch.from_numpy(self._labels[indices].astype(np.int64)).to(self.device)
-
-    def normalised(self, pixels: Tensor) -> Tensor:
-        """Images float32 (B, C, H, W), channels last in memory."""
-        return self._facts.normalise(pixels.contiguous(memory_format=torch.channels_last))
+__all__ = ["Batches", "scaled_side"]
 
 
 class Batches:
-    """The training split in random order, augmented as configured; its own random numbers."""
+    """The training split in random order, augmented by the task; its own random numbers."""
 
-    def __init__(
-        self, dataset: Dataset, config: TrainConfig, *, device: torch.device, seed: int
-    ) -> None:
+    def __init__(self, footing: Footing, config: TrainConfig, *, seed: int) -> None:
         self.config = config
-        self._source = Source(dataset, "train", device)
-        self._classes = len(dataset.classes)
-        self._mirror = dataset.mirror if config.mirror == "auto" else config.mirror == "on"
+        self.task = footing.task
+        self.facts = footing.facts
+        self._feed = footing.feed("train")
+        self._layout = layout_of(footing.placement)
+        self._mirror = footing.dataset.mirror if config.mirror == "auto" else config.mirror == "on"
         self._rng = np.random.default_rng(seed)
+        self._seed = seed
+        self._rounds = 0
 
     def order(self) -> Iterator[np.ndarray]:
         """Every image once, in batches of almost equal size.
 
         Equal sizes rather than a small rest: a single image has no batch statistics.
         """
-        order = self._rng.permutation(len(self._source))
+        order = self._rng.permutation(len(self._feed))
         count = min(round(len(order) / self.config.batch_size), len(order) // 2)
         yield from np.array_split(order, max(1, count))
 
@@ -88,7 +50,7 @@ class Batches:
         if self.config.scales == (1.0,):
             yield from ((indices, 1.0) for indices in self.order())
             return
-        images, areas = len(self._source), np.square(self.config.scales)
+        images, areas = len(self._feed), np.square(self.config.scales)
         count = round(images / (self.config.batch_size * (1 / areas).mean()))
         # At least two images in the smallest batch: one has no batch statistics.
         count = max(1, min(count, int(images * areas.min() / areas.max()) // 3))
@@ -101,28 +63,31 @@ class Batches:
             (batch, self.config.scales[turn]) for batch, turn in zip(batches, turns, strict=True)
         )
 
-    def draw(self, indices: np.ndarray, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Augmented images float32 (B, C, H, W) and targets (B, classes).
+    def drawn(self, order: Iterable[tuple[np.ndarray, float]]) -> Iterator[Take]:
+        """For each (indices, scale) a function that gives images and what the loss takes.
 
-        The images have `scale` of the dataset's height and width.
+        Images are float32 (B, C, H, W), of `scale` of the dataset's height and width. Ask for the
+        next function without holding the gate, and call it while holding it (see `Feed`).
         """
-        config, rng = self.config, self._rng
-        pixels = self._source.pixels(indices)
-        if config.crop_padding:
-            pixels = augmentation.crop(pixels, config.crop_padding, rng)
-        if self._mirror:
-            pixels = augmentation.mirror(pixels, rng)
-        images = self._source.normalised(pixels)
-        if scale != 1.0:
-            side = scaled_side(images.shape[-1], scale)
-            images = functional.interpolate(images, (side, side), mode="bilinear")
-        if config.erasing:
-            images = augmentation.erase(images, config.erasing, rng)
-        labels = self._source.labels(indices)
-        targets = augmentation.soft_targets(labels, self._classes, config.label_smoothing)
-        if config.mixup_alpha:
-            images, targets = augmentation.mix(images, targets, config.mixup_alpha, rng)
-        return images, targets
+        listed = list(order)
+        self._rounds += 1
+        taken = self._feed.batches((i for i, _ in listed), seed=(self._seed, self._rounds))
+        for take, (_, scale) in zip(taken, listed, strict=True):
+            yield partial(self._augmented, take, scale, self._rng)
+
+    def pair(self, scale: float) -> tuple[Tensor, Tensor]:
+        """Two samples at that scale, as `drawn` gives them; draws no random number of its own."""
+        take = partial(self._feed.take, np.zeros(2, np.int64))
+        return self._augmented(take, scale, np.random.default_rng(0))
+
+    def _augmented(
+        self, take: Take, scale: float, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        pixels, targets = take()
+        side = scaled_side(self.facts.image_size, scale)
+        batch = Batch(pixels, targets, self.facts, self._mirror, side)
+        images, targets = self.task.batch(batch, rng, self.config)
+        return images.contiguous(memory_format=self._layout), targets
 
 
 def scaled_side(image_size: int, scale: float) -> int:

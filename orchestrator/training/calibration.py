@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from orchestrator.contracts import Compressor, Dataset, Objective
+from orchestrator.contracts import Compressor, Dataset, Objective, Samples, samples_of
 
 __all__ = ["Calibration"]
 
@@ -26,8 +26,8 @@ class Calibration:
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def images(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """At least 128, at most all: float32 (N, C, H, W) and their labels, int64 (N,)."""
-        count = min(max(count, _FEWEST), len(self._dataset.split("train")))
+        """At least 128, at most all: float32 (N, C, H, W) and their targets, int64 (N, …)."""
+        count = min(max(count, _FEWEST), len(self._samples()))
         if count not in self._kept:
             self._kept[count] = self._drawn(count)
         return self._kept[count]
@@ -36,7 +36,7 @@ class Calibration:
         self, compressors: Mapping[str, Compressor], objectives: Sequence[Objective]
     ) -> Iterator[str]:
         """A sentence for each that asks for more than there are."""
-        there = len(self._dataset.split("train"))
+        there = len(self._samples())
         asking = {f"compressor.{key}": item.calibration_images for key, item in compressors.items()}
         asking |= {f"objective.{item.name}": item.training_images for item in objectives}
         for name, wanted in asking.items():
@@ -44,7 +44,11 @@ class Calibration:
                 yield f"{name} asks for {wanted} training images and gets all {there} there are."
 
     def _drawn(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        images = self._dataset.split("train")
-        chosen = np.sort(np.random.default_rng(0).permutation(len(images.pixels))[:count])
-        pixels = self._dataset.facts.normalise(np.asarray(images.pixels[chosen]))
-        return pixels, np.asarray(images.labels[chosen]).astype(np.int64)
+        samples = self._samples()
+        chosen = np.sort(np.random.default_rng(0).permutation(len(samples))[:count])
+        pixels, targets = samples.read(chosen)
+        images = self._dataset.facts.normalise(np.asarray(pixels))
+        return images, np.asarray(targets).astype(np.int64)
+
+    def _samples(self) -> Samples:
+        return samples_of(self._dataset, "train")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from orchestrator.config import TrainConfig
+from orchestrator.contracts import Placement
 
 __all__ = ["GRADIENT_NORM", "Average", "Precision", "optimizer_of", "schedule", "tensors"]
 
@@ -19,18 +20,19 @@ GRADIENT_NORM = 5.0
 
 
 class Precision:
-    """Half precision on a GPU, where it is faster; full precision on a CPU."""
+    """Half precision where a placement says so; float16 with a scaled loss."""
 
-    def __init__(self, device: torch.device, config: TrainConfig) -> None:
-        self.enabled = device.type == "cuda" and config.mixed_precision == "auto"
-        brain = self.enabled and torch.cuda.is_bf16_supported()
-        self.dtype = torch.bfloat16 if brain else torch.float16
-        scaled = self.enabled and not brain
-        self.scaler = torch.amp.GradScaler("cuda", enabled=True) if scaled else None
+    def __init__(self, placement: Placement) -> None:
+        self.device = placement.device
+        self.dtype: torch.dtype = getattr(torch, placement.dtype)
+        scaled = self.dtype == torch.float16
+        self.scaler = torch.amp.GradScaler(self.device, enabled=True) if scaled else None
 
     def autocast(self) -> AbstractContextManager[object]:
         """Around forward and loss."""
-        return torch.autocast("cuda", self.dtype) if self.enabled else nullcontext()
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device, self.dtype)
 
     def update(self, loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Backward, clip, step; float16 gradients are scaled so that they do not vanish."""

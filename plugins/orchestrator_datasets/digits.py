@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from orchestrator import Dataset, Images
+from orchestrator import ArraySamples, Dataset
 from orchestrator.errors import ConfigError
 from orchestrator_datasets.splitting import stratified
 
@@ -43,12 +43,12 @@ class Digits(Dataset):
         self.image_size = image_size
         self.in_channels = in_channels
         self.seed = seed
-        self._splits: dict[str, Images] | None = None
+        self._splits: dict[str, ArraySamples] | None = None
         train = self.split("train").pixels / 255
         self.mean = (float(train.mean()),) * in_channels
         self.deviation = (float(train.std()),) * in_channels
 
-    def split(self, name: Literal["train", "validation", "test"]) -> Images:
+    def split(self, name: Literal["train", "validation", "test"]) -> ArraySamples:
         """The images of one split."""
         if self._splits is None:
             self._splits = self._load()
@@ -57,7 +57,7 @@ class Digits(Dataset):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_splits": None}
 
-    def _load(self) -> dict[str, Images]:
+    def _load(self) -> dict[str, ArraySamples]:
         from sklearn.datasets import load_digits
 
         raw = load_digits()
@@ -75,7 +75,7 @@ class Digits(Dataset):
         splits = {}
         for name, part in zip(("validation", "test", "train"), parts, strict=True):
             chosen = np.sort(np.concatenate([m[i] for m, i in zip(members, part, strict=True)]))
-            splits[name] = Images(pixels[chosen], labels[chosen])
+            splits[name] = ArraySamples(pixels[chosen], labels[chosen])
         return splits
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from orchestrator import Dataset, Images
+from orchestrator import ArraySamples, Dataset
 from orchestrator.errors import ConfigError, DataError
 from orchestrator_datasets.decoded import Decoded, Recipe, cache_folder, decoded, opened
 from orchestrator_datasets.decoding import decode
@@ -73,7 +73,7 @@ class ImageFolder(Dataset):
         self.mean, self.deviation = _normalisation(self._decoded["train"], normalise)
         self.notes = (*listing.notes, *_skipped_notes(self.root, self._decoded))
 
-    def split(self, name: Literal["train", "validation", "test"]) -> Images:
+    def split(self, name: Literal["train", "validation", "test"]) -> ArraySamples:
         """The images of one split; `pixels` is memory-mapped and read-only."""
         if name not in self._decoded:
             found = opened(self.cache, self._keys[name])
@@ -81,7 +81,7 @@ class ImageFolder(Dataset):
                 self._decoded = self._decode(list_splits(self.root, self.options))
             else:
                 self._decoded[name] = found
-        return Images(self._decoded[name].pixels, self._decoded[name].labels)
+        return ArraySamples(self._decoded[name].pixels, self._decoded[name].labels)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_decoded": {}}

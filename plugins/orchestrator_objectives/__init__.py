@@ -1,4 +1,4 @@
-"""The built-in objectives: accuracy, parameters, operations, memory, file size and latency."""
+"""What a network costs: parameters, operations, memory, file size and latency."""
 
 from __future__ import annotations
 
@@ -13,11 +13,6 @@ __all__ = ["orchestrator_objectives"]
 def orchestrator_objectives() -> Sequence[Offer]:
     """What a candidate can be judged by."""
     return [
-        Offer(
-            "accuracy",
-            "orchestrator_objectives.accuracy:Accuracy",
-            "share of validation images that are classified correctly (top-1)",
-        ),
         Offer(
             "params",
             "orchestrator_objectives.params:Parameters",

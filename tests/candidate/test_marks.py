@@ -15,8 +15,8 @@ from orchestrator.candidate.marks import (
     compression_marks,
 )
 
-BEFORE = FileFigures(latency_ms=1.0, size_bytes=1000, accuracy=0.9)
-GOOD = Comparison(BEFORE, FileFigures(latency_ms=0.5, size_bytes=300, accuracy=0.9), 1.0)
+BEFORE = FileFigures(latency_ms=1.0, size_bytes=1000, reached=0.9)
+GOOD = Comparison(BEFORE, FileFigures(latency_ms=0.5, size_bytes=300, reached=0.9), 1.0)
 
 NOT_FASTER = Mark("smaller, not faster", blocks=False)
 DID_NOT_PAY = Mark("compression did not pay: no smaller or faster", blocks=True)
@@ -70,21 +70,21 @@ def test_another_function_is_never_recommended(agreement: float, percent: str | 
 def test_accuracy_that_is_lost_is_told_and_blocks_nothing(
     accuracy: float, points: str | None
 ) -> None:
-    found = compression_marks(after(accuracy=accuracy))
+    found = compression_marks(after(reached=accuracy))
     text = f"compression cost {points} points of accuracy"
     assert found == ([] if points is None else [Mark(text, blocks=False)])
 
 
 def test_exactly_two_points_are_not_told() -> None:
     exact = replace(
-        GOOD, before=replace(BEFORE, accuracy=0.02), after=replace(GOOD.after, accuracy=0.0)
+        GOOD, before=replace(BEFORE, reached=0.02), after=replace(GOOD.after, reached=0.0)
     )
     assert exact.lost == 0.02
     assert compression_marks(exact) == []
 
 
 def test_marks_add_up_in_the_order_of_the_rules() -> None:
-    worst = Comparison(BEFORE, FileFigures(latency_ms=2, size_bytes=2000, accuracy=0.5), 0.6)
+    worst = Comparison(BEFORE, FileFigures(latency_ms=2, size_bytes=2000, reached=0.5), 0.6)
     assert [mark.blocks for mark in compression_marks(worst)] == [True, True, False]
 
 

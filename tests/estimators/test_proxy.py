@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
+import footings
 import numpy as np
 import pydantic
 import pytest
@@ -15,12 +16,12 @@ from networks import fresh
 from torch import nn
 
 from orchestrator import (
+    ArraySamples,
     Dataset,
     Estimate,
     EstimationContext,
     Genotype,
     ImageFacts,
-    Images,
     Outputs,
     SearchSpace,
 )
@@ -44,12 +45,12 @@ class Striped(Dataset):
     mean = (0.5,)
     deviation = (0.5,)
 
-    def split(self, name: Split) -> Images:
+    def split(self, name: Split) -> ArraySamples:
         rng = np.random.default_rng(0)
         pixels = rng.integers(0, 100, (64, 1, 8, 8)).astype(np.uint8)
         pixels[::2, :, ::2] += 150
         pixels[1::2, :, :, ::2] += 150
-        return Images(pixels, np.arange(64) % 2)
+        return ArraySamples(pixels, np.arange(64) % 2)
 
 
 class Widths(SearchSpace):
@@ -71,7 +72,7 @@ def context(tmp_path: Path) -> EstimationContext:
     train = pydantic.TypeAdapter(TrainConfig).validate_python(
         {"epochs": 2, "batch_size": 16, "learning_rate": 0.02}
     )
-    return EstimationContext(Widths(), Striped(), train, tmp_path / "weights", seed=0)
+    return footings.context(Widths(), Striped(), train, tmp_path / "weights", asks=PROXIES)
 
 
 def genotype(width: int) -> Genotype:
@@ -214,7 +215,6 @@ def test_a_missing_a_damaged_and_another_proxys_file_are_named(context: Estimati
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"proxy": "latency_ms"}, "expected an objective of the untrained network"),
         ({"anchors": 2}, "expected at least 3"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import footings
 import pytest
 import torch
 from networks import fresh
@@ -29,9 +30,7 @@ def estimator(**options) -> SupernetEstimator:
 
 @pytest.fixture
 def context(tmp_path: Path, small_digits: Dataset) -> EstimationContext:
-    return EstimationContext(
-        Staged(), small_digits, TrainConfig(epochs=2), tmp_path / "weights", seed=0
-    )
+    return footings.context(Staged(), small_digits, TrainConfig(epochs=2), tmp_path / "weights")
 
 
 def built(space: SearchSpace) -> nn.Module:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import footings
 import numpy as np
 import pydantic
 import pytest
@@ -12,11 +13,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from orchestrator import (
+    ArraySamples,
     Dataset,
     EstimationContext,
     Genotype,
     ImageFacts,
-    Images,
     Outputs,
     SearchSpace,
     Step,
@@ -63,11 +64,11 @@ class Stripes(Dataset):
     mean = (0.5,)
     deviation = (0.5,)
 
-    def split(self, name: Split) -> Images:
+    def split(self, name: Split) -> ArraySamples:
         pixels = np.zeros((64, 1, 8, 8), np.uint8)
         pixels[::2, :, ::2] = 255
         pixels[1::2, :, :, ::2] = 255
-        return Images(pixels, np.arange(64) % 2)
+        return ArraySamples(pixels, np.arange(64) % 2)
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def context(tmp_path: Path) -> EstimationContext:
     train = pydantic.TypeAdapter(TrainConfig).validate_python(
         {"epochs": 3, "batch_size": 16, "learning_rate": 0.02}
     )
-    return EstimationContext(TiedSpace(), Stripes(), train, tmp_path / "weights", seed=0)
+    return footings.context(TiedSpace(), Stripes(), train, tmp_path / "weights")
 
 
 GENOTYPE = Genotype("tied", "small", {"width": 4}, (Step("pruning", {"ratio": 0.5}),))
@@ -124,17 +125,18 @@ def test_a_damaged_file_is_named(context: EstimationContext) -> None:
 
 def test_a_run_that_cannot_be_written_is_an_error(context: EstimationContext) -> None:
     context.weights.write_text("a file where a folder should be")
-    with pytest.raises(RunError, match="cannot write trained weights"):
+    with pytest.raises(RunError, match=r"weights/.* cannot be written"):
         TrainEstimator().estimate(Tied(4), GENOTYPE, context)
 
 
 def test_nothing_half_written_stays(
     context: EstimationContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*arguments: object, **options: object) -> bytes:
+    def full(path: Path, content: bytes) -> None:
+        path.open("wb").close()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(RunError, match="No space left on device"):
         TrainEstimator().estimate(Tied(4), GENOTYPE, context)
     assert list(context.weights.iterdir()) == []

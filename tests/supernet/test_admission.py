@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from footings import TASK
 from sharing_spaces import Flat, Staged
 
 from orchestrator import ImageFacts
@@ -16,8 +17,8 @@ GREY = ImageFacts.unnamed(16, in_channels=1)
 
 def paths_of(space):
     torch.manual_seed(0)
-    borrower = Borrower(Store(space), GREY)
-    return borrower, draw_subnets(space, borrower, count=24, seed=0)
+    borrower = Borrower(Store(space), TASK, GREY)
+    return borrower, draw_subnets(borrower, count=24, seed=0)
 
 
 def test_running_block_numbers_mix_roles_and_are_named():

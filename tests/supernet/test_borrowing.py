@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
+from footings import TASK
 from orchestrator_spaces import orchestrator_search_spaces
 from sharing_spaces import FusedSpace, Staged
 
-from orchestrator import ImageFacts, SearchSpace
+from orchestrator import Genotype, ImageFacts, SearchSpace
 from orchestrator.config import TrainConfig
 from orchestrator.plugins import installed
 from orchestrator.supernet.borrowing import Borrower, release
@@ -30,7 +32,15 @@ def family(name: str) -> SearchSpace:
 
 def borrower_of(space: SearchSpace, facts: ImageFacts = SMALL) -> Borrower:
     torch.manual_seed(0)
-    return Borrower(Store(space), facts)
+    return Borrower(Store(space), TASK, facts)
+
+
+def genotype(space: SearchSpace, architecture: Any) -> Genotype:
+    return Genotype(space.name, space.preset, architecture)
+
+
+def drawn(space: SearchSpace, seed: int) -> Genotype:
+    return genotype(space, space.suggest(RandomTrial(seed)))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -38,17 +48,17 @@ def test_borrowed_and_inherited_networks_answer_alike(name: str):
     """In float64, as float32 kernels round otherwise for another layout in memory."""
     borrower = borrower_of(family(name))
     images = torch.randn(2, 1, 32, 32, dtype=torch.float64)
-    architectures = [borrower.store.space.suggest(RandomTrial(s)) for s in range(ARCHITECTURES)]
-    for architecture in architectures:
-        borrower.get(architecture)
-    for architecture in architectures:
-        borrowed = borrower.get(architecture).network.eval()
-        copied = borrower.build(architecture).eval()
+    genotypes = [drawn(borrower.store.space, seed) for seed in range(ARCHITECTURES)]
+    for one in genotypes:
+        borrower.get(one)
+    for one in genotypes:
+        borrowed = borrower.get(one).network.eval()
+        copied = borrower.build(one).eval()
         assert borrower.store.inherit(copied) == []
         with torch.no_grad():
             theirs = copy.deepcopy(copied).double()(images)
             ours = copy.deepcopy(borrowed).double()(images)
-        assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-9), architecture
+        assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-9), one
 
 
 def outside(store: Store, regions: dict[str, Region]) -> dict[str, torch.Tensor]:
@@ -66,8 +76,8 @@ def test_a_step_moves_all_of_the_path_and_nothing_else(name: str, optimizer: str
     borrower = borrower_of(space)
     config = TrainConfig(optimizer=optimizer, learning_rate=1.0)  # type: ignore[arg-type]
     for seed in range(8):
-        borrower.get(space.suggest(RandomTrial(seed)))
-    path = borrower.get(space.suggest(RandomTrial(1)))
+        borrower.get(drawn(space, seed))
+    path = borrower.get(drawn(space, 1))
     regions = {owned.name: region for owned, region in path.owned}
     rest = outside(borrower.store, regions)
     before = {n: r.read(borrower.store.tensors[n]).clone() for n, r in regions.items()}
@@ -95,7 +105,9 @@ def step(borrower: Borrower, path, config: TrainConfig) -> None:
 def test_momentum_is_shared_between_architectures():
     space = Staged()
     borrower = borrower_of(space)
-    wide, narrow = (borrower.get({"width": w, "kernel": 3, "depths": [1, 1]}) for w in (16, 8))
+    wide, narrow = (
+        borrower.get(genotype(space, {"width": w, "kernel": 3, "depths": [1, 1]})) for w in (16, 8)
+    )
     step(borrower, wide, TrainConfig(optimizer="sgd"))
     step(borrower, narrow, TrainConfig(optimizer="sgd"))
     memory = borrower.store.memory["0.stage0.0.0.weight"]["momentum_buffer"]
@@ -108,7 +120,7 @@ def test_momentum_is_shared_between_architectures():
 
 def test_a_released_network_no_longer_changes_the_store():
     borrower = borrower_of(Staged())
-    borrowed = borrower.get({"width": 8, "kernel": 5, "depths": [1, 2]})
+    borrowed = borrower.get(genotype(Staged(), {"width": 8, "kernel": 5, "depths": [1, 2]}))
     release(borrowed.network)
     before = {name: tensor.clone() for name, tensor in borrower.store.tensors.items()}
     with torch.no_grad():
@@ -119,9 +131,9 @@ def test_a_released_network_no_longer_changes_the_store():
 
 def test_networks_follow_a_store_that_grew():
     borrower = borrower_of(Staged())
-    small = {"width": 8, "kernel": 3, "depths": [1, 1]}
+    small = genotype(Staged(), {"width": 8, "kernel": 3, "depths": [1, 1]})
     borrower.get(small)
-    borrower.get({"width": 16, "kernel": 5, "depths": [2, 2]})
+    borrower.get(genotype(Staged(), {"width": 16, "kernel": 5, "depths": [2, 2]}))
     weight = borrower.get(small).network.get_parameter("0.stage0.0.0.weight")
     borrower.store.tensors["0.stage0.0.0.weight"].fill_(3.0)
     assert weight.eq(3.0).all()

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from footings import TASK, footing
 from sharing_spaces import Staged
 
 from orchestrator import Dataset, ImageFacts
 from orchestrator.config import TrainConfig
 from orchestrator.errors import TrainingError
 from orchestrator.supernet.borrowing import Borrower
-from orchestrator.supernet.judging import inherited_accuracy
+from orchestrator.supernet.judging import inherited_figure
 from orchestrator.supernet.path_training import PathTraining, Recipe, Setting
 from orchestrator.supernet.pool import draw_subnets, in_turn
 from orchestrator.supernet.store import Store
+from orchestrator.training.scoring import leading_figure
 
 RECIPE = Recipe("single_path", 8, 32, "sgd", 0.2, seed=0)
 GREY = ImageFacts.unnamed(16, in_channels=1)
@@ -29,9 +31,9 @@ def training(
     config: TrainConfig = TrainConfig(),  # noqa: B008
 ) -> PathTraining:
     torch.manual_seed(0)
-    borrower = Borrower(store or Store(Staged()), GREY)
-    paths = draw_subnets(borrower.store.space, borrower, count=12, seed=0)
-    return PathTraining(borrower, paths, digits, Setting(recipe, config))
+    borrower = Borrower(store or Store(Staged()), TASK, GREY)
+    paths = draw_subnets(borrower, count=12, seed=0)
+    return PathTraining(borrower, paths, footing(digits), Setting(recipe, config))
 
 
 @pytest.mark.parametrize("method", ["single_path", "sandwich", "progressive"])
@@ -39,8 +41,8 @@ def test_every_method_makes_a_network_that_knows_digits(small_digits: Dataset, m
     run = training(small_digits, replace(RECIPE, method=method))
     for epoch in range(RECIPE.epochs):
         run.epoch(epoch)
-    network = run.borrower.get(run.paths[len(run.paths) // 2].architecture).network
-    assert inherited_accuracy(network, small_digits, images=512) > 0.5
+    network = run.borrower.get(run.paths[len(run.paths) // 2].genotype).network
+    assert inherited_figure(network, footing(small_digits), images=512) > 0.5
 
 
 def test_going_on_from_a_file_ends_as_if_never_stopped(small_digits: Dataset, tmp_path: Path):
@@ -59,7 +61,7 @@ def test_going_on_from_a_file_ends_as_if_never_stopped(small_digits: Dataset, tm
 def test_images_have_each_of_the_scales(small_digits: Dataset):
     run, sides = training(small_digits, config=TrainConfig(scales=(0.5, 1.0))), set()
     for path in run.paths:
-        network = run.borrower.get(path.architecture).network
+        network = run.borrower.get(path.genotype).network
         network.register_forward_pre_hook(lambda _, inputs: sides.add(inputs[0].shape[-1]))
     run.epoch(0)
     assert sides == {8, 16}
@@ -68,7 +70,7 @@ def test_images_have_each_of_the_scales(small_digits: Dataset):
 def test_a_network_of_one_image_size_is_told_of_scales(small_digits: Dataset):
     run = training(small_digits, config=TrainConfig(scales=(0.5, 1.0)))
     for path in run.paths:
-        run.borrower.get(path.architecture).network.register_forward_pre_hook(only_full_size)
+        run.borrower.get(path.genotype).network.register_forward_pre_hook(only_full_size)
     with pytest.raises(TrainingError, match=r"8, 8.*train\.scales at \[1\.0\]"):
         run.epoch(0)
 
@@ -95,11 +97,9 @@ def test_a_progressive_pool_opens_from_the_largest(small_digits: Dataset):
 
 
 def test_without_recalibration_shared_weights_only_guess(small_digits: Dataset):
-    from orchestrator.training.epochs import evaluate
-
     run = training(small_digits)
     for epoch in range(RECIPE.epochs):
         run.epoch(epoch)
-    network = Borrower(run.borrower.store, GREY).get(run.paths[0].architecture).network
-    assert evaluate(network, small_digits, "validation") < 0.3
-    assert inherited_accuracy(network, small_digits, images=512) > 0.5
+    network = Borrower(run.borrower.store, TASK, GREY).get(run.paths[0].genotype).network
+    assert leading_figure(network, footing(small_digits)) < 0.3
+    assert inherited_figure(network, footing(small_digits), images=512) > 0.5

@@ -6,7 +6,7 @@ from orchestrator_distillation.compressor import Distillation
 from orchestrator_proxies.naswot import Naswot
 from orchestrator_proxies.zico import Zico
 
-from orchestrator import Dataset, Images
+from orchestrator import ArraySamples, Dataset
 from orchestrator.training.calibration import Calibration
 
 
@@ -20,10 +20,10 @@ class Many(Dataset):
     mean = (0.0,)
     deviation = (1 / 255,)
 
-    def split(self, name: str) -> Images:
+    def split(self, name: str) -> ArraySamples:
         shades = np.arange(300) % 256
         pixels = np.broadcast_to(shades[:, None, None, None], (300, 1, 2, 2))
-        return Images(pixels.astype(np.uint8), np.arange(300) // 150)
+        return ArraySamples(pixels.astype(np.uint8), np.arange(300) // 150)
 
 
 @pytest.mark.parametrize(

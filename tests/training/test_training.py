@@ -12,24 +12,19 @@ import pydantic
 import pytest
 import torch
 import yaml
+from footings import footing
 from torch import Tensor, nn
 
-from orchestrator import Dataset, Images
+from orchestrator import ArraySamples, Dataset, Training
 from orchestrator.config import EarlyStopConfig, TrainConfig
 from orchestrator.contracts import Split
 from orchestrator.errors import DataError, TrainingError
 from orchestrator.measuring.gate import Gate
 from orchestrator.paths import config_dir
-from orchestrator.training import augmentation
+from orchestrator.training import augmentation, epochs
 from orchestrator.training.batches import Batches
-from orchestrator.training.epochs import (
-    TrainRun,
-    evaluate,
-    hopeless,
-    predict,
-    seconds_per_step,
-    train,
-)
+from orchestrator.training.epochs import TrainRun, hopeless
+from orchestrator.training.scoring import answers, leading_figure
 
 CONFIG = pydantic.TypeAdapter(TrainConfig).validate_python(
     {"batch_size": 16, "learning_rate": 0.02, "crop_padding": 1}
@@ -49,13 +44,13 @@ class Halves(Dataset):
     def __init__(self, count: int = 96) -> None:
         self.count = count
 
-    def split(self, name: Split) -> Images:
+    def split(self, name: Split) -> ArraySamples:
         rng = np.random.default_rng(["train", "validation", "test"].index(name))
         labels = np.arange(self.count) % 2
         pixels = rng.integers(0, 120, size=(self.count, 1, 8, 8))
         pixels[labels == 0, :, :4] += 100
         pixels[labels == 1, :, 4:] += 100
-        return Images(pixels.astype(np.uint8), labels.astype(np.int64))
+        return ArraySamples(pixels.astype(np.uint8), labels.astype(np.int64))
 
 
 def network(seed: int = 0) -> nn.Module:
@@ -69,6 +64,18 @@ def network(seed: int = 0) -> nn.Module:
             nn.Dropout(0.2),
             nn.Linear(8 * 16, 2),
         )
+
+
+def train(net: nn.Module, data: Dataset, config: TrainConfig, run: TrainRun) -> Training:
+    return epochs.train(net, footing(data), config, run)
+
+
+def seconds_per_step(net: nn.Module, data: Dataset, config: TrainConfig) -> float:
+    return epochs.seconds_per_step(net, footing(data), config)
+
+
+def evaluate(net: nn.Module, data: Dataset, split: Split) -> float:
+    return leading_figure(net, footing(data), split)
 
 
 def run(epochs: int = 3, **more: Any) -> TrainRun:
@@ -261,7 +268,7 @@ def test_batches_of_smaller_images_are_larger_and_hold_every_image_once() -> Non
 @pytest.mark.parametrize("count", [2, 3, 5, 11, 40])
 def test_no_scaled_batch_is_a_single_image(count: int) -> None:
     config = replace(SCALED, batch_size=1, scales=(0.25, 0.5, 1.0))
-    batches = Batches(Halves(count), config, device=torch.device("cpu"), seed=0)
+    batches = Batches(footing(Halves(count)), config, seed=0)
     for _ in range(20):
         order = [indices for indices, _ in batches.scaled_order()]
         assert min(map(len, order)) > 1
@@ -315,7 +322,8 @@ def test_the_gate_is_held_for_each_step_and_free_in_between() -> None:
             yield
             held.append("out")
 
-    train(network(), Halves(96), CONFIG, run(1, gate=cast(Gate, Counting())))
+    counted = footing(Halves(96), gate=cast(Gate, Counting()))
+    epochs.train(network(), counted, CONFIG, run(1))
     assert held == ["in", "out"] * (6 + 2)  # six steps, two batches of validation
 
 
@@ -329,7 +337,7 @@ def test_decay_spares_norms_and_biases() -> None:
 
 def test_prediction_keeps_order_and_mode() -> None:
     net = network().train()
-    logits = predict(net, Halves(), "test")
+    logits = torch.cat([found for found, _ in answers(net, footing(Halves()), "test")])
     images = torch.from_numpy(Halves().facts.normalise(Halves().split("test").pixels))
     assert net.training
     with torch.no_grad():

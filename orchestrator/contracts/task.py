@@ -1,0 +1,133 @@
+"""A task: what networks are for, how their answers are scored, and when two are the same."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from orchestrator.contracts.images import ImageFacts
+from orchestrator.contracts.objective import Direction
+from orchestrator.contracts.outputs import Outputs
+from orchestrator.contracts.space import SearchSpace, Trial
+from orchestrator.records import Architecture, Choices
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+    from orchestrator.config import TrainConfig
+
+__all__ = ["Batch", "Judge", "Metric", "Task"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of how well answers fit their targets; a `unit` "share" is in [0, 1]."""
+
+    name: str
+    unit: str = "share"
+    direction: Direction = "maximize"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples as the dataset gives them, on the device that trains.
+
+    `pixels` uint8 (B, C, H, W), `targets` (B, …); `mirror` says whether images may be mirrored,
+    `side` how many pixels a side the network's images shall have.
+    """
+
+    pixels: Tensor
+    targets: Tensor
+    facts: ImageFacts
+    mirror: bool
+    side: int
+
+
+class Judge(ABC):
+    """Scores answers batch by batch, so that no split's answers lie in memory at once.
+
+    `count` is how many images were scored, which tells how exact the figures are.
+    """
+
+    count: int = 0
+
+    @abstractmethod
+    def add(self, answers: Tensor, targets: Tensor) -> None:
+        """Score a batch: a network's answers (B, …) and the dataset's targets (B, …)."""
+
+    @abstractmethod
+    def figures(self) -> Mapping[str, float]:
+        """Every metric of the task by name, of all that was added."""
+
+    def classes(self) -> Mapping[str, Mapping[str, float]]:
+        """Class → figures of that class, "count" (images or pixels) among them; may be empty."""
+        return {}
+
+
+class Task(ABC):
+    """What networks are for. Options come as keyword arguments of the constructor.
+
+    The first of `metrics` leads: it is a share that is to be large, and curves, early stops, the
+    checks of an estimator and the "most accurate" pick speak of it. The others are known of
+    trained networks only. A plugin offers each as an objective of its name (`MetricObjective`).
+    """
+
+    name: ClassVar[str]
+    metrics: ClassVar[tuple[Metric, ...]]
+
+    @property
+    def leading(self) -> Metric:
+        """The metric that leads."""
+        return self.metrics[0]
+
+    @abstractmethod
+    def outputs(self, facts: ImageFacts) -> Outputs:
+        """What a network answers, for images of these facts; a space says what it serves."""
+
+    def suggest(self, trial: Trial) -> Choices:
+        """Draw the task's own head, names prefixed "head."; {} where there is nothing to choose."""
+        return {}
+
+    def build(
+        self, space: SearchSpace, architecture: Architecture, head: Choices, facts: ImageFacts
+    ) -> nn.Module:
+        """The whole network, from (B, C, H, W) to the task's answers; raises BuildError.
+
+        Weights are drawn from torch's global generator.
+        """
+        return space.build(architecture, facts, self.outputs(facts))
+
+    @abstractmethod
+    def batch(
+        self, batch: Batch, rng: np.random.Generator, recipe: TrainConfig
+    ) -> tuple[Tensor, Tensor]:
+        """Images float32 (B, C, side, side), normalised and augmented, and what `loss` takes.
+
+        What moves the images moves their targets along. All randomness comes from `rng`.
+        """
+
+    @abstractmethod
+    def loss(self, answer: Tensor, targets: Tensor) -> Tensor:
+        """A scalar to minimise, of a network's answer and the targets of `batch` or `taught`."""
+
+    def taught(self, answer: Tensor) -> Tensor:
+        """Targets that make another network learn this answer, (B, classes, …) probabilities."""
+        return answer.detach().softmax(1)
+
+    @abstractmethod
+    def judge(self, facts: ImageFacts) -> Judge:
+        """A judge that has seen nothing yet."""
+
+    @abstractmethod
+    def distance(self, first: Tensor, second: Tensor) -> float:
+        """The share in [0, 1] of two networks' answers to the same images that differ.
+
+        Over several batches it is averaged by their number of images.
+        """
+
+    def chance(self, facts: ImageFacts) -> float:
+        """The leading metric of a network that knows nothing."""
+        return 0.0

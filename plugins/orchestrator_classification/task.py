@@ -1,0 +1,77 @@
+"""One class for each image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+from torch.nn import functional
+
+from orchestrator import (
+    Batch,
+    Classes,
+    ImageFacts,
+    Judge,
+    Metric,
+    Outputs,
+    Task,
+    crop,
+    erase,
+    mirror,
+    mix,
+    soft_targets,
+)
+from orchestrator_classification.judge import ClassJudge
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from orchestrator import TrainConfig
+
+__all__ = ["Classification"]
+
+
+class Classification(Task):
+    """Logits (B, classes) for images of one class each; targets are labels int64 (B,)."""
+
+    name = "classification"
+    metrics = (Metric("accuracy"), Metric("top5"), Metric("balanced_accuracy"))
+
+    def outputs(self, facts: ImageFacts) -> Outputs:
+        """A logit for each class."""
+        return Classes(len(facts.classes))
+
+    def batch(
+        self, batch: Batch, rng: np.random.Generator, recipe: TrainConfig
+    ) -> tuple[Tensor, Tensor]:
+        """Crops, mirrors, erases and mixes as the recipe says; targets (B, classes)."""
+        pixels = batch.pixels
+        if recipe.crop_padding:
+            pixels = crop(pixels, recipe.crop_padding, rng)
+        if batch.mirror:
+            pixels = mirror(pixels, rng)
+        images = batch.facts.normalise(pixels)
+        if batch.side != images.shape[-1]:
+            images = functional.interpolate(images, (batch.side, batch.side), mode="bilinear")
+        if recipe.erasing:
+            images = erase(images, recipe.erasing, rng)
+        targets = soft_targets(batch.targets, len(batch.facts.classes), recipe.label_smoothing)
+        if recipe.mixup_alpha:
+            images, targets = mix(images, targets, recipe.mixup_alpha, rng)
+        return images, targets
+
+    def loss(self, answer: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy of logits (B, classes) with probabilities (B, classes)."""
+        return functional.cross_entropy(answer, targets)
+
+    def judge(self, facts: ImageFacts) -> Judge:
+        """Counts right answers."""
+        return ClassJudge(facts)
+
+    def distance(self, first: Tensor, second: Tensor) -> float:
+        """The share of images whose most likely class differs."""
+        return float((first.argmax(1) != second.argmax(1)).double().mean())
+
+    def chance(self, facts: ImageFacts) -> float:
+        """Guessing among the classes."""
+        return 1 / len(facts.classes)
