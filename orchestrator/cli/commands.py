@@ -1,4 +1,4 @@
-"""The command line: commands by argparse, a search by Hydra. The only room with Hydra."""
+"""The command line: every command, and a search by its overrides."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ import argparse
 import json
 import logging
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from orchestrator.cli.composing import CommandLine, compose, jobs, read_command_line, show
 from orchestrator.errors import ConfigError, Interrupted, OrchestratorError, closest
-from orchestrator.paths import config_dir, run_dir
-
-if TYPE_CHECKING:
-    from orchestrator.config import StudyConfig
+from orchestrator.paths import run_dir
 
 __all__ = ["compose", "main"]
-
-_CONFIG_NAME = "config"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -40,135 +37,33 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _dispatch(arguments: list[str]) -> None:
     if arguments and arguments[0] in _COMMANDS:
         _COMMANDS[arguments[0]](arguments[1:])
-    elif not arguments:
-        _hydra(["--help"])
-    elif any(argument.startswith("-") for argument in arguments):
-        _hydra(arguments)
-    elif "=" not in arguments[0]:
+        return
+    line = read_command_line(arguments)
+    if line.version:
+        from orchestrator import __version__
+
+        print(f"orchestrator {__version__}")
+    elif line.shows or not arguments:
+        show(replace(line, shows=line.shows or ("--help",)))
+    elif line.overrides and "=" not in line.overrides[0] and line.overrides[0][0] not in "~+":
+        name = line.overrides[0]
         raise ConfigError(
-            f"no command is called {arguments[0]!r}; {closest(arguments[0], _COMMANDS)} "
+            f"no command is called {name!r}; {closest(name, _COMMANDS)} "
             "A search is started by +search=NAME."
         )
     else:
-        _search(arguments)
+        _search(line)
 
 
-def _search(overrides: list[str]) -> None:
+def _search(line: CommandLine) -> None:
+    """One search, or several one after another; all are checked before the first begins."""
     from orchestrator.cli.terminal import Terminal
     from orchestrator.study import run
 
-    config = compose(overrides)
-    folder = Path(config.run.dir) if config.run.dir else run_dir(config.space.name, datetime.now())
-    _told(lambda viewer: run(config, folder, overrides, viewer), Terminal())
-
-
-def compose(overrides: Sequence[str]) -> StudyConfig:
-    """The checked configuration of a command line; raises ConfigError naming what is valid."""
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    from orchestrator.config import check_config
-
-    _register_search_path()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        try:
-            composed = hydra_compose(_CONFIG_NAME, overrides=list(overrides))
-            data = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(_explained(error, overrides)) from None
-    assert isinstance(data, dict)
-    if data.get("space") is None:
-        names = sorted(path.stem for path in (config_dir() / "search").glob("*.yaml"))
-        raise ConfigError(
-            f"nothing says what to search. Add +search=NAME, for example one of {', '.join(names)}."
-        )
-    return check_config({str(key): value for key, value in data.items()})
-
-
-def _explained(error: Exception, overrides: Sequence[str]) -> str:
-    """Hydra's message, and for an unknown key the keys that are valid there."""
-    text = str(error).strip()
-    if error.__cause__ is not None and str(error.__cause__).strip() not in text:
-        text = f"{text}\n{error.__cause__}"
-    key = re.search(r"full_key: (\S+)", text)
-    if "not in struct" in text and key:
-        known = _known_keys(key[1], overrides)
-        last = key[1].rpartition(".")[2]
-        return f"{key[1]}: unknown key; {closest(last, known)}"
-    missing = re.search(r"Missing mandatory value: (\S+)", text)
-    if missing:
-        name = getattr(error, "full_key", None) or missing[1]
-        return f"{name}: must be given, for example {name}=VALUE."
-    return text.partition("\nConfig search path")[0].strip()
-
-
-def _known_keys(key: str, overrides: Sequence[str]) -> list[str]:
-    from hydra import compose as hydra_compose
-    from omegaconf import DictConfig, OmegaConf
-
-    unknown = f"{key}="  # a key without a group looks like a group, and is what is wrong
-    groups = [item for item in overrides if "." not in item.partition("=")[0]]
-    groups = [item for item in groups if not item.startswith(unknown)]
-    parent: Any = hydra_compose(_CONFIG_NAME, overrides=groups)
-    for part in key.split(".")[:-1]:
-        parent = OmegaConf.select(parent, part) if isinstance(parent, DictConfig) else None
-    return [str(name) for name in parent] if isinstance(parent, DictConfig) else []
-
-
-def _hydra(arguments: list[str]) -> None:
-    """Hydra's own flags: --help, --cfg, --info, --multirun, --config-dir and completion."""
-    import hydra
-
-    _register_search_path()
-
-    def task(composed: Any) -> None:
-        from omegaconf import OmegaConf
-
-        from orchestrator.config import check_config
-
-        _run_composed(check_config(OmegaConf.to_container(composed, resolve=True)))  # type: ignore[arg-type]
-
-    sys.argv = [sys.argv[0], *arguments]
-    decorated = hydra.main(str(config_dir()), _CONFIG_NAME, version_base="1.3")(task)
-    try:
-        decorated()
-    except SystemExit as end:
-        # Hydra ends with 1 for what it refuses in a configuration; ours is 2 for that.
-        raise SystemExit(2 if end.code == 1 else end.code) from None
-
-
-def _run_composed(config: StudyConfig) -> None:
-    from hydra.core.hydra_config import HydraConfig
-
-    from orchestrator.cli.terminal import Terminal
-    from orchestrator.study import run
-
-    overrides = list(HydraConfig.get().overrides.task)
-    folder = Path(config.run.dir) if config.run.dir else run_dir(config.space.name, datetime.now())
-    try:
-        _told(lambda viewer: run(config, folder, overrides, viewer), Terminal())
-    except OrchestratorError as error:
-        _fail(str(error), error.exit_status)
-
-
-def _register_search_path() -> None:
-    """Let +search=… find YAML of plugins. Registered here, as namespace plugins are not always
-    found in editable installs."""
-    from hydra.core.config_search_path import ConfigSearchPath
-    from hydra.core.plugins import Plugins as HydraPlugins
-    from hydra.plugins.search_path_plugin import SearchPathPlugin
-
-    class PluginConfigs(SearchPathPlugin):
-        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-            from orchestrator.plugins import installed
-
-            for path in installed().config_dirs():
-                search_path.append("orchestrator-plugin", path)
-
-    HydraPlugins.instance().register(PluginConfigs)
+    for overrides, config in [(words, compose(words, line)) for words in jobs(line)]:
+        words = replace(line, overrides=tuple(overrides)).words
+        folder = config.run.dir or run_dir(config.space.name, datetime.now())
+        _told(partial(run, config, Path(folder), words), Terminal())
 
 
 def _told(story: Callable[[Any], Any], viewer: Any) -> None:
@@ -189,12 +84,14 @@ def _plan(arguments: list[str]) -> None:
     from orchestrator.cli.terminal import Terminal
     from orchestrator.study import plan_of
 
-    if any(argument.startswith("-") for argument in arguments):
+    if {"--help", "-h"} & set(arguments):
         parser = _parser("plan", "checks a search and forecasts its cost; starts nothing")
         parser.add_argument("override", nargs="+", help="+search=NAME and any group.key=value")
         parser.parse_args(arguments)
-    config = compose(arguments)
-    Terminal().plan(config, plan_of(config))
+    line = read_command_line(arguments)
+    for overrides in jobs(line):
+        config = compose(overrides, line)
+        Terminal().plan(config, plan_of(config))
 
 
 def _resume(arguments: list[str]) -> None:
