@@ -77,7 +77,10 @@ def read_json(
         data = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}. {mend}") from error
-    return understood(data, path, format=format, before=before)
+    try:
+        return understood(data, path, format=format, before=before)
+    except TypeError as error:
+        raise RunError(f"{path} cannot be used: {error}. {mend}") from error
 
 
 def understood(
@@ -92,8 +95,8 @@ def understood(
 
     What says no format is of format 0. That of one before is handed to `before`, which makes
     today's of it; by default nothing but the number differs. Raises RunError naming `where` for
-    another form, for what is no mapping, and for names that are none of `fields` where these are
-    given.
+    another form, and for names that are none of `fields` where these are given; TypeError for what
+    is no mapping, as it is damaged.
     """
     found = data.get("format", 0) if isinstance(data, Mapping) else 0
     rest = {k: v for k, v in data.items() if k != "format"} if isinstance(data, Mapping) else data
@@ -102,7 +105,7 @@ def understood(
     elif found != format:
         raise RunError(_strange(where, found, format))
     if not isinstance(rest, Mapping):
-        raise RunError(f"{where} cannot be used: it holds {type(rest).__name__}, expected names.")
+        raise TypeError(f"it holds {type(rest).__name__}, expected names and values")
     unknown = sorted(set(rest) - set(fields)) if fields is not None else []
     if unknown:
         raise RunError(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.analysis.ranking import kendall, kendall_at
+from orchestrator.errors import RunError
 from orchestrator.records import Check, Record
 
 __all__ = ["Agreement", "Correlation", "correlate", "read_checks"]
@@ -116,7 +117,9 @@ def read_checks(folder: Path) -> list[Check]:
     for path in sorted(folder.glob("*.json")):
         try:
             found.append(Check.from_json(json.loads(path.read_text())))
-        except (OSError, ValueError, TypeError, KeyError):
+        except RunError as error:  # of a newer version, which is no reason to forget it
+            raise RunError(f"{path}: {error}") from error
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             continue
     return sorted(found, key=lambda check: (check.epochs, check.number))
 

@@ -40,7 +40,7 @@ def pick(
     if as_json:
         print(json.dumps(entries, indent=1))
         return
-    units = {axis.name: axis.unit for axis in study.axes}
+    units = study.units
     shown = [
         {
             "candidate": entry["id"],

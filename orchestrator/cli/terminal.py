@@ -163,13 +163,16 @@ def _described(family: str, name: str) -> str:
 
 
 def _objective_table(config: StudyConfig, plan: Plan) -> Table:
+    from orchestrator.study.study import objective_units
+
     axes = {axis.name: axis for axis in plan.axes}
+    units = objective_units(config, plan, installed())
     table = Table(
         "objective", "direction", "unit", "budget", "seen in the space", box=None, pad_edge=False
     )
     for name, item in config.objective.items():
         axis = axes.get(name)
-        unit = axis.unit if axis else ""
+        unit = units[name]
         low, high = plan.ranges.get(name, (None, None))
         seen = (
             f"{human(low, unit)} … {human(high, unit)}"

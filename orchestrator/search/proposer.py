@@ -229,7 +229,9 @@ def _result(path: Path) -> Record | None:
     """What a worker kept of a candidate; None where there is nothing that can be read."""
     try:
         return Record.from_json(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError, KeyError):
+    except RunError as error:  # of a newer version, which is no reason to pay for it again
+        raise RunError(f"{path}: {error}") from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 

@@ -68,7 +68,7 @@ def _keeps(
 
 
 def _nearest(study: Study, most: Mapping[str, float], least: Mapping[str, float]) -> str:
-    units = {axis.name: axis.unit for axis in study.axes}
+    units = study.units
     told = []
     for name in (*most, *least):
         found = [r.values[name] for r in study.feasible if name in r.values]

@@ -42,7 +42,7 @@ def run(config: StudyConfig, folder: Path, overrides: Sequence[str], viewer: Vie
     plan = make_plan(factory, _concurrent(config))
     viewer.plan(config, plan)
     home.start(config, plan, overrides)
-    study = Study(config, home, plan, overrides, predicted=_predicted(config))
+    study = Study(config, home, plan, factory.plugins, overrides)
     return _tell(study, factory, viewer)
 
 
@@ -59,8 +59,7 @@ def load(folder: Path) -> Study:
     home = RunFolder(folder)
     config, plan, overrides = home.config(), home.plan(), home.overrides()
     records = read_records(home.journal)
-    predicted = _predicted(config)
-    study = Study(config, home, plan, overrides, records, home.finalists(), predicted=predicted)
+    study = Study(config, home, plan, installed(), overrides, records, home.finalists())
     study.learn(read_checks(home.checks))
     return study
 
@@ -68,9 +67,8 @@ def load(folder: Path) -> Study:
 def write_report(study: Study) -> Path:
     """The tables and the HTML report of what is known; returns the report's path."""
     study.write_tables()
-    targets = study.config.objective
-    reported = [name for name in targets if name not in {axis.name for axis in study.axes}]
-    units = {name: _unit(study.config, name) for name in reported}
+    searched = {axis.name for axis in study.axes}
+    units = {name: unit for name, unit in study.units.items() if name not in searched}
     data = ReportData(
         title=study.name,
         summary=study.summary,
@@ -149,14 +147,6 @@ def _resources(config: StudyConfig) -> Resources:
         device=config.device.name,
         address=config.run.address,
     )
-
-
-def _predicted(config: StudyConfig) -> bool:
-    return bool(installed().resolve("estimator", config.estimator.name).predicts)
-
-
-def _unit(config: StudyConfig, name: str) -> str:
-    return str(installed().resolve("objective", config.objective[name].name).unit)
 
 
 def _versions(environment: Mapping[str, str]) -> dict[str, str]:

@@ -9,32 +9,34 @@ from typing import Any, Protocol
 
 from orchestrator.analysis import pareto
 from orchestrator.analysis.agreement import Agreement, Correlation, correlate
-from orchestrator.analysis.display import human
+from orchestrator.analysis.display import human, unit_of
 from orchestrator.config import StudyConfig
 from orchestrator.contracts import Axis
+from orchestrator.errors import PluginError
 from orchestrator.plan.planning import Plan
-from orchestrator.plugins import version_of
+from orchestrator.plugins import Plugins, version_of
 from orchestrator.records import Check, Finalist, Record, count_outcomes
 from orchestrator.study.run_folder import RunFolder
 
-__all__ = ["Study", "Viewer"]
+__all__ = ["Study", "Viewer", "objective_units"]
 
 
 @dataclass
 class Study:
     """A search and what is known of it; observers read this.
 
-    `predicted` says that the search's accuracies are computed from static objectives.
+    `plugins` are asked for what the configuration names, and only where that is wanted: a search
+    is read without the plugins that made it.
     """
 
     config: StudyConfig
     home: RunFolder
     plan: Plan
+    plugins: Plugins
     overrides: Sequence[str] = ()
     records: list[Record] = field(default_factory=list)
     finalists: list[Finalist] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
-    predicted: bool = False
 
     def learn(self, checks: Sequence[Check]) -> None:
         """Take what further training told; a candidate is what its longest training says."""
@@ -56,10 +58,15 @@ class Study:
         objectives do not count: they agree with them by construction.
         """
         known = self.records
-        if self.predicted:
+        if self.plugins.resolve("estimator", self.config.estimator.name).predicts:
             trained = {check.number for check in self.agreement.checks}
             known = [record for record in known if record.number in trained]
         return correlate(known, self.plan.ranges)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The unit of each objective of the configuration, searched for or only reported."""
+        return objective_units(self.config, self.plan, self.plugins)
 
     @property
     def name(self) -> str:
@@ -158,6 +165,18 @@ class Study:
             return self.summary
         head = "| finalist | picks | test accuracy | latency | size |\n|---|---|---|---|---|\n"
         return f"**{self.summary}**\n\n{head}" + "\n".join(map(_markdown_row, self.finalists))
+
+
+def objective_units(config: StudyConfig, plan: Plan, plugins: Plugins) -> dict[str, str]:
+    """The unit of each objective; where its plugin is gone, the one that its name ends with."""
+    known = {axis.name: axis.unit for axis in plan.axes}
+    for key, item in config.objective.items():
+        if key not in known:
+            try:
+                known[key] = str(plugins.resolve("objective", item.name).unit)
+            except PluginError:
+                known[key] = unit_of(key)
+    return known
 
 
 class Viewer(Protocol):

@@ -13,6 +13,7 @@ import pytest
 
 from orchestrator.analysis.agreement import Agreement, correlate, read_checks
 from orchestrator.contracts.objective import Axis
+from orchestrator.plugins import installed
 from orchestrator.records import Check, Genotype, Record
 from orchestrator.study import Study
 from orchestrator.study.run_folder import RunFolder
@@ -39,7 +40,7 @@ def checks(*pairs: tuple[float, float]) -> list[Check]:
 def study(folder: Path, records: list[Record], estimator: str = "supernet") -> Study:
     plan: Any = SimpleNamespace(axes=AXES, ranges={"macs": (0, 1), "zen": (0, 1)})
     config: Any = SimpleNamespace(estimator=SimpleNamespace(name=estimator))
-    return Study(config, RunFolder(folder), plan, records=records, predicted=estimator == "proxy")
+    return Study(config, RunFolder(folder), plan, installed(), records=records)
 
 
 def test_the_sentence_says_both_taus_and_of_how_many() -> None:

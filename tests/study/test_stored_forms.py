@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from orchestrator.analysis.agreement import read_checks
 from orchestrator.contracts import Axis
 from orchestrator.errors import RunError
 from orchestrator.estimators.anchors import Anchor, read_anchors, write_anchors
@@ -87,3 +88,14 @@ def test_anchors_of_a_proxy_too(tmp_path: Path) -> None:
     _changed(path, lambda data: {**data, "format": 2})
     with pytest.raises(RunError, match="has format 2"):
         read_anchors(path, "zen")
+
+
+def test_what_a_worker_kept_and_a_check_too(tmp_path: Path) -> None:
+    record = Record(0, Genotype("toy", "small", {}), "feasible")
+    check = Check(record, 0.5, 0.6, 2)
+    write_json(tmp_path / "0000.json", {**check.to_json(), "format": 99})
+    with pytest.raises(RunError, match=r"0000\.json: a check has format 99"):
+        read_checks(tmp_path)
+    write_json(tmp_path / "0000.json", {**record.to_json(), "format": 99})
+    with pytest.raises(RunError, match=r"0000\.json: .* has format 99"):
+        _result(tmp_path / "0000.json")
