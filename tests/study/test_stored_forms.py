@@ -14,8 +14,10 @@ from orchestrator.analysis.agreement import read_checks
 from orchestrator.contracts import Axis
 from orchestrator.errors import RunError
 from orchestrator.estimators.anchors import Anchor, read_anchors, write_anchors
+from orchestrator.files import write_json
 from orchestrator.plan.planning import Plan, Seed
-from orchestrator.records import Finalist, Genotype
+from orchestrator.records import Check, Finalist, Genotype, Record
+from orchestrator.search.proposer import _result
 from orchestrator.study.run_folder import RunFolder
 
 PLAN = Plan(
