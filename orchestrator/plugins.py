@@ -121,6 +121,11 @@ class Plugins:
     problems: list[Problem] = field(default_factory=list)
     packages: dict[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def empty(cls) -> Plugins:
+        """With no plugin yet, to be filled by hand."""
+        return cls(_manager())
+
     def register(self, module: Any, name: str, package: str) -> None:
         """Add one plugin; what is wrong with it becomes a problem and it is left out."""
         if self.manager.has_plugin(name):

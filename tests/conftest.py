@@ -14,6 +14,9 @@ from command_line import QUICK, FinishedRun, command
 if TYPE_CHECKING:
     from orchestrator import Dataset
 
+# What plugin authors get is used here too.
+pytest_plugins = ["orchestrator.testing.fixtures"]
+
 # Idle threads that spin cost more than the work on a busy machine; set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

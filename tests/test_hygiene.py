@@ -74,3 +74,11 @@ def test_nothing_is_left_for_later() -> None:
         if LATER.search(line)
     ]
     assert left == []
+
+
+def test_every_room_is_tested_in_a_folder_of_its_name() -> None:
+    rooms = [path for path in (ROOT / "orchestrator").iterdir() if (path / "__init__.py").is_file()]
+    untested = {
+        room.name for room in rooms if not any((ROOT / "tests" / room.name).glob("test_*.py"))
+    }
+    assert untested == set()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,14 +22,10 @@ from orchestrator import (
     Estimate,
     Estimator,
     Genotype,
-    ImageFacts,
     Latency,
     NetworkCompressor,
     Objective,
     Offer,
-    Outputs,
-    Published,
-    SearchSpace,
     hookimpl,
 )
 from orchestrator.errors import DeviceError, TrainingError
@@ -38,28 +34,6 @@ from orchestrator.records import Record
 # plain: 4 widths; deep: 4 widths × 3 second widths.
 SPACE_SIZE = 16
 SMALLEST_PARAMS = 64 + 1 + 2 + 2
-
-
-class ToySpace(SearchSpace):
-    name = "toy"
-
-    def suggest(self, trial: Any) -> dict[str, Any]:
-        kind = trial.suggest_categorical("kind", ["deep", "plain"])
-        widths = [trial.suggest_int("width", 1, 4)]
-        if kind == "deep":
-            widths.append(trial.suggest_categorical("second", [5, 6, 7]))
-        return {"widths": widths}
-
-    def build(self, architecture: Any, facts: ImageFacts, outputs: Outputs) -> Any:
-        widths = [facts.in_channels * facts.image_size**2, *architecture["widths"]]
-        hidden = [nn.Linear(a, b) for a, b in pairwise(widths)]
-        return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(widths[-1], outputs.count))
-
-    def published(self) -> Mapping[str, Published]:
-        return {
-            "wide": Published({"kind": "plain", "width": 4}, 8, "made up"),
-            "tall": Published({"kind": "deep", "width": 4, "second": 7}, 8, "made up"),
-        }
 
 
 class ToyData(Dataset):
@@ -86,9 +60,9 @@ class ToyDevice(Device):
 
     def compile(self, network: Any, example: Any, path: Path, *, final: bool = False) -> Artifact:
         self.calls.append(f"compile {path.name}")
-        file = path.with_suffix(".toy")
+        file = path.with_name(f"{path.name}.toy")
         file.write_bytes(bytes(sum(p.numel() for p in network.parameters())))
-        self.networks[file] = network
+        self.networks[file] = copy.deepcopy(network).eval()
         return Artifact(file, "toy")
 
     def predict(self, artifact: Artifact, images: np.ndarray) -> np.ndarray:
@@ -133,8 +107,8 @@ class ToyEstimator(Estimator):
         curve = []
         for epoch in range(1, context.train.epochs + 1):
             curve.append(0.1 * epoch)
-            if not context.on_epoch(epoch, curve[-1]):
-                return Estimate(network, tuple(curve), stopped=True)
+            if context.on_epoch is not None and not context.on_epoch(epoch, curve[-1]):
+                return Estimate(network, tuple(curve), stopped=epoch < context.train.epochs)
         return Estimate(network, tuple(curve))
 
 
@@ -179,7 +153,7 @@ class Odd(Objective):
 class ToyPlugin:
     @hookimpl
     def orchestrator_search_spaces(self) -> list[Offer]:
-        return [Offer("toy", "toys:ToySpace", "")]
+        return [Offer("toy", "orchestrator.testing.orchestrator.testing.toys:ToySpace", "")]
 
     @hookimpl
     def orchestrator_datasets(self) -> list[Offer]:

@@ -4,44 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import ToyDevice, ToySpace, toy_latencies
+from toy_factory import factory, genotype
+from toys import ToyDevice, toy_latencies
 
 from orchestrator.candidate.evaluation import Rival, evaluate
-from orchestrator.candidate.factory import Factory
-from orchestrator.config import check_config
 from orchestrator.errors import DeviceError
-from orchestrator.measuring.gate import Gate
-from orchestrator.plugins import installed
 from orchestrator.records import Genotype, Record, Step
-from orchestrator.trials import FixedTrial
 
 pytestmark = pytest.mark.usefixtures("toys")
-
-TOY_CONFIG: dict[str, Any] = {
-    "space": {"name": "toy"},
-    "dataset": {"name": "toy_data"},
-    "device": {"name": "toy_device"},
-    "estimator": {"name": "toy_train"},
-    "sampler": {"name": "random"},
-    "objective": {
-        "accuracy": {"name": "accuracy"},
-        "params": {"name": "params"},
-        "latency_ms": {"name": "latency_ms"},
-    },
-    "train": {"epochs": 2, "batch_size": 8},
-}
-
-
-def factory(folder: Path, **groups: Any) -> Factory:
-    """The fakes of `toys`; what `objective` names is added to the usual ones."""
-    objective = {**TOY_CONFIG["objective"], **groups.pop("objective", {})}
-    config = check_config({**TOY_CONFIG, **groups, "objective": objective})
-    return Factory(config, folder, Gate(folder / "gate"), installed())
-
-
-def genotype(width: int = 4, compression: tuple[Step, ...] = ()) -> Genotype:
-    choices = {"kind": "plain", "width": width}
-    return Genotype("toy", "small", ToySpace().suggest(FixedTrial(choices)), compression)
 
 
 def evaluated(folder: Path, *, rivals: Any = (), wanted: Any = None, **groups: Any) -> Record:

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from test_evaluation import factory, genotype, toy_latencies
 from torch import nn
+from toy_factory import factory, genotype
+from toys import toy_latencies
 
 from orchestrator import (
     ArtifactCompressor,

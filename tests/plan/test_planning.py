@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_evaluation import factory
+from toy_factory import factory
 from toys import SMALLEST_PARAMS, SPACE_SIZE
 
 from orchestrator.candidate.factory import Factory
@@ -85,8 +85,8 @@ def test_descent_finds_the_largest_network(tmp_path: Path) -> None:
 def test_a_budget_that_only_compression_meets_is_possible(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toys.ToySpace.suggest", _at_least_two)
-    monkeypatch.setattr("toys.ToySpace.published", lambda space: {})
+    monkeypatch.setattr("orchestrator.testing.toys.ToySpace.suggest", _at_least_two)
+    monkeypatch.setattr("orchestrator.testing.toys.ToySpace.published", lambda space: {})
     budget = params(max=SMALLEST_PARAMS)
     with pytest.raises(BudgetError):
         plan(tmp_path, objective=budget)

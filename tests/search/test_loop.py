@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import SPACE_SIZE, ToySpace
+from toys import SPACE_SIZE
 
 from orchestrator.contracts import Axis, Budget, Ground
 from orchestrator.errors import DeviceError
@@ -15,6 +15,7 @@ from orchestrator.search import loop
 from orchestrator.search.cluster import Cluster, Job, Resources
 from orchestrator.search.loop import Callbacks, Limits, search
 from orchestrator.search.proposer import Proposer, read_records
+from orchestrator.testing.toys import ToySpace
 
 AXES = [Axis("accuracy", "share", "maximize", 0.0), Axis("params", "", "minimize", 12.0)]
 

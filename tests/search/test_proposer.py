@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from optuna.trial import TrialState
-from toys import SPACE_SIZE, ToySpace
+from toys import SPACE_SIZE
 
 from orchestrator.contracts import Axis, Budget, Ground, Proposal
 from orchestrator.errors import RunError
@@ -16,6 +16,7 @@ from orchestrator.plugins import installed
 from orchestrator.records import Genotype, Record
 from orchestrator.search.journal import exclusive
 from orchestrator.search.proposer import Proposer, read_records
+from orchestrator.testing.toys import ToySpace
 
 ACCURACY = Axis("accuracy", "share", "maximize", 0.0)
 PARAMS = Axis("params", "", "minimize", 12.0, max=9.0)

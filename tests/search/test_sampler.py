@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from front_evolution import FrontEvolution
-from toys import SPACE_SIZE, ToySpace
+from toys import SPACE_SIZE
 
 from orchestrator import (
     Axis,
@@ -34,6 +34,7 @@ from orchestrator.search.cluster import Cluster, Job, Resources
 from orchestrator.search.loop import Callbacks, Limits, search
 from orchestrator.search.proposer import Proposer
 from orchestrator.testing.sampler import check_sampler
+from orchestrator.testing.toys import ToySpace
 
 AXES = (Axis("accuracy", "share", "maximize", 0.0), Axis("params", "", "minimize", 12.0))
 BUDGETS = {"params": Budget(max=9.0)}
