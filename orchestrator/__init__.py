@@ -67,12 +67,14 @@ from orchestrator.plugins import version_of
 from orchestrator.records import Choices, Finalist, Genotype, Record, Step
 
 if TYPE_CHECKING:
+    from orchestrator.candidate.networks import network, networks
     from orchestrator.config import TrainConfig
     from orchestrator.training.augmentation import crop, erase, mirror, mix, soft_targets
 
-# What needs torch or pydantic is imported when it is asked for.
+# What needs torch or pydantic, or looks at every plugin, is imported when it is asked for.
 _LATER = {
     "TrainConfig": "orchestrator.config",
+    **dict.fromkeys(("network", "networks"), "orchestrator.candidate.networks"),
     **dict.fromkeys(
         ("crop", "erase", "mirror", "mix", "soft_targets"), "orchestrator.training.augmentation"
     ),
@@ -147,6 +149,8 @@ __all__ = [
     "labels_loss",
     "mirror",
     "mix",
+    "network",
+    "networks",
     "segments",
     "soft_targets",
 ]

@@ -1,19 +1,16 @@
 """A finalist's folder: written whole or not at all, rebuilt without pickle, verified."""
 
-from orchestrator.bundle.folder import (
-    EXACT,
-    BundleContents,
-    Verification,
-    read_facts,
-    rebuild,
-    verify,
-    write_bundle,
-)
+from orchestrator.bundle.facts import EXACT, artifact_of, genotype_of, read_facts
+from orchestrator.bundle.rebuilding import rebuild
+from orchestrator.bundle.verifying import Verification, verify
+from orchestrator.bundle.writing import BundleContents, write_bundle
 
 __all__ = [
     "EXACT",
     "BundleContents",
     "Verification",
+    "artifact_of",
+    "genotype_of",
     "read_facts",
     "rebuild",
     "verify",

@@ -57,6 +57,7 @@ class _Finalist:
     record: Record
     network: nn.Module
     variants: dict[str, _Variant] = field(default_factory=dict)
+    ranges: Mapping[str, Any] = field(default_factory=dict)
     # The share of validation images that the shipped file and its exact form answer alike.
     agreement: float = 1.0
 
@@ -68,7 +69,12 @@ class _Finalist:
     @property
     def before(self) -> _Variant:
         """The float file without any compression."""
-        return self.variants.get(_UNCOMPRESSED, self.variants[EXACT])
+        return self.variants.get(_UNCOMPRESSED, self.own)
+
+    @property
+    def own(self) -> _Variant:
+        """The network's own file, before a compressor changed it."""
+        return next(v for label, v in self.variants.items() if label != _UNCOMPRESSED)
 
 
 def finish(record: Record, factory: Factory, measure: Measure) -> Finalist:
@@ -120,11 +126,13 @@ def _train_and_export(record: Record, factory: Factory, work: Path) -> _Finalist
     treatment = Treatment(genotype, epochs)
     finalist.network = factory.compress(network, treatment)
     artifacts = factory.compile(finalist.network, treatment, work / "model", final=True)
-    for label, artifact in zip(_labels(artifacts), artifacts, strict=True):
-        finalist.variants[label] = _variant(factory, artifact)
-    if finalist.shipped != EXACT:
-        shipped, exact = (finalist.variants[name].artifact for name in (finalist.shipped, EXACT))
-        finalist.agreement = 1 - factory.distance(shipped, exact, "validation")
+    for artifact in _labelled(artifacts):
+        finalist.variants[artifact.label] = _variant(factory, artifact)
+    finalist.ranges = treatment.ranges
+    shipped, own = finalist.variants[finalist.shipped], finalist.own
+    if shipped is not own:
+        apart = factory.distance(shipped.artifact, own.artifact, "validation")
+        finalist.agreement = 1 - apart
     return finalist
 
 
@@ -162,6 +170,7 @@ def _ship(finalist: _Finalist, factory: Factory) -> Finalist:
     recommended = not any(mark.blocks for mark in marks)
     usage = factory.assembly.device.usage(files[finalist.shipped])
     contents = replace(contents, artifacts=files, recommended=finalist.shipped, usage=usage)
+    contents = replace(contents, ranges=finalist.ranges)
     write_bundle(folder, contents)
     verified = _verified(folder, factory, marks)
     found = Finalist(
@@ -272,12 +281,20 @@ def _known(latency: Latency | None) -> Latency:
     return latency
 
 
-def _labels(artifacts: Sequence[Artifact]) -> list[str]:
-    """The network's own file, then what was done to it; third parties may leave that unsaid."""
-    told = [
-        artifact.label or ".".join(artifact.path.name.split(".")[1:-1]) for artifact in artifacts
-    ]
-    return [EXACT, *told[1:]]
+def _labelled(artifacts: Sequence[Artifact]) -> list[Artifact]:
+    """Each with a label of its own: the network's own file first, then what was done to it.
+
+    Third parties may leave both unsaid: what a device compiles is then exact, and what a
+    compressor did stands in the file's name (model.int8.onnx).
+    """
+    own, *changed = artifacts
+    own = replace(own, label=own.label or EXACT, exact=own.exact or not own.label)
+    found = {own.label: own}
+    for artifact in changed:
+        told = artifact.label or ".".join(artifact.path.name.split(".")[1:-1]) or "changed"
+        label = told if told not in found else f"{told}-{len(found)}"
+        found[label] = replace(artifact, label=label)
+    return list(found.values())
 
 
 def _name(record: Record) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from orchestrator.contracts.images import ImageFacts
@@ -24,6 +25,8 @@ __all__ = [
     "NetworkRow",
     "build_published",
     "counted_networks",
+    "network",
+    "networks",
     "published_networks",
 ]
 
@@ -61,6 +64,24 @@ class CountedNetwork:
         return self.row.params in (None, self.params) and self.row.macs in (None, self.macs)
 
 
+def network(name: str, *, classes: int = 1000, in_channels: int = 3) -> nn.Module:
+    """The published network called "family/member", untrained: (B, C, H, W) → (B, classes) logits.
+
+    It is built for images of the published size. Weights are drawn from torch's global generator.
+    Raises PluginError for a name that nobody offers, saying which are near.
+    """
+    return build_published(name, classes=classes, in_channels=in_channels)[0]
+
+
+def networks(pattern: str = "*") -> list[str]:
+    """The names of published networks that match, such as "mobile*" or "*/b[0-3]".
+
+    In the order of families and, within one, of its published list. Nothing is built. Raises
+    PluginError for a space that does not load.
+    """
+    return [row.name for row in published_networks() if fnmatchcase(row.name, pattern)]
+
+
 def published_networks(parts: Sequence[str] = ()) -> list[NetworkRow]:
     """The published members of all families, or those whose name holds one of `parts`.
 
@@ -92,9 +113,9 @@ def counted_networks(rows: Iterable[NetworkRow]) -> Iterator[CountedNetwork]:
     for row in rows:
         try:
             with torch.device("meta"):
-                network, point = build_published(row.name)
+                built, point = build_published(row.name)
             genotype = Genotype(row.family, PRESET, dict(point.choices))
-            subject = Subject(genotype, network, (3, row.image_size, row.image_size))
+            subject = Subject(genotype, built, (3, row.image_size, row.image_size))
             counts = {name: round(counter.measure(subject)) for name, counter in counters.items()}
         except OrchestratorError as error:
             raise PluginError(f"{row.name} cannot be counted: {error}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.analysis.display import MISSING, human, label, unit_of
-from orchestrator.bundle import read_facts, rebuild, verify
+from orchestrator.bundle import artifact_of, read_facts, rebuild, verify
 from orchestrator.candidate.networks import (
     CountedNetwork,
     build_published,
@@ -149,9 +149,8 @@ def _bundle(target: str, device: Device, folder: Path) -> tuple[Subject, Artifac
         artifact = device.compile(network, example, folder / "model", final=False)
     else:
         verify(Path(target))
-        formats = {item["file"]: item["format"] for item in facts["artifacts"].values()}
-        file = facts["recommended"]
-        artifact = Artifact(Path(target) / file, formats[file])
+        files = {entry["file"]: label for label, entry in facts["artifacts"].items()}
+        artifact = artifact_of(facts, files[facts["recommended"]], Path(target))
     return Subject(genotype, network, shape, artifact=artifact), artifact
 
 

@@ -111,9 +111,11 @@ class SearchSpace(ABC):
     def features(self, architecture: Architecture, facts: ImageFacts) -> nn.Module:
         """The network without its classifier, from (B, *facts.shape) to a tuple of maps.
 
-        Map i is (B, channels[i], ceil(H / strides[i]), ceil(W / strides[i])); the attributes
-        `channels` and `strides` are tuples of integers, strides rise. Parameters have the names
-        they have in the classifier. Raises BuildError as `build`, and where a space has none.
+        The module's attributes `channels` and `strides`, tuples of integers, are those of the maps;
+        strides rise. Map i is (B, channels[i], ceil(side / strides[i]), ceil(side / strides[i])),
+        where the attribute `side` is the image size the network works at: `facts.image_size`, or
+        less where an architecture resizes its images. Parameters have the names they have in the
+        classifier. Raises BuildError as `build`, and where a space has no maps.
         """
         raise BuildError(
             f"{self.name} gives no maps, it serves "

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import pickle
 import random
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.contracts.device import Device
 from orchestrator.contracts.images import ImageFacts
-from orchestrator.contracts.outputs import Classes
+from orchestrator.contracts.outputs import Classes, Maps
 from orchestrator.contracts.space import Published, SearchSpace
 from orchestrator.errors import ConfigError
-from orchestrator.plugins import installed
 from orchestrator.records import Architecture
+from orchestrator.testing.exporting import compiled_difference, first_device
+from orchestrator.testing.features import check_features
 from orchestrator.trials import AskedTrial, FixedTrial, Question
 
 if TYPE_CHECKING:
@@ -93,8 +92,9 @@ def check_space(
 
     Of `samples` random architectures each is built, run forward and backward at batch 4; a few,
     or where `thorough` all, are compiled for `device` (by default the first one installed) and run
-    by it, and have each of their choices changed in turn. Cost: about 50 ms a sample in a space for
-    small images, and some seconds at the end; a thorough sample costs about a second.
+    by it, and have each of their choices changed in turn. Where it serves `Maps`, the features of a
+    few are checked too. Cost: about 50 ms a sample in a space for small images, and some seconds at
+    the end; a thorough sample costs about a second.
     """
     facts = ImageFacts.unnamed(image_size, in_channels=in_channels, classes=classes)
     case = _Case(space, facts)
@@ -107,7 +107,9 @@ def check_space(
         _check_canonical(case, architecture, known)
         network = _check_network(case, architecture, seed + number)
         if thorough or number < EXPORTED:
-            _check_export(case, network, device or _first_device(), seed + number)
+            _check_export(case, network, device or first_device(), seed + number)
+            if Maps in space.serves:
+                check_features(space, architecture, facts, device=device, seed=seed + number)
         if thorough or number < VARIED:
             _check_effects(case, interview, architecture)
     check_published(space, classes=classes)
@@ -221,27 +223,10 @@ def _signature(case: _Case, architecture: Architecture) -> str:
 
 
 def _check_export(case: _Case, network: nn.Module, device: Device, seed: int) -> None:
-    import numpy as np
-    import torch
-
-    network.eval()
-    images = case.images(3, seed)
-    with torch.no_grad():
-        wanted = network(images).numpy()
-    with tempfile.TemporaryDirectory() as folder:
-        artifact = device.compile(network, images[:1], Path(folder) / "network")
-        found = device.predict(artifact, images.numpy())
-    far = float(np.abs(found - wanted).max())
-    assert far < 1e-3 * max(1.0, float(np.abs(wanted).max())), (
+    far = compiled_difference(device, network, case.images(3, seed))
+    assert far < 1e-3, (
         f"the exported network's logits differ by {far}; does forward fix the batch size?"
     )
-
-
-def _first_device() -> Device:
-    plugins = installed()
-    name = next(iter(plugins.offered("device")))
-    device: Device = plugins.create("device", name, {})
-    return device
 
 
 def _check_counts(

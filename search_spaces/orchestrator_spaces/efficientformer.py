@@ -18,9 +18,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
+from orchestrator import Classes, ImageFacts, Maps, Outputs, Published, SearchSpace, Trial
 from orchestrator_spaces.blocks.attention_bias import AttentionBias
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation
+from orchestrator_spaces.blocks.pyramid import Pyramid, StageEnd, Trunk
 from orchestrator_spaces.blocks.questions import Range
 from orchestrator_spaces.blocks.resolution import (
     FULL_RESOLUTIONS,
@@ -214,27 +215,24 @@ class Stage(nn.Module):
         return x
 
 
-class EfficientFormer(nn.Module):
-    """Resizing, stem, four stages, norm, mean over tokens, classifier."""
+class EfficientFormerTrunk(Trunk):
+    """Resizing, stem, four stages."""
 
-    def __init__(
-        self, architecture: Mapping[str, Any], table: Table, *, classes: int, shape: tuple[int, int]
-    ) -> None:
+    def __init__(self, architecture: Mapping[str, Any], table: Table, facts: ImageFacts) -> None:
         super().__init__()
-        in_channels, image_size = shape
-        side = side_of(image_size, architecture["resolution"], least=table.total_stride)
-        self.resize = resize(image_size, side)
-        width = architecture["stages"][0]["width"]
-        self.stem = stem(in_channels, width, table.stem_strides, "relu")
+        side = side_of(facts.image_size, architecture["resolution"], least=table.total_stride)
+        self.side, self.resize = side, resize(facts.image_size, side)
+        width, total = architecture["stages"][0]["width"], prod(table.stem_strides)
+        self.stem = stem(facts.in_channels, width, table.stem_strides, "relu")
         for stride in table.stem_strides:
             side = strided(side, stride)
-        self.stages = nn.Sequential()
+        self.stages, self.ends = nn.Sequential(), []
         for stage, each in zip(architecture["stages"], table.stages, strict=True):
             side = strided(side, each.stride)
             downsample = None
             if len(self.stages):
                 downsample = ConvNorm(width, stage["width"], 3, stride=each.stride, bias=True)
-            width = stage["width"]
+            width, total = stage["width"], total * each.stride
             block = BlockShape(
                 width,
                 stage["mlp_ratio"] * width,
@@ -243,6 +241,17 @@ class EfficientFormer(nn.Module):
                 side,
             )
             self.stages.append(Stage(stage["blocks"], block, table, downsample))
+            self.ends.append(StageEnd(width, total))
+
+
+class EfficientFormer(EfficientFormerTrunk):
+    """Resizing, stem, four stages, norm, mean over tokens, classifier."""
+
+    def __init__(
+        self, architecture: Mapping[str, Any], table: Table, facts: ImageFacts, *, classes: int
+    ) -> None:
+        super().__init__(architecture, table, facts)
+        width = self.ends[-1].channels
         self.norm = nn.LayerNorm(width, eps=EPSILON)
         self.classifier = nn.Linear(width, classes)
 
@@ -283,6 +292,7 @@ class EfficientFormerSpace(SearchSpace):
     """
 
     name = "efficientformer"
+    serves = frozenset({Classes, Maps})
 
     def __init__(self, *, preset: str = "small") -> None:
         super().__init__(preset=preset)
@@ -335,8 +345,11 @@ class EfficientFormerSpace(SearchSpace):
         """Raises BuildError for images smaller than the network's total stride."""
         distilled = architecture["distillation_head"]
         network = DistilledEfficientFormer if distilled else EfficientFormer
-        shape = (facts.in_channels, facts.image_size)
-        return network(architecture, self.table, classes=outputs.count, shape=shape)
+        return network(architecture, self.table, facts, classes=outputs.count)
+
+    def features(self, architecture: Mapping[str, Any], facts: ImageFacts) -> nn.Module:
+        """The maps at the end of stages; raises BuildError as `build`."""
+        return Pyramid(EfficientFormerTrunk(architecture, self.table, facts))
 
     def published(self) -> Mapping[str, Published]:
         """L1, L3 and L7, or in the small preset what remains of them at 32×32."""

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
+from orchestrator import Classes, ImageFacts, Maps, Outputs, Published, SearchSpace, Trial
 from orchestrator_spaces.blocks.channel_attention import ATTENTIONS, Gate
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation, round_to_8
 from orchestrator_spaces.blocks.inverted_residual import (
@@ -23,6 +24,7 @@ from orchestrator_spaces.blocks.inverted_residual import (
     InvertedResidualShape,
     spatially_gated_layers,
 )
+from orchestrator_spaces.blocks.pyramid import Pyramid, StageEnd, Trunk
 from orchestrator_spaces.blocks.questions import Range
 from orchestrator_spaces.blocks.resolution import (
     FULL_RESOLUTIONS,
@@ -102,35 +104,45 @@ SMALL = Table(
 )
 
 
-class MobileNetV3(nn.Module):
-    """Stem, stages of inverted residuals, 1×1 convolution, mean, hidden layer, classifier.
+class MobileNetV3Trunk(Trunk):
+    """Stem and stages of inverted residuals; a stage that the layout leaves out is empty."""
 
-    `resize` brings images to the size the network works at; `ends` are the channels in and the
-    classes out.
-    """
+    def __init__(self, architecture: Mapping[str, Any], facts: ImageFacts) -> None:
+        super().__init__()
+        stem, stages = architecture["stem"], architecture["stages"]
+        total = 2 * prod(stage["stride"] for stage in stages if stage)
+        self.side = side_of(facts.image_size, architecture["resolution"], least=total)
+        self.resize = resize(facts.image_size, self.side)
+        width, stride = stem["width"], 2
+        self.stem = ConvNorm(
+            facts.in_channels, width, 3, stride=stride, activation=_activation(stem)
+        )
+        self.stages, self.ends = nn.Sequential(), []
+        for stage in stages:
+            self.stages.append(_stage(width, stage))
+            if stage:
+                width, stride = stage["width"], stride * stage["stride"]
+            self.ends.append(StageEnd(width, stride))
+
+
+class MobileNetV3(MobileNetV3Trunk):
+    """Stem and stages, 1×1 convolution, mean, hidden layer, classifier."""
 
     def __init__(
         self,
         architecture: Mapping[str, Any],
-        table: Table,
-        resize: nn.Module,
-        ends: tuple[int, int],
+        facts: ImageFacts,
+        *,
+        classes: int,
+        dropout: float,
     ) -> None:
-        super().__init__()
-        in_channels, classes = ends
-        stem, head = architecture["stem"], architecture["head"]
-        self.resize = resize
-        self.stem = ConvNorm(in_channels, stem["width"], 3, stride=2, activation=_activation(stem))
-        self.stages = nn.Sequential()
-        width = stem["width"]
-        for stage in architecture["stages"]:
-            self.stages.append(_stage(width, stage))
-            width = stage["width"] if stage else width
+        super().__init__(architecture, facts)
+        head, width = architecture["head"], self.ends[-1].channels
         self.last = ConvNorm(width, head["width"], 1, activation=_activation(head))
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.hidden = nn.Linear(head["width"], head["hidden"], bias=head["bias"])
         self.activation = _activation(head)
-        self.dropout = nn.Dropout(table.dropout)
+        self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(head["hidden"], classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -153,6 +165,7 @@ class MobileNetV3Space(SearchSpace):
     """
 
     name = "mobilenetv3"
+    serves = frozenset({Classes, Maps})
 
     def __init__(self, *, preset: str = "small") -> None:
         super().__init__(preset=preset)
@@ -209,12 +222,12 @@ class MobileNetV3Space(SearchSpace):
         self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
     ) -> nn.Module:
         """Raises BuildError for images smaller than the network's total stride."""
-        total = 2
-        for stage in architecture["stages"]:
-            total *= stage["stride"] if stage else 1
-        side = side_of(facts.image_size, architecture["resolution"], least=total)
-        ends = (facts.in_channels, outputs.count)
-        return MobileNetV3(architecture, self.table, resize(facts.image_size, side), ends)
+        dropout = self.table.dropout
+        return MobileNetV3(architecture, facts, classes=outputs.count, dropout=dropout)
+
+    def features(self, architecture: Mapping[str, Any], facts: ImageFacts) -> nn.Module:
+        """The maps at the end of stages; raises BuildError as `build`."""
+        return Pyramid(MobileNetV3Trunk(architecture, facts))
 
     def published(self) -> Mapping[str, Published]:
         """The papers' networks, or in the small preset what remains of them at 32×32."""

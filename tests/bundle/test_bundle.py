@@ -17,14 +17,8 @@ from PIL import Image
 from torch import nn
 
 from orchestrator import Artifact, Classes, CompressionContext, Genotype, ImageFacts, Step, errors
-from orchestrator.bundle.folder import (
-    BundleContents,
-    _fit,
-    read_facts,
-    rebuild,
-    verify,
-    write_bundle,
-)
+from orchestrator.bundle import BundleContents, read_facts, rebuild, verify, write_bundle
+from orchestrator.bundle.resizing import resize
 from orchestrator.plugins import installed
 from orchestrator.trials import RandomTrial
 
@@ -79,7 +73,7 @@ def exported(tmp_path_factory) -> BundleContents:
         )
     images = np.random.default_rng(0).normal(size=(16, 1, 16, 16)).astype(np.float32)
     context = CompressionContext(None, None, images, seed=0)
-    exact = Artifact(path, "onnx")
+    exact = Artifact(path, "onnx", exact=True)
     int8 = StaticQuantization().transform(exact, {"scheme": "int8"}, context)
     usage = OnnxRuntime().usage(int8)
     files = {"fp32": exact, "int8": int8}
@@ -132,7 +126,7 @@ def test_every_kind_of_layer_is_resized(tmp_path):
         )
 
     wide, narrow = layers(16), layers(8)
-    _fit(wide, narrow.state_dict(), tmp_path)
+    resize(wide, narrow.state_dict(), tmp_path)
     wide.load_state_dict(narrow.state_dict())
     images = torch.randn(2, 1, 8, 8)
     assert torch.equal(wide.eval()(images), narrow.eval()(images))
@@ -262,10 +256,11 @@ def test_truncated_weights_are_refused(kept, contents, tmp_path):
     ("text", "message"),
     [
         ("{", "cannot be read"),
-        ("[1]", "cannot be read"),
-        ("{}", "cannot be read"),
+        ("[1]", "has format 0, this version reads 1 and 2"),
+        ("{}", "has format 0, this version reads 1 and 2"),
         ('{"format": 1}', "lacks artifacts, classes"),
-        ('{"format": 2, "versions": {"orchestrator": "9"}}', "format 2, this version reads 1"),
+        ('{"format": 2}', "lacks artifacts, classes"),
+        ('{"format": 3, "versions": {"orchestrator": "9"}}', "format 3, .* a newer Orchestrator"),
     ],
 )
 def test_facts_that_make_no_sense_are_refused(text, message, contents, tmp_path):
@@ -305,7 +300,7 @@ def test_a_name_outside_of_the_folder_is_refused(contents, tmp_path):
 def test_a_file_that_is_another_function_is_found(exported, tmp_path):
     folder = write_bundle(tmp_path / "best", exported)
     files = read_facts(folder)["artifacts"]
-    _edit(folder, artifacts={"fp32": files["int8"]})
+    _edit(folder, artifacts={"fp32": {**files["int8"], "exact": True}})
     with pytest.raises(errors.ParityError, match=r"model\.int8\.onnx is not the same function"):
         verify(folder, LocalRuntime())
 
@@ -316,6 +311,56 @@ def test_a_device_of_other_formats_is_refused(exported, tmp_path):
     device.formats = frozenset({"pte"})
     with pytest.raises(errors.RunError, match=r"model\.onnx is onnx, but local reads pte"):
         verify(folder, device)
+
+
+def test_the_first_format_is_read_and_verified_as_ever(exported, tmp_path):
+    """It said neither what is exact nor what lies beside a file."""
+    folder = write_bundle(tmp_path / "best", exported)
+    today = read_facts(folder)
+    first = {
+        label: {"file": entry["file"], "format": entry["format"]}
+        for label, entry in today["artifacts"].items()
+    }
+    _edit(folder, artifacts=first, format=1)
+    _drop(folder, "ranges", "usage")
+    assert read_facts(folder)["artifacts"] == today["artifacts"]
+    found = verify(folder, LocalRuntime())
+    assert found.differences.keys() == {"fp32"}
+    assert found.agreements.keys() == {"fp32", "int8"}
+
+
+def test_a_file_of_several_is_kept_whole(exported, tmp_path):
+    beside = tmp_path / "model.bin"
+    beside.write_bytes(b"weights")
+    exact = replace(exported.artifacts["fp32"], beside=(beside,))
+    folder = write_bundle(
+        tmp_path / "best", replace(exported, artifacts={"fp32": exact}, recommended="fp32")
+    )
+    assert (folder / "model.bin").read_bytes() == b"weights"
+    assert read_facts(folder)["sha256"].keys() >= {"model.onnx", "model.bin"}
+    (folder / "model.bin").write_bytes(b"others!")
+    with pytest.raises(errors.RunError, match=r"model\.bin is not the file that was written"):
+        verify(folder)
+
+
+def test_two_files_of_one_name_are_refused(exported, tmp_path):
+    other = tmp_path / "model.onnx"
+    other.write_bytes(b"another")
+    files = {**exported.artifacts, "odd": Artifact(other, "onnx")}
+    with pytest.raises(errors.RunError, match=r"two different files are called model\.onnx"):
+        write_bundle(tmp_path / "best", replace(exported, artifacts=files))
+
+
+def test_ranges_are_kept(contents, tmp_path):
+    ranges = {"stem": [-1.0, 6.0]}
+    folder = write_bundle(tmp_path / "best", replace(contents, ranges=ranges))
+    assert read_facts(folder)["ranges"] == ranges
+
+
+def _drop(folder: Path, *names: str) -> None:
+    path = folder / "genotype.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps({name: facts[name] for name in facts if name not in names}))
 
 
 def _settle(network: nn.Module, images: torch.Tensor) -> None:

@@ -1,0 +1,38 @@
+"""A finalist's folder back into a network: without pickle, and without code from the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from orchestrator.bundle.facts import genotype_of, read_facts, read_tensors
+from orchestrator.bundle.resizing import resize
+from orchestrator.contracts import ImageFacts
+from orchestrator.plugins import Plugins, installed
+from orchestrator.training.building import build_network
+
+__all__ = ["rebuild"]
+
+
+def rebuild(folder: Path, plugins: Plugins | None = None) -> nn.Module:
+    """The network in eval mode, on the CPU; raises RunError. Runs no code from the folder.
+
+    Its space is one of `plugins`, by default of those installed.
+    """
+    facts = read_facts(folder)
+    weights = read_tensors(folder / "weights.safetensors")
+    network = _build(folder, facts, plugins or installed())
+    resize(network, weights, folder)
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def _build(folder: Path, facts: Mapping[str, Any], plugins: Plugins) -> nn.Module:
+    """The space's unpruned network; torch's global generator is left as it was."""
+    genotype = genotype_of(facts, folder)
+    options = {**facts["space_options"], "preset": genotype.preset}
+    space = plugins.create("space", genotype.space, options)
+    return build_network(space, genotype, ImageFacts.from_json(facts), seed=0)
