@@ -15,6 +15,10 @@ from orchestrator.trials import ScopedTrial
 
 __all__ = ["Compression"]
 
+# Of more compressors only the names are told, of more orders only how many they are.
+_MOST_TOLD = 8
+_ORDERS_TOLD = 3
+
 
 @dataclass(frozen=True)
 class Compression:
@@ -37,6 +41,16 @@ class Compression:
                     f"({', '.join(others) or 'there is none'}) it can. Choose another device or "
                     "leave it out."
                 )
+
+    @property
+    def told(self) -> str:
+        """The legal orders of as many compressors as go together, in words."""
+        if len(self.compressors) > _MOST_TOLD:
+            return ", ".join(self.compressors)
+        orders = [" → ".join(order) for names in self._largest() for order in self._orders(names)]
+        more = len(orders) - _ORDERS_TOLD
+        rest = [f"{more} other orders"] if more > 0 else []
+        return ", or ".join([*orders[:_ORDERS_TOLD], *rest])
 
     def suggest(self, name: str, trial: Trial) -> Choices:
         """One compressor's choices, its questions under its own name."""
@@ -117,6 +131,15 @@ class Compression:
             for count in range(len(others) + 1)
             for chosen in combinations(others, count)
         )
+
+    def _largest(self) -> list[set[str]]:
+        """The legal sets that no other legal set contains, in the configuration's order."""
+        found: list[set[str]] = []
+        for count in range(len(self.compressors), 0, -1):
+            for chosen in map(set, combinations(self.compressors, count)):
+                if not any(chosen < larger for larger in found) and self._orders(chosen):
+                    found.append(chosen)
+        return found
 
     def _obstacle(self, name: str) -> str:
         return obstacle(self.compressors[name], self.formats)

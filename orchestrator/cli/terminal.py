@@ -147,7 +147,7 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
         + (", ".join(seed.name for seed in plan.seeds) or "none"),
         "dataset": config.dataset.name,
         "device": f"{config.device.name}, {plan.fingerprint.get('cpu', '')}".rstrip(", "),
-        "compressors": " → ".join(config.compressor) or "none",
+        "compressors": plan.compression or " → ".join(config.compressor) or "none",
         "estimator": _described("estimator", config.estimator.name),
         "sampler": f"{config.sampler.name}, {config.budget.candidates} candidates, "
         f"then {config.budget.finalists} finalists",

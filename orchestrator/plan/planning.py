@@ -51,6 +51,7 @@ class Plan:
     """A checked search. Plain values, so that a resumed run goes on with the very same plan.
 
     `ranges` maps each static objective to what was seen from the smallest to the largest network.
+    `compression` tells the orders in which compressors may be taken.
     """
 
     space_size: float
@@ -63,6 +64,7 @@ class Plan:
     seconds: float
     disk_bytes: float
     warnings: Sequence[str] = ()
+    compression: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""
@@ -111,6 +113,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             fingerprint=dict(device.fingerprint()),
             seconds=_forecast_seconds(factory, by_size, deployed.seconds, concurrent),
             disk_bytes=_forecast_bytes(factory, by_size),
+            compression=assembly.compression.told,
             warnings=[*assembly.dataset.notes, *factory.notes, *warnings],
         )
 

@@ -165,3 +165,17 @@ def test_a_step_taken_twice_is_an_error() -> None:
 def test_a_step_without_choices_does_nothing() -> None:
     idle: Mapping[str, Any] = {}
     assert built_in("pruning").steps(genotype(Step("pruning", idle))) == []
+
+
+def test_orders_are_told_in_words() -> None:
+    assert built_in("quantization", "pruning").told == "pruning → quantization"
+    assert alternatives().told == "a, or b"
+    assert pair().told == "b → a, or a → b"
+    assert compression().told == ""
+
+
+def test_of_many_orders_some_are_told() -> None:
+    four = {name: switch(NetworkCompressor, name) for name in "abcd"}
+    assert compression(**four).told.endswith("a → c → b → d, or 21 other orders")
+    nine = {name: switch(NetworkCompressor, name) for name in "abcdefghi"}
+    assert compression(**nine).told == "a, b, c, d, e, f, g, h, i"
