@@ -153,7 +153,7 @@ class Odd(Objective):
 class ToyPlugin:
     @hookimpl
     def orchestrator_search_spaces(self) -> list[Offer]:
-        return [Offer("toy", "orchestrator.testing.orchestrator.testing.toys:ToySpace", "")]
+        return [Offer("toy", "orchestrator.testing.toys:ToySpace", "")]
 
     @hookimpl
     def orchestrator_datasets(self) -> list[Offer]:
