@@ -38,6 +38,7 @@ __all__ = [
 BUILT_IN = (
     "orchestrator_spaces",
     "orchestrator_classification",
+    "orchestrator_segmentation",
     "orchestrator_datasets",
     "orchestrator_objectives",
     "orchestrator_proxies",

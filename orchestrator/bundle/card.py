@@ -24,6 +24,7 @@ def card(facts: Mapping[str, Any]) -> str:
         "Orchestrator's architecture search.",
         "## Figures",
         _table({"figure": "value"} | {name: _shown(v) for name, v in facts["figures"].items()}),
+        *_class_by_class(facts.get("class_figures", {})),
         "## Data",
         f"{size} × {size} pixels, {channels} channels, {len(classes)} classes: "
         f"{', '.join(classes[:20])}{', …' if len(classes) > 20 else ''}. Pixels are scaled to "
@@ -48,6 +49,19 @@ def card(facts: Mapping[str, Any]) -> str:
 def _steps(genotype: Genotype) -> str:
     taken = {step.name: _shown(step.choices) for step in genotype.compression if step.choices}
     return _table({"compressor": "choices"} | taken)
+
+
+def _class_by_class(judged: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """What each class is worth on the test split; nothing where the task does not tell."""
+    if not judged:
+        return []
+    heads = list(dict.fromkeys(name for figures in judged.values() for name in figures))
+    rows = [
+        [_cell(name), *(_shown(figures[head]) if head in figures else "–" for head in heads)]
+        for name, figures in judged.items()
+    ]
+    lines = [["class", *heads], ["---"] * (len(heads) + 1), *rows]
+    return ["### Class by class", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
 
 
 def _table(rows: Mapping[str, str]) -> str:
@@ -81,10 +95,22 @@ def _how_to_run(facts: Mapping[str, Any]) -> str:
 ```python
 import json, pathlib, numpy as np, PIL.Image
 facts = json.loads(pathlib.Path("genotype.json").read_text("utf-8"))
-image = PIL.Image.open("photo.png").convert("{_MODES[channels]}").resize(({size}, {size}))
+photo = PIL.Image.open("photo.png")
+image = photo.convert("{_MODES[channels]}").resize(({size}, {size}))
 pixels = np.asarray(image, np.float32).reshape({size}, {size}, {channels}) / 255
 pixels = (pixels - np.float32(facts["mean"])) / np.float32(facts["deviation"])  # (H, W, C)
 images = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])  # (1, C, H, W)
 {usage["lines"]}
-print(facts["classes"][logits.argmax()])
+{_answer(facts.get("stride"))}
 ```"""
+
+
+def _answer(stride: int | None) -> str:
+    """From `logits` to what people want: a class, or a mask of the photo's size."""
+    if stride is None:
+        return 'print(facts["classes"][logits.argmax()])'
+    return f"""# Maps (1, classes, h, w), of which a place stands for {stride} × {stride} pixels.
+maps = [PIL.Image.fromarray(map).resize(photo.size, PIL.Image.BILINEAR) for map in logits[0]]
+mask = np.stack(maps).argmax(0)  # each pixel's class
+PIL.Image.fromarray(mask.astype(np.uint8)).save("mask.png")
+print({{facts["classes"][number]: int((mask == number).sum()) for number in np.unique(mask)}})"""

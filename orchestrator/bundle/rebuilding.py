@@ -35,4 +35,6 @@ def _build(folder: Path, facts: Mapping[str, Any], plugins: Plugins) -> nn.Modul
     genotype = genotype_of(facts, folder)
     options = {**facts["space_options"], "preset": genotype.preset}
     space = plugins.create("space", genotype.space, options)
-    return build_network(space, genotype, ImageFacts.from_json(facts), seed=0)
+    # A folder that does not say is of before there were tasks.
+    task = plugins.create("task", genotype.task, facts.get("task_options", {}))
+    return build_network(space, genotype, ImageFacts.from_json(facts), seed=0, task=task)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from orchestrator.bundle.card import card
 from orchestrator.bundle.facts import FORMAT, sha256
 from orchestrator.bundle.verifying import answer, verify
-from orchestrator.contracts import Artifact, ImageFacts, Usage
+from orchestrator.contracts import Artifact, ImageFacts, Maps, Outputs, Usage
 from orchestrator.errors import RunError
 from orchestrator.records import Genotype
 
@@ -41,17 +41,21 @@ class BundleContents:
     `network` is trained and compressed. `artifacts` maps a label to a device's file or files,
     wherever they lie: what is `exact` must be the same function as `network`, others ("int8")
     approximate it; `recommended` is one of the labels, and `usage` says how its file is run.
-    `figures` are JSON values for the card, `ranges` what compressors learnt for one another.
+    `figures` are JSON values for the card, `classes` those of each class, `ranges` what compressors
+    learnt for one another. `outputs` are what the network answers, if not a logit for each class.
     """
 
     genotype: Genotype
     network: nn.Module
     images: ImageFacts
     space_options: Mapping[str, Any] = field(default_factory=dict)
+    task_options: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Outputs | None = None
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     recommended: str = ""
     usage: Usage | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
+    classes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     ranges: Mapping[str, Any] = field(default_factory=dict)
 
@@ -115,11 +119,14 @@ def _facts(contents: BundleContents) -> dict[str, Any]:
         "id": contents.genotype.key,
         "genotype": contents.genotype.to_json(),
         "space_options": dict(contents.space_options),
+        "task_options": dict(contents.task_options),
         **vars(contents.images),
+        "stride": contents.outputs.stride if isinstance(contents.outputs, Maps) else None,
         "recommended": recommended.path.name if recommended else None,
         "artifacts": {label: _entry(a) for label, a in contents.artifacts.items()},
         "usage": asdict(contents.usage) if contents.usage else None,
         "figures": dict(contents.figures),
+        "class_figures": {name: dict(found) for name, found in contents.classes.items()},
         "versions": dict(contents.versions),
         "ranges": dict(contents.ranges),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.candidate.compression import Compression
 from orchestrator.config import ObjectiveConfig, StudyConfig
@@ -22,6 +22,7 @@ from orchestrator.contracts import (
 from orchestrator.errors import ConfigError, closest
 from orchestrator.plugins import Plugins
 from orchestrator.records import Genotype
+from orchestrator.training.building import draw_plain
 
 __all__ = ["Assembly", "Target", "assemble", "draw", "excess"]
 
@@ -125,13 +126,14 @@ def _check_served(assembly: Assembly) -> None:
 def _check_metrics(assembly: Assembly) -> None:
     """Raise ConfigError for a metric that the task, or a predicting estimator, does not know."""
     task, estimator = assembly.task, assembly.estimator
-    known = [metric.name for metric in task.metrics]
+    known = task.figures(assembly.facts)
     for target in assembly.targets:
         if not isinstance(target.objective, MetricObjective):
             continue
-        if target.name not in known:
+        if target.objective.read not in known:
             raise ConfigError(
-                f"objective.{target.name}: task {task.name!r} is judged by {', '.join(known)}. "
+                f"objective.{target.name}: task {task.name!r} is judged by {', '.join(known)}, "
+                f"not by {target.objective.read}. "
                 f"Leave it out (~objective.{target.name}), or choose another task."
             )
         if estimator.predicts and target.name != task.leading.name:
@@ -163,10 +165,9 @@ def _check_preset(config: StudyConfig, plugins: Plugins) -> None:
 
 
 def draw(assembly: Assembly, trial: Trial) -> Genotype:
-    """One genotype: the architecture and how it is compressed, from one trial."""
-    architecture = assembly.space.suggest(trial)
-    steps = assembly.compression.draw(trial)
-    return Genotype(assembly.space.name, assembly.space.preset, architecture, steps)
+    """One genotype: the architecture, the task's head and how both are compressed."""
+    plain = draw_plain(assembly.space, assembly.task, trial)
+    return replace(plain, compression=assembly.compression.draw(trial))
 
 
 def excess(values: Mapping[str, float], targets: Sequence[Target]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from orchestrator.config import StudyConfig
 from orchestrator.contracts import (
     Artifact,
     ArtifactCompressor,
+    Batch,
     CompressionContext,
     EstimationContext,
     Estimator,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["Factory", "Treatment", "seed_of"]
 
 _PREDICT_IMAGES = 512
+_SHOWN_IMAGES = 6
 
 
 def seed_of(genotype: Genotype, seed: int) -> int:
@@ -157,6 +159,16 @@ class Factory:
             judge.add(answers, targets)
         return judge
 
+    def pictures(self, artifact: Artifact) -> Sequence[Mapping[str, str]]:
+        """A few test images as the task shows them with what a file answers; may be empty."""
+        samples, facts = samples_of(self.assembly.dataset, "test"), self.assembly.facts
+        pixels, targets = samples.read(np.arange(min(_SHOWN_IMAGES, len(samples))))
+        with self.gate.shared():
+            answers = self.assembly.device.predict(artifact, facts.normalise(np.asarray(pixels)))
+        shown = torch.from_numpy(np.array(pixels)), torch.from_numpy(np.array(targets))
+        batch = Batch(*shown, facts, mirror=False, side=facts.image_size)
+        return self.assembly.task.pictures(batch, torch.from_numpy(answers))
+
     def distance(self, first: Artifact, second: Artifact, split: Split) -> float:
         """The share of a split, in [0, 1], that two files answer differently."""
         apart, seen = 0.0, 0
@@ -237,6 +249,7 @@ class Factory:
             preview=preview,
             judge=None if preview else partial(self.judge, gate=self.gate),
             ranges=treatment.ranges,
+            task=self.assembly.task,
         )
 
     def _steps(self, kind: Any, treatment: Treatment) -> Iterator[_Step]:

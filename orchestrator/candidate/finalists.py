@@ -170,7 +170,8 @@ def _ship(finalist: _Finalist, factory: Factory) -> Finalist:
     recommended = not any(mark.blocks for mark in marks)
     usage = factory.assembly.device.usage(files[finalist.shipped])
     contents = replace(contents, artifacts=files, recommended=finalist.shipped, usage=usage)
-    contents = replace(contents, ranges=finalist.ranges)
+    classes = finalist.variants[finalist.shipped].test.classes()
+    contents = replace(contents, ranges=finalist.ranges, classes=classes)
     write_bundle(folder, contents)
     verified = _verified(folder, factory, marks)
     found = Finalist(
@@ -187,6 +188,9 @@ def _ship(finalist: _Finalist, factory: Factory) -> Finalist:
         recommended=recommended and verified,
         verified=verified,
         choices=dict(record.choices),
+        classes=classes,
+        colours=factory.assembly.task.colours(factory.assembly.facts),
+        pictures=tuple(factory.pictures(files[finalist.shipped])),
     )
     write_json(folder / "result.json", found.to_json())
     return found
@@ -201,6 +205,8 @@ def _contents(
         network=network,
         images=factory.assembly.facts,
         space_options=dict(factory.config.space.options),
+        task_options=dict(factory.config.task.options),
+        outputs=factory.assembly.task.outputs(factory.assembly.facts),
         figures=dict(figures),
         versions={package: version_of(package) for package in packages},
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from orchestrator.contracts.device import Artifact, Device
 from orchestrator.contracts.space import SearchSpace, Trial
+from orchestrator.contracts.task import Task
 from orchestrator.records import Choices
 
 if TYPE_CHECKING:
@@ -69,6 +70,12 @@ class CompressionContext:
     preview: bool = False
     judge: Callable[[nn.Module | Artifact], float] | None = None
     ranges: MutableMapping[str, Any] = field(default_factory=dict)
+    task: Task | None = None
+
+    def fixed_layers(self, network: nn.Module) -> list[nn.Module]:
+        """Layers whose number of outputs pruning must not change: the space's and the task's."""
+        head = () if self.task is None else self.task.fixed_layers(network)
+        return [*self.space.fixed_layers(network), *head]
 
 
 class Compressor(ABC):

@@ -67,6 +67,8 @@ class Objective(ABC):
 class MetricObjective(Objective):
     """A metric of a task as an objective of the metric's name; a child says name and summary.
 
+    One that reads another of the task's figures than that of its own name says so by `figure`.
+
     Costs nothing here: what judged the network knows it. A unit other than a share, or a metric
     that is to be small, is said by the child too.
     """
@@ -74,16 +76,22 @@ class MetricObjective(Objective):
     unit = "share"
     direction = "maximize"
     tier = "estimated"
+    figure: str = ""
+
+    @property
+    def read(self) -> str:
+        """Which of the task's figures it is."""
+        return self.figure or self.name
 
     def measure(self, subject: Subject) -> float:
-        """`subject.metrics[name]`; raises CandidateError if it is missing or no share."""
-        if self.name not in subject.metrics:
+        """That figure of `subject.metrics`; raises CandidateError if it is missing or no share."""
+        if self.read not in subject.metrics:
             known = ", ".join(sorted(subject.metrics)) or "none"
             raise CandidateError(
-                f"no {self.name} is known; known metrics: {known}. The task must judge by one "
-                f'called "{self.name}".'
+                f"no {self.read} is known; known metrics: {known}. The task must judge by one "
+                f'called "{self.read}".'
             )
-        value = float(subject.metrics[self.name])
+        value = float(subject.metrics[self.read])
         if self.unit == "share" and not (math.isfinite(value) and 0.0 <= value <= 1.0):
             raise CandidateError(
                 f"{self.name} is {value}, expected a share in [0, 1]. A percentage must be "

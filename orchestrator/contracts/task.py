@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -60,7 +60,7 @@ class Judge(ABC):
 
     @abstractmethod
     def figures(self) -> Mapping[str, float]:
-        """Every metric of the task by name, of all that was added."""
+        """Every figure of the task by name (`Task.figures`), of all that was added."""
 
     def classes(self) -> Mapping[str, Mapping[str, float]]:
         """Class → figures of that class, "count" (images or pixels) among them; may be empty."""
@@ -121,12 +121,35 @@ class Task(ABC):
     def judge(self, facts: ImageFacts) -> Judge:
         """A judge that has seen nothing yet."""
 
+    def figures(self, facts: ImageFacts) -> tuple[str, ...]:
+        """What its judge tells, by name: the metrics, and what else an objective may ask for."""
+        return tuple(metric.name for metric in self.metrics)
+
     @abstractmethod
     def distance(self, first: Tensor, second: Tensor) -> float:
         """The share in [0, 1] of two networks' answers to the same images that differ.
 
         Over several batches it is averaged by their number of images.
         """
+
+    def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
+        """Layers of its own head whose number of outputs pruning must not change.
+
+        What gives a logit for each class belongs here; the space knows those of the rest.
+        """
+        return ()
+
+    def pictures(self, batch: Batch, answers: Tensor) -> Sequence[Mapping[str, str]]:
+        """For people: of each image of `batch` what is shown → the data URI of a small PNG.
+
+        `answers` are a network's (B, …). Empty where a picture tells nothing that a figure does
+        not.
+        """
+        return ()
+
+    def colours(self, facts: ImageFacts) -> Mapping[str, str]:
+        """Class → its colour in `pictures`, such as "#80c000"; may be empty."""
+        return {}
 
     def chance(self, facts: ImageFacts) -> float:
         """The leading metric of a network that knows nothing."""

@@ -15,6 +15,7 @@ from orchestrator.bundle import read_facts
 from orchestrator.candidate.assembly import Assembly, Target
 from orchestrator.candidate.factory import Factory
 from orchestrator.contracts.objective import Axis
+from orchestrator.contracts.task import Task
 from orchestrator.errors import BudgetError, ConfigError
 from orchestrator.plan.survey import (
     Deployed,
@@ -119,11 +120,19 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
 
 
 def _seeds(assembly: Assembly) -> list[Seed]:
-    """The space's named points, without compression where that is a choice."""
+    """The space's named points, each with a head, without compression where that is a choice."""
     off = _no_compression(assembly)
     return [
-        Seed(name, {**point.choices, **off}) for name, point in assembly.space.published().items()
+        Seed(name, {**point.choices, **_head(assembly.task, index), **off})
+        for index, (name, point) in enumerate(assembly.space.published().items())
     ]
+
+
+def _head(task: Task, seed: int) -> dict[str, Any]:
+    """Answers to what the task asks beside an architecture."""
+    trial = RandomTrial(seed)
+    task.suggest(trial)
+    return trial.choices
 
 
 def _no_compression(assembly: Assembly) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from orchestrator.contracts import Artifact, Latency, Subject
 from orchestrator.errors import BudgetError, CandidateError
 from orchestrator.measuring.gate import quiet
 from orchestrator.records import Choices, Genotype
+from orchestrator.training.building import draw_plain
 from orchestrator.trials import FixedTrial, PartlyKnownTrial, Question, RandomTrial, apart
 
 __all__ = [
@@ -107,7 +108,7 @@ def specimen(factory: Factory, trial: FixedTrial | RandomTrial) -> Specimen:
 
 def _plain(assembly: Assembly, trial: FixedTrial | RandomTrial) -> Genotype:
     """Compressors are not asked, so that a specimen's choices are those of its architecture."""
-    return Genotype(assembly.space.name, assembly.space.preset, assembly.space.suggest(trial))
+    return draw_plain(assembly.space, assembly.task, trial)
 
 
 def _static(factory: Factory, genotype: Genotype) -> dict[str, float]:

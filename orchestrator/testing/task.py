@@ -121,7 +121,9 @@ def _check_judge(task: Task, facts: ImageFacts, answers: Tensor, targets: Tensor
         parts.add(answers[part], targets[part])
     figures = dict(whole.figures())
     assert whole.count == _IMAGES, f"{_IMAGES} images were judged, the judge counts {whole.count}"
-    expected = {metric.name for metric in task.metrics}
+    expected = set(task.figures(facts))
+    missing = {metric.name for metric in task.metrics} - expected
+    assert not missing, f"task.figures lacks the metrics {sorted(missing)}"
     assert set(figures) == expected, f"figures are {sorted(figures)}, expected {sorted(expected)}"
     for metric in task.metrics:
         value, again = figures[metric.name], parts.figures()[metric.name]

@@ -1,4 +1,4 @@
-"""Datasets: scikit-learn's digits, and a folder of one's own images."""
+"""Datasets: scikit-learn's digits, alone or in scenes, and folders of one's own images."""
 
 from __future__ import annotations
 
@@ -26,5 +26,19 @@ def orchestrator_datasets() -> Sequence[Offer]:
             "A folder of images, one sub-folder a class.",
             needs=("pillow",),
             hint="pip install pillow",
+        ),
+        Offer(
+            "mask_folder",
+            "orchestrator_datasets.mask_folder:MaskFolder",
+            "A folder of images and, for each, a PNG mask with a class number a pixel.",
+            needs=("pillow",),
+            hint="pip install pillow",
+        ),
+        Offer(
+            "scenes",
+            "orchestrator_datasets.scenes:Scenes",
+            "Textured scenes of scikit-learn's digits with their masks; needs no download.",
+            needs=("scikit-learn",),
+            hint="pip install scikit-learn",
         ),
     ]

@@ -31,11 +31,15 @@ Decode = Callable[[str], "np.ndarray | None"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the decoded bytes depend on beside the files."""
+    """What the decoded bytes depend on beside the files.
+
+    With masks, the last of `channels` is the mask, and `ignored` the value that masks ignore.
+    """
 
     root: Path
     image_size: int
     channels: int
+    ignored: int | None = None
 
 
 @dataclass(frozen=True)
@@ -115,9 +119,9 @@ def _refuse_newer(path: Path, found: int) -> None:
 
 def _key(files: Sequence[ImageFile], recipe: Recipe) -> str:
     """Changes with any file's path, size or time, so that nothing stale is ever read."""
-    digest = hashlib.sha256(
-        repr((_VERSION, str(recipe.root), recipe.image_size, recipe.channels)).encode()
-    )
+    told = (_VERSION, str(recipe.root), recipe.image_size, recipe.channels)
+    masks = () if recipe.ignored is None else (recipe.ignored,)
+    digest = hashlib.sha256(repr((*told, *masks)).encode())
     for file in files:
         line = f"{file.path}\0{file.size_bytes}\0{file.modified_ns}\0{file.label}\n"
         digest.update(line.encode("utf-8", "surrogateescape"))

@@ -99,7 +99,7 @@ class _StructuralImportance:
 def _prune(network: nn.Module, images: Tensor, ratio: float, context: CompressionContext) -> None:
     """One pruning step over all groups, in place."""
     network.requires_grad_(True)  # the tracer follows autograd's graph
-    fixed = list(context.space.fixed_layers(network))
+    fixed = context.fixed_layers(network)
     try:
         with torch.enable_grad(), _quiet():
             pruner = torch_pruning.pruner.BasePruner(

@@ -1,0 +1,151 @@
+"""Which images and masks a folder holds, split by split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import DataError
+from orchestrator_datasets.listing import SUFFIXES, ImageFile, SplitOptions
+from orchestrator_datasets.splitting import stratified
+
+__all__ = ["MaskListing", "list_masks", "mask_of"]
+
+IMAGES, MASKS = "images", "masks"
+_VALIDATION_FOLDERS = ("val", "valid", "validation")
+_NAMED_FILES = 5
+
+
+@dataclass(frozen=True)
+class MaskListing:
+    """The images of each split that have a mask, in a fixed order, and what a user should know.
+
+    A file's size and time are those of image and mask added up, so that either's change is one.
+    """
+
+    splits: Mapping[str, tuple[ImageFile, ...]]
+    notes: tuple[str, ...]
+
+
+def list_masks(root: Path, options: SplitOptions) -> MaskListing:
+    """Find the splits of `root`; raises DataError for what cannot be a dataset."""
+    if not root.is_dir():
+        kind = "is a file" if root.exists() else "does not exist"
+        raise DataError(
+            f"dataset.root: {root} {kind}, expected a folder with {IMAGES}/ and {MASKS}/ (or "
+            f"train/, test/ and perhaps validation/ that hold these). Set dataset.root."
+        )
+    try:
+        return _listed(root, options)
+    except OSError as error:
+        raise DataError(
+            f"cannot read the folders below {root}: {error}. Check their permissions and links."
+        ) from error
+
+
+def mask_of(image: Path) -> Path:
+    """Where the mask of an image lies: …/images/a/b.jpg → …/masks/a/b.png."""
+    place = len(image.parts) - 1 - image.parts[::-1].index(IMAGES)
+    return Path(*image.parts[:place], MASKS, *image.parts[place + 1 :]).with_suffix(".png")
+
+
+def _listed(root: Path, options: SplitOptions) -> MaskListing:
+    given = _given_splits(root)
+    pool = given.pop("train", root)
+    without: list[str] = []
+    splits = {name: _pairs(root, folder, without) for name, folder in given.items()}
+    splits |= _dealt(_pairs(root, pool, without), options, set(given))
+    return MaskListing(splits, _notes(root, without))
+
+
+def _given_splits(root: Path) -> dict[str, Path]:
+    """Split → folder, where `root` is laid out in splits; else nothing."""
+    if not (root / "train" / IMAGES).is_dir():
+        return {}
+    given = {"train": root / "train"}
+    validation = [name for name in _VALIDATION_FOLDERS if (root / name).is_dir()]
+    if len(validation) > 1:
+        raise DataError(
+            f"{root} has several folders for validation, {' and '.join(validation)}; expected "
+            f"one. Rename or remove the others."
+        )
+    named = {"validation": validation[0] if validation else "", "test": "test"}
+    return given | {split: root / name for split, name in named.items() if _is_split(root, name)}
+
+
+def _is_split(root: Path, name: str) -> bool:
+    return bool(name) and (root / name).is_dir()
+
+
+def _pairs(root: Path, folder: Path, without: list[str]) -> tuple[ImageFile, ...]:
+    """The images of a split that have a mask, by path; those that have none go to `without`."""
+    for part in (IMAGES, MASKS):
+        if not (folder / part).is_dir():
+            raise DataError(
+                f"{folder} has no folder {part}/, expected images in {folder}/{IMAGES} and for "
+                f"each a PNG of the same name in {folder}/{MASKS}. Set dataset.root."
+            )
+    found = sorted(
+        path
+        for path in (folder / IMAGES).rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
+    _refuse_twins(folder, found)
+    without += [_below(root, path) for path in found if not mask_of(path).is_file()]
+    files = tuple(_file(root, path) for path in found if mask_of(path).is_file())
+    if not files:
+        seen = f"{len(found)} images without one" if found else "no images"
+        raise DataError(
+            f"{folder} holds {seen}, expected images in {IMAGES}/ and for each a PNG of the same "
+            f"name in {MASKS}/, such as {IMAGES}/a.jpg and {MASKS}/a.png."
+        )
+    return files
+
+
+def _refuse_twins(folder: Path, found: list[Path]) -> None:
+    """Two images of one name would share a mask."""
+    seen: dict[Path, Path] = {}
+    for path in found:
+        if other := seen.setdefault(mask_of(path), path) if mask_of(path) in seen else None:
+            raise DataError(
+                f"{path.name} and {other.name} in {folder / IMAGES} would share the mask "
+                f"{mask_of(path).name}, expected names that differ. Rename or remove one."
+            )
+        seen[mask_of(path)] = path
+
+
+def _file(root: Path, image: Path) -> ImageFile:
+    statuses = [path.stat() for path in (image, mask_of(image))]
+    size = sum(status.st_size for status in statuses)
+    return ImageFile(_below(root, image), size, sum(s.st_mtime_ns for s in statuses), 0)
+
+
+def _below(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _dealt(
+    pool: tuple[ImageFile, ...], options: SplitOptions, given: set[str]
+) -> dict[str, tuple[ImageFile, ...]]:
+    """Train and the splits that are not given, out of the training pool."""
+    shares = {"validation": options.validation_share, "test": options.test_share}
+    missing = {name: share for name, share in shares.items() if name not in given}
+    if len(pool) <= len(missing):
+        raise DataError(
+            f"{len(pool)} images have a mask, expected at least {len(missing) + 1} to give one to "
+            f"each split. Add images."
+        )
+    parts = stratified([len(pool)], list(missing.values()), options.seed, ["all"])
+    return {
+        name: tuple(pool[i] for i in part)
+        for name, (part,) in zip((*missing, "train"), parts, strict=True)
+    }
+
+
+def _notes(root: Path, without: list[str]) -> tuple[str, ...]:
+    if not without:
+        return ()
+    more = len(without) - _NAMED_FILES
+    named = ", ".join(without[:_NAMED_FILES]) + (f" and {more} more" if more > 0 else "")
+    return (f"{len(without)} images below {root} have no mask and were left out: {named}",)

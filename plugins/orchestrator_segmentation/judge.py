@@ -1,0 +1,71 @@
+"""Intersection over union, streamed: a matrix of counts is all that is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from torch import Tensor
+
+from orchestrator import ImageFacts, Judge
+from orchestrator_segmentation.confusion import Confusion
+from orchestrator_segmentation.heads import resized
+
+__all__ = ["IGNORE", "MaskJudge", "class_figure"]
+
+# In a mask: counts neither for nor against anybody. Datasets give it this value.
+IGNORE = 255
+# Logits brought to the masks' size at once; more would leave the cache, or memory.
+_MOST_ELEMENTS = 2**24
+
+
+class MaskJudge(Judge):
+    """Maps of logits (B, classes, h, w) against masks (B, H, W), judged at the masks' size."""
+
+    def __init__(self, facts: ImageFacts) -> None:
+        self.names = facts.classes
+        self.confusion = Confusion(len(facts.classes), IGNORE)
+
+    def add(self, answers: Tensor, targets: Tensor) -> None:
+        """Count a batch, pixel by pixel."""
+        for maps, masks in _pieces(answers, targets):
+            size = (int(masks.shape[-2]), int(masks.shape[-1]))
+            self.confusion.add(masks, resized(maps, size).argmax(1))
+        self.count += len(targets)
+
+    def figures(self) -> Mapping[str, float]:
+        """miou, pixel_accuracy, and each class' IoU under `class_figure`'s name; 0 where unseen."""
+        ious = dict(zip(self.names, self.confusion.ious().tolist(), strict=True))
+        return {
+            "miou": self.confusion.miou(),
+            "pixel_accuracy": self.confusion.accuracy(),
+            **{class_figure(name): 0.0 if math.isnan(iou) else iou for name, iou in ious.items()},
+        }
+
+    def classes(self) -> Mapping[str, Mapping[str, float]]:
+        """Each class' pixels ("count"), IoU, and share of its pixels found ("recall")."""
+        rows = zip(
+            self.names,
+            self.confusion.counts.sum(1).tolist(),
+            self.confusion.ious().tolist(),
+            self.confusion.recalls().tolist(),
+            strict=True,
+        )
+        return {
+            name: {"count": pixels, "iou": iou, "recall": recall}
+            for name, pixels, iou, recall in rows
+            if pixels
+        }
+
+
+def class_figure(name: str) -> str:
+    """What a class' IoU is called among the figures."""
+    return f"iou/{name}"
+
+
+def _pieces(answers: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batch in parts, so that no part's logits are too many at the masks' size."""
+    an_image = answers.shape[1] * targets.shape[-2] * targets.shape[-1]
+    step = max(1, _MOST_ELEMENTS // an_image)
+    for start in range(0, len(targets), step):
+        yield answers[start : start + step], targets[start : start + step]
