@@ -7,132 +7,26 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from orchestrator.analysis.agreement import Agreement, Correlation
 from orchestrator.config import TrackingConfig
 from orchestrator.hookspecs import hookimpl
-from orchestrator.records import Check, Finalist, Record
+from orchestrator.records import Check, Record
 from orchestrator.tracking.naming import clipped
+from orchestrator.tracking.snapshot import Snapshot, TrackedRun, correlated, trusted
 from orchestrator.tracking.writer import Writer
 
 if TYPE_CHECKING:
     from orchestrator.contracts.device import Device
-    from orchestrator.contracts.objective import Axis
 
-__all__ = ["Snapshot", "TrackedRun", "Tracker", "tracking_uri", "ui_hint"]
+__all__ = ["Tracker", "tracking_uri", "ui_hint"]
 
 # Correlations are told after so many candidates, and after ever more as their cost grows.
 _CANDIDATES = 5
 _SHARE = 0.05
-
-
-class TrackedRun(Protocol):
-    """The part of a study that is tracked; read in the caller's thread when a hook is called."""
-
-    @property
-    def name(self) -> str:
-        """The parent run's name."""
-
-    @property
-    def folder(self) -> Path:
-        """The run's folder, where artifacts lie and `mlflow.json` is kept."""
-
-    @property
-    def summary_markdown(self) -> str:
-        """The result in one sentence, then a small table; MLflow's page shows four lines."""
-
-    @property
-    def axes(self) -> Sequence[Axis]:
-        """The searched objectives."""
-
-    @property
-    def tags(self) -> Mapping[str, str]:
-        """space, dataset, device, version and what else tells searches apart."""
-
-    @property
-    def params(self) -> Mapping[str, Any]:
-        """Settings of the search, few and short."""
-
-    @property
-    def hypervolume(self) -> float:
-        """Of what is known so far."""
-
-    @property
-    def records(self) -> Sequence[Record]:
-        """All that is known so far; a resumed search logs those that MLflow has missed."""
-
-    @property
-    def checks(self) -> Sequence[Check]:
-        """Candidates trained further than their estimate; `records` know of it."""
-
-    @property
-    def agreement(self) -> Agreement:
-        """What the checks say of the estimator."""
-
-    @property
-    def correlations(self) -> Sequence[Correlation]:
-        """How well each static objective ranks the accuracies known so far."""
-
-    @property
-    def finalists(self) -> Sequence[Finalist]:
-        """What the front's members became; empty before the end."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A `TrackedRun` at one moment (`at`, seconds since 1970), safe to read in another thread."""
-
-    name: str
-    folder: Path
-    at: float
-    summary: str
-    axes: tuple[Axis, ...]
-    tags: dict[str, str]
-    params: dict[str, Any]
-    records: tuple[Record, ...]
-    checks: tuple[Check, ...]
-    ranks: Mapping[str, float]
-    finalists: tuple[Finalist, ...]
-
-    @classmethod
-    def of(cls, study: TrackedRun) -> Snapshot:
-        """What `study` is now."""
-        return cls(
-            name=study.name,
-            folder=Path(study.folder).absolute(),
-            at=time.time(),
-            summary=study.summary_markdown,
-            axes=tuple(study.axes),
-            tags={key: str(value) for key, value in study.tags.items()},
-            params=dict(study.params),
-            records=tuple(study.records),
-            checks=tuple(study.checks),
-            ranks={**_trusted(study), **_correlated(study)},
-            finalists=tuple(_placed(entry, Path(study.folder)) for entry in study.finalists),
-        )
-
-
-def _placed(finalist: Finalist, folder: Path) -> Finalist:
-    """A finalist with whole paths: its own are relative to the run's folder."""
-    return replace(finalist, folder=str(folder / finalist.folder), file=str(folder / finalist.file))
-
-
-def _trusted(study: TrackedRun) -> dict[str, float]:
-    """Name → tau of the estimator; without what cannot be said yet."""
-    trust = study.agreement
-    taus = {"kendall_tau": trust.tau, "kendall_tau_at_macs": trust.tau_at_macs}
-    return {name: tau for name, tau in taus.items() if tau is not None}
-
-
-def _correlated(study: TrackedRun) -> dict[str, float]:
-    """Name → tau of each static objective; without what cannot be said yet."""
-    return {f"tau.{one.name}": one.tau for one in study.correlations if one.tau is not None}
 
 
 class Tracker:
@@ -178,7 +72,7 @@ class Tracker:
     def orchestrator_candidate_checked(self, study: TrackedRun, check: Check) -> None:
         """Write to the candidate's run what it is worth now, to the parent how estimates rank."""
         if self.enabled:
-            self._do(partial(Writer.check, check=check, ranks=_trusted(study)))
+            self._do(partial(Writer.check, check=check, ranks=trusted(study)))
 
     @hookimpl
     def orchestrator_search_finished(self, study: TrackedRun, front: Sequence[Record]) -> None:
@@ -209,7 +103,7 @@ class Tracker:
         if count < self._correlate_at:
             return {}
         self._correlate_at = count + max(_CANDIDATES, round(_SHARE * count))
-        return _correlated(study)
+        return correlated(study)
 
     def _do(self, job: Callable[[Writer], None]) -> None:
         if self._thread is None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.contracts.device import Device
     from orchestrator.contracts.objective import Axis
     from orchestrator.records import Check
-    from orchestrator.tracking.observer import Snapshot
+    from orchestrator.tracking.snapshot import Snapshot
 
 __all__ = ["Writer"]
 
