@@ -12,25 +12,23 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
-from orchestrator_spaces.blocks.questions import Range
-from orchestrator_spaces.blocks.resolution import (
-    FULL_RESOLUTIONS,
-    SMALL_RESOLUTIONS,
-    ask_resolution,
-    resize,
-    side_of,
-)
+from orchestrator import Published, Trial
+from orchestrator_spaces.blocks.questions import Range, choose
+from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.blocks.transformer import (
     AttentionShape,
     Mlp,
     MultiHeadAttention,
     TransformerBlock,
+    fused_projections,
 )
+from orchestrator_spaces.family import Family
 
 __all__ = ["EdgeViT", "EdgeViTSpace"]
 
@@ -59,7 +57,6 @@ class Table:
     head_widths: tuple[int, ...]
     mlp_ratios: tuple[int, ...]
     kernels: tuple[int, ...]
-    resolutions: tuple[float, ...]
     xavier: bool
 
 
@@ -74,7 +71,6 @@ FULL = Table(
     head_widths=(36, 48),
     mlp_ratios=(2, 3, 4),
     kernels=(3, 5, 7),
-    resolutions=FULL_RESOLUTIONS,
     xavier=False,
 )
 
@@ -90,9 +86,10 @@ SMALL = Table(
     head_widths=(8, 16),
     mlp_ratios=(2, 3, 4),
     kernels=(3, 5, 7),
-    resolutions=SMALL_RESOLUTIONS,
     xavier=True,
 )
+
+TABLES = {"full": FULL, "small": SMALL}
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,8 @@ class PatchEmbedding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, C, ⌈H/patch⌉, ⌈W/patch⌉)."""
         x = self.patches(self.pad(x)).permute(0, 2, 3, 1)  # (B, H/patch, W/patch, C)
-        return self.norm(x).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
+        x = self.norm(x).permute(0, 3, 1, 2)
+        return x
 
 
 class LocalAggregation(nn.Module):
@@ -151,7 +149,8 @@ class LocalAggregation(nn.Module):
         """(B, C, H, W) → the same."""
         x = x + self.position(x)
         x = x + self.mixer(x)
-        return x + self.mlp(x)  # type: ignore[no-any-return]
+        x = x + self.mlp(x)
+        return x
 
 
 class Propagation(nn.Module):
@@ -170,7 +169,8 @@ class Propagation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, ⌈side/rate⌉, ⌈side/rate⌉) → (B, side, side, C)."""
         x = self.spread(x)[:, :, : self.side, : self.side]  # (B, C, side, side)
-        return self.norm(x.permute(0, 2, 3, 1))  # type: ignore[no-any-return]
+        x = self.norm(x.permute(0, 2, 3, 1))
+        return x
 
 
 class SparseAttention(MultiHeadAttention):
@@ -188,10 +188,11 @@ class SparseAttention(MultiHeadAttention):
         """(B, side, side, C) → the same."""
         x = self.sample(x.permute(0, 3, 1, 2)).flatten(2)  # (B, C, seen²)
         x = self.attend(x.transpose(1, 2))  # (B, seen², heads · v)
-        x = x.unflatten(1, (self.seen, self.seen))  # type: ignore[no-untyped-call]
+        x = torch.unflatten(x, 1, (self.seen, self.seen))
         if hasattr(self, "propagation"):
             x = self.propagation(x.permute(0, 3, 1, 2))  # (B, side, side, heads · v)
-        return self.project(x)  # type: ignore[no-any-return]
+        x = self.project(x)
+        return x
 
 
 class LocalGlobalLocal(nn.Module):
@@ -217,7 +218,8 @@ class LocalGlobalLocal(nn.Module):
         if hasattr(self, "aggregation"):
             x = self.aggregation(x)
         x = x + self.position(x)
-        return self.block(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
+        x = self.block(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return x
 
 
 class EdgeViT(nn.Module):
@@ -227,13 +229,13 @@ class EdgeViT(nn.Module):
         self,
         architecture: Mapping[str, Any],
         table: Table,
+        image: ImageShape,
         *,
         classes: int,
-        shape: tuple[int, int, int],
     ) -> None:
         super().__init__()
-        width, image_size, side = shape
-        self.resize = resize(image_size, side)
+        width, side = image.in_channels, image.side
+        self.resize = image.resize()
         self.stages = nn.Sequential()
         for stage, stride in zip(architecture["stages"], table.strides, strict=True):
             embedding = PatchEmbedding(width, stage["width"], stride, side=side)
@@ -252,36 +254,32 @@ class EdgeViT(nn.Module):
         """(B, in_channels, H, W) → (B, classes)."""
         x = self.stages(self.resize(x))  # (B, C4, H/32, W/32), H/8 in the small preset
         x = self.pool(self.norm(x)).flatten(1)  # (B, C4)
-        return self.classifier(x)  # type: ignore[no-any-return]
+        x = self.classifier(x)
+        return x
 
 
-class EdgeViTSpace(SearchSpace):
+class EdgeViTSpace(Family[Table]):
     """Width, depth, heads, MLP ratio, subsampling and kernel of each stage; the heads' width."""
 
     name = "edgevit"
-
-    def __init__(self, *, preset: str = "small") -> None:
-        super().__init__(preset=preset)
-        self.table = {"full": FULL, "small": SMALL}[preset]
+    tables = TABLES
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """A stage's kernel is 0 where it has no local aggregation."""
         table = self.table
         return {
-            "resolution": ask_resolution(trial, table.resolutions),
-            "head_width": trial.suggest_categorical("head_width", list(table.head_widths)),
+            "resolution": self.ask_resolution(trial),
+            "head_width": choose(trial, "head_width", table.head_widths),
             "stages": [self._suggest_stage(trial, index) for index in range(len(table.stages))],
         }
 
     def _suggest_stage(self, trial: Trial, index: int) -> dict[str, Any]:
         table, name = self.table.stages[index], f"stages.{index}"
-        rate = trial.suggest_categorical(f"{name}.rate", list(table.rates))
+        rate = choose(trial, f"{name}.rate", table.rates)
         kernel = 0
         if rate > 1:
-            kernel = trial.suggest_categorical(f"{name}.kernel", list(self.table.kernels))
-        depth = table.depth.low
-        if table.depth.high > depth:
-            depth = table.depth.ask(trial, f"{name}.depth")
+            kernel = choose(trial, f"{name}.kernel", self.table.kernels)
+        depth = table.depth.ask(trial, f"{name}.depth")
         ratios = list(self.table.mlp_ratios)
         return {
             "width": table.width.ask(trial, f"{name}.width"),
@@ -292,16 +290,19 @@ class EdgeViTSpace(SearchSpace):
             "kernel": kernel,
         }
 
-    def build(
-        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
+    def classifier(
+        self, architecture: Mapping[str, Any], image: ImageShape, classes: int
     ) -> nn.Module:
-        """Raises BuildError for images smaller than the network's total stride."""
-        total, first = 1, self.table.strides[0]
-        for stride in self.table.strides:
-            total *= stride
-        side = side_of(facts.image_size, architecture["resolution"], least=total, multiple=first)
-        shape = (facts.in_channels, facts.image_size, side)
-        return EdgeViT(architecture, self.table, classes=outputs.count, shape=shape)
+        """The network that `architecture` describes."""
+        return EdgeViT(architecture, self.table, image, classes=classes)
+
+    def least_side(self, architecture: Mapping[str, Any]) -> int:
+        """Its total stride."""
+        return prod(self.table.strides)
+
+    def side_step(self, architecture: Mapping[str, Any]) -> int:
+        """A patch of the first stage."""
+        return self.table.strides[0]
 
     def published(self) -> Mapping[str, Published]:
         """S, XS and XXS, or in the small preset what remains of them at 32×32."""
@@ -309,7 +310,7 @@ class EdgeViTSpace(SearchSpace):
 
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """The query, key and value projections, whose outputs belong to heads."""
-        return [module.qkv for module in network.modules() if isinstance(module, SparseAttention)]
+        return fused_projections(network)
 
 
 def _depthwise(width: int, kernel: int) -> nn.Conv2d:

@@ -16,29 +16,26 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from orchestrator import Classes, ImageFacts, Maps, Outputs, Published, SearchSpace, Trial
+from orchestrator import Classes, ImageFacts, Maps, Published, Trial
 from orchestrator_spaces.blocks.attention_bias import AttentionBias
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation
 from orchestrator_spaces.blocks.pyramid import Pyramid, StageEnd, Trunk
-from orchestrator_spaces.blocks.questions import Range
-from orchestrator_spaces.blocks.resolution import (
-    FULL_RESOLUTIONS,
-    SMALL_RESOLUTIONS,
-    ask_resolution,
-    resize,
-    side_of,
-)
+from orchestrator_spaces.blocks.questions import Range, choose
+from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.blocks.transformer import (
     AttentionShape,
     LayerScale,
     Mlp,
     MultiHeadAttention,
     TransformerBlock,
+    fused_projections,
 )
 from orchestrator_spaces.blocks.two_classifiers import TwoClassifiers
 from orchestrator_spaces.efficientformer_published import published_full, published_small
+from orchestrator_spaces.family import Family
 
 __all__ = ["DistilledEfficientFormer", "EfficientFormer", "EfficientFormerSpace", "stem", "strided"]
 
@@ -68,7 +65,6 @@ class Table:
     key_width: int
     value_width: int
     layer_scale: float
-    resolutions: tuple[float, ...]
 
     @property
     def total_stride(self) -> int:
@@ -90,7 +86,6 @@ FULL = Table(
     key_width=32,
     value_width=128,
     layer_scale=1e-5,
-    resolutions=FULL_RESOLUTIONS,
 )
 
 # 32×32 in: 16×16 after the stem, then 16×16, 8×8, 4×4 and 4×4, which leaves 16 tokens.
@@ -109,8 +104,9 @@ SMALL = Table(
     value_width=32,
     # Eight epochs are too few to grow a scale from 1e-5.
     layer_scale=0.1,
-    resolutions=SMALL_RESOLUTIONS,
 )
+
+TABLES = {"full": FULL, "small": SMALL}
 
 
 @dataclass(frozen=True)
@@ -133,7 +129,8 @@ class PoolMixer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → the same."""
-        return self.pool(x) - x  # type: ignore[no-any-return]
+        x = self.pool(x) - x
+        return x
 
 
 class MB4D(nn.Module):
@@ -153,7 +150,8 @@ class MB4D(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → the same."""
         x = x + self.mixer_scale(self.mixer(x))
-        return x + self.mlp_scale(self.mlp(x))  # type: ignore[no-any-return]
+        x = x + self.mlp_scale(self.mlp(x))
+        return x
 
 
 class MB3D(TransformerBlock):
@@ -188,7 +186,7 @@ class TokenBlocks(nn.Sequential):
         x = x.flatten(2).transpose(1, 2)  # (B, N, C)
         for block in self:
             x = block(x)
-        return x.transpose(1, 2).unflatten(2, (self.side, self.side))  # type: ignore[no-any-return, no-untyped-call]
+        return torch.unflatten(x.transpose(1, 2), 2, (self.side, self.side))
 
 
 class Stage(nn.Module):
@@ -218,15 +216,14 @@ class Stage(nn.Module):
 class EfficientFormerTrunk(Trunk):
     """Resizing, stem, four stages."""
 
-    def __init__(self, architecture: Mapping[str, Any], table: Table, facts: ImageFacts) -> None:
-        super().__init__()
-        side = side_of(facts.image_size, architecture["resolution"], least=table.total_stride)
-        self.side, self.resize = side, resize(facts.image_size, side)
+    def __init__(self, architecture: Mapping[str, Any], table: Table, image: ImageShape) -> None:
+        super().__init__(image)
+        side = image.side
         width, total = architecture["stages"][0]["width"], prod(table.stem_strides)
-        self.stem = stem(facts.in_channels, width, table.stem_strides, "relu")
+        self.stem = stem(image.in_channels, width, table.stem_strides, "relu")
         for stride in table.stem_strides:
             side = strided(side, stride)
-        self.stages, self.ends = nn.Sequential(), []
+        self.stages = nn.Sequential()
         for stage, each in zip(architecture["stages"], table.stages, strict=True):
             side = strided(side, each.stride)
             downsample = None
@@ -248,16 +245,17 @@ class EfficientFormer(EfficientFormerTrunk):
     """Resizing, stem, four stages, norm, mean over tokens, classifier."""
 
     def __init__(
-        self, architecture: Mapping[str, Any], table: Table, facts: ImageFacts, *, classes: int
+        self, architecture: Mapping[str, Any], table: Table, image: ImageShape, *, classes: int
     ) -> None:
-        super().__init__(architecture, table, facts)
+        super().__init__(architecture, table, image)
         width = self.ends[-1].channels
         self.norm = nn.LayerNorm(width, eps=EPSILON)
         self.classifier = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) → (B, classes)."""
-        return self.classifier(self.features(x))  # type: ignore[no-any-return]
+        x = self.classifier(self.features(x))
+        return x
 
     def features(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) → (B, C4)."""
@@ -286,22 +284,19 @@ def strided(side: int, stride: int) -> int:
     return -(-side // stride)
 
 
-class EfficientFormerSpace(SearchSpace):
+class EfficientFormerSpace(Family[Table]):
     """What fills each slot, width and MLP ratio of each stage; heads, activation, resolution and
     whether there is a distillation head.
     """
 
     name = "efficientformer"
+    tables = TABLES
     serves = frozenset({Classes, Maps})
-
-    def __init__(self, *, preset: str = "small") -> None:
-        super().__init__(preset=preset)
-        self.table = {"full": FULL, "small": SMALL}[preset]
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """`blocks` of a stage lists "4d" and "3d"; what no block uses is 0 or None."""
         table = self.table
-        resolution = ask_resolution(trial, table.resolutions)
+        resolution = self.ask_resolution(trial)
         stages: list[dict[str, Any]] = []
         kinds: list[str] = []
         for index in range(len(table.stages)):
@@ -309,9 +304,9 @@ class EfficientFormerSpace(SearchSpace):
             kinds += stages[-1]["blocks"]
         heads, act = 0, None
         if TOKENS in kinds:
-            heads = trial.suggest_categorical("heads", list(table.heads))
+            heads = choose(trial, "heads", table.heads)
         if kinds:
-            act = trial.suggest_categorical("activation", list(table.activations))
+            act = choose(trial, "activation", table.activations)
         return {
             "resolution": resolution,
             "stages": stages,
@@ -330,26 +325,31 @@ class EfficientFormerSpace(SearchSpace):
                 continue
             kind = TOKENS if on_tokens else table.kinds[0]
             if not on_tokens and len(table.kinds) > 1:
-                kind = trial.suggest_categorical(f"{name}.blocks.{slot}.kind", list(table.kinds))
+                kind = choose(trial, f"{name}.blocks.{slot}.kind", table.kinds)
             on_tokens = kind == TOKENS
             blocks.append(kind)
         ratio = 0
         # A stage may be no more than its downsampling convolution.
         if blocks:
-            ratio = trial.suggest_categorical(f"{name}.mlp_ratio", list(self.table.mlp_ratios))
+            ratio = choose(trial, f"{name}.mlp_ratio", self.table.mlp_ratios)
         return {"width": width, "blocks": blocks, "mlp_ratio": ratio}
 
-    def build(
-        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
+    def classifier(
+        self, architecture: Mapping[str, Any], image: ImageShape, classes: int
     ) -> nn.Module:
-        """Raises BuildError for images smaller than the network's total stride."""
+        """The network that `architecture` describes."""
         distilled = architecture["distillation_head"]
         network = DistilledEfficientFormer if distilled else EfficientFormer
-        return network(architecture, self.table, facts, classes=outputs.count)
+        return network(architecture, self.table, image, classes=classes)
+
+    def least_side(self, architecture: Mapping[str, Any]) -> int:
+        """Its total stride."""
+        return self.table.total_stride
 
     def features(self, architecture: Mapping[str, Any], facts: ImageFacts) -> nn.Module:
         """The maps at the end of stages; raises BuildError as `build`."""
-        return Pyramid(EfficientFormerTrunk(architecture, self.table, facts))
+        image = self.image(architecture, facts)
+        return Pyramid(EfficientFormerTrunk(architecture, self.table, image))
 
     def published(self) -> Mapping[str, Published]:
         """L1, L3 and L7, or in the small preset what remains of them at 32×32."""
@@ -360,7 +360,7 @@ class EfficientFormerSpace(SearchSpace):
         """The query, key and value projections, whose outputs belong to heads, and the second
         classifier.
         """
-        fixed = [m.qkv for m in network.modules() if isinstance(m, MultiHeadAttention)]
+        fixed = fused_projections(network)
         if isinstance(network, TwoClassifiers):
             fixed.append(network.distillation_classifier)
         return fixed

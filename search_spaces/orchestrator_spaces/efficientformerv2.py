@@ -15,23 +15,19 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
+from orchestrator import Published, Trial
 from orchestrator_spaces.blocks.attention_bias import AttentionBias
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation
-from orchestrator_spaces.blocks.questions import Range
-from orchestrator_spaces.blocks.resolution import (
-    FULL_RESOLUTIONS,
-    SMALL_RESOLUTIONS,
-    ask_resolution,
-    resize,
-    side_of,
-)
+from orchestrator_spaces.blocks.questions import Range, choose
+from orchestrator_spaces.blocks.resolution import ImageShape, resize
 from orchestrator_spaces.blocks.transformer import AttentionShape, LayerScale
 from orchestrator_spaces.blocks.two_classifiers import TwoClassifiers
 from orchestrator_spaces.efficientformer import stem, strided
 from orchestrator_spaces.efficientformerv2_published import published_full, published_small
+from orchestrator_spaces.family import Family
 
 __all__ = ["DistilledEfficientFormerV2", "EfficientFormerV2", "EfficientFormerV2Space"]
 
@@ -65,7 +61,6 @@ class Table:
     key_width: int
     value_width: int
     layer_scale: float
-    resolutions: tuple[float, ...]
 
     @property
     def total_stride(self) -> int:
@@ -86,7 +81,6 @@ FULL = Table(
     key_width=32,
     value_width=128,
     layer_scale=1e-5,
-    resolutions=FULL_RESOLUTIONS,
 )
 
 # 32×32 in: 16×16 after the stem, then 16×16, 8×8, 8×8 (attention on 4×4) and 4×4.
@@ -104,8 +98,9 @@ SMALL = Table(
     value_width=32,
     # Eight epochs are too few to grow a scale from 1e-5.
     layer_scale=0.1,
-    resolutions=SMALL_RESOLUTIONS,
 )
+
+TABLES = {"full": FULL, "small": SMALL}
 
 
 class FeedForward(nn.Sequential):
@@ -157,7 +152,8 @@ class MapAttention(nn.Module):
         scores = self.talk_after(self.talk_before(scores).softmax(dim=-1))
         x = _to_map(_by_head(value, self.heads) @ scores.transpose(2, 3), self.side)
         x = self.enlarge(x + self.local(value))  # (B, heads · v, side, side)
-        return self.project(self.activation(x))  # type: ignore[no-any-return]
+        x = self.project(self.activation(x))
+        return x
 
 
 class DownsamplingAttention(nn.Module):
@@ -186,17 +182,18 @@ class DownsamplingAttention(nn.Module):
         scores = (query * self.scale).transpose(2, 3) @ key + self.bias()  # (B, heads, N/4, N)
         scores = scores.softmax(dim=-1)
         x = _to_map(_by_head(value, self.heads) @ scores.transpose(2, 3), self.side)
-        return self.project(self.activation(x + self.local(value)))  # type: ignore[no-any-return]
+        x = self.project(self.activation(x + self.local(value)))
+        return x
 
 
 def _by_head(x: Tensor, heads: int) -> Tensor:
     """(B, heads · d, H, W) → (B, heads, d, N)."""
-    return x.flatten(2).unflatten(1, (heads, -1))  # type: ignore[no-any-return, no-untyped-call]
+    return torch.unflatten(x.flatten(2), 1, (heads, -1))
 
 
 def _to_map(x: Tensor, side: int) -> Tensor:
     """(B, heads, d, N) → (B, heads · d, side, side)."""
-    return x.flatten(1, 2).unflatten(2, (side, side))  # type: ignore[no-any-return, no-untyped-call]
+    return torch.unflatten(x.flatten(1, 2), 2, (side, side))
 
 
 class Downsampling(nn.Module):
@@ -209,7 +206,8 @@ class Downsampling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, side, side) → (B, width, ⌈side/2⌉, ⌈side/2⌉)."""
-        return self.convolution(x) + self.attention(x)  # type: ignore[no-any-return]
+        x = self.convolution(x) + self.attention(x)
+        return x
 
 
 class Block(nn.Module):
@@ -229,7 +227,8 @@ class Block(nn.Module):
         """(B, C, H, W) → the same."""
         if hasattr(self, "attention"):
             x = x + self.attention_scale(self.attention(x))
-        return x + self.feed_forward_scale(self.feed_forward(x))  # type: ignore[no-any-return]
+        x = x + self.feed_forward_scale(self.feed_forward(x))
+        return x
 
 
 @dataclass(frozen=True)
@@ -283,14 +282,13 @@ class EfficientFormerV2(nn.Module):
     """Resizing, stem, four stages, norm, mean over places, classifier."""
 
     def __init__(
-        self, architecture: Mapping[str, Any], table: Table, *, classes: int, shape: tuple[int, int]
+        self, architecture: Mapping[str, Any], table: Table, image: ImageShape, *, classes: int
     ) -> None:
         super().__init__()
-        in_channels, image_size = shape
-        side = side_of(image_size, architecture["resolution"], least=table.total_stride)
-        self.resize = resize(image_size, side)
+        side = image.side
+        self.resize = image.resize()
         first = architecture["stages"][0]["width"]
-        self.stem = stem(in_channels, first, table.stem_strides, ACTIVATION)
+        self.stem = stem(image.in_channels, first, table.stem_strides, ACTIVATION)
         for stride in table.stem_strides:
             side = strided(side, stride)
         self.stages = nn.Sequential()
@@ -304,29 +302,28 @@ class EfficientFormerV2(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) → (B, classes)."""
-        return self.classifier(self.features(x))  # type: ignore[no-any-return]
+        x = self.classifier(self.features(x))
+        return x
 
     def features(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) → (B, C4)."""
         x = self.stem(self.resize(x))  # (B, C1, H/4, W/4); H/2 in the small preset
         x = self.stages(x)  # (B, C4, H/32, W/32); H/8 in the small preset
-        return self.norm(x).flatten(2).mean(-1)  # type: ignore[no-any-return]
+        x = self.norm(x).flatten(2).mean(-1)
+        return x
 
 
 class DistilledEfficientFormerV2(TwoClassifiers, EfficientFormerV2):
     """The same with a second classifier on the same features."""
 
 
-class EfficientFormerV2Space(SearchSpace):
+class EfficientFormerV2Space(Family[Table]):
     """Width, depth and attention blocks of each stage, expansion of each block; heads,
     resolution and whether there is a distillation head.
     """
 
     name = "efficientformerv2"
-
-    def __init__(self, *, preset: str = "small") -> None:
-        super().__init__(preset=preset)
-        self.table = {"full": FULL, "small": SMALL}[preset]
+    tables = TABLES
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """`local` and `attention` of a stage are the expansions of its blocks without and with
@@ -334,9 +331,9 @@ class EfficientFormerV2Space(SearchSpace):
         """
         table = self.table
         return {
-            "resolution": ask_resolution(trial, table.resolutions),
+            "resolution": self.ask_resolution(trial),
             "stages": [self._suggest_stage(trial, index) for index in range(len(table.stages))],
-            "heads": trial.suggest_categorical("heads", list(table.heads)),
+            "heads": choose(trial, "heads", table.heads),
             "distillation_head": trial.suggest_categorical("distillation_head", [False, True]),
         }
 
@@ -357,14 +354,17 @@ class EfficientFormerV2Space(SearchSpace):
             for block in range(depth.ask(trial, f"{name}.depth"))
         ]
 
-    def build(
-        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
+    def classifier(
+        self, architecture: Mapping[str, Any], image: ImageShape, classes: int
     ) -> nn.Module:
-        """Raises BuildError for images smaller than the network's total stride."""
+        """The network that `architecture` describes."""
         distilled = architecture["distillation_head"]
         network = DistilledEfficientFormerV2 if distilled else EfficientFormerV2
-        shape = (facts.in_channels, facts.image_size)
-        return network(architecture, self.table, classes=outputs.count, shape=shape)
+        return network(architecture, self.table, image, classes=classes)
+
+    def least_side(self, architecture: Mapping[str, Any]) -> int:
+        """Its total stride."""
+        return self.table.total_stride
 
     def published(self) -> Mapping[str, Published]:
         """L, S2, S1 and S0, or in the small preset what remains of them at 32×32."""

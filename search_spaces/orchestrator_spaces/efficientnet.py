@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
+from orchestrator import Published, Trial
 from orchestrator_spaces.blocks.channel_attention import ATTENTIONS, Gate
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation, round_to_8
 from orchestrator_spaces.blocks.inverted_residual import (
@@ -29,14 +29,9 @@ from orchestrator_spaces.blocks.inverted_residual import (
     InvertedResidualShape,
     spatially_gated_layers,
 )
-from orchestrator_spaces.blocks.questions import Range
-from orchestrator_spaces.blocks.resolution import (
-    FULL_RESOLUTIONS,
-    SMALL_RESOLUTIONS,
-    ask_resolution,
-    resize,
-    side_of,
-)
+from orchestrator_spaces.blocks.questions import Range, choose
+from orchestrator_spaces.blocks.resolution import ImageShape
+from orchestrator_spaces.family import Family
 
 __all__ = ["EfficientNet", "EfficientNetLiteSpace", "EfficientNetSpace"]
 
@@ -67,7 +62,6 @@ class Table:
     head: int
     widths: Mapping[float, float]
     depths: tuple[float, ...]
-    resolutions: tuple[float, ...]
     expansions: tuple[int, ...]
     kernels: tuple[int, ...] = (3, 5, 7)
     attentions: tuple[str, ...] = ("se", *(kind for kind in ATTENTIONS if kind != "se"))
@@ -116,7 +110,6 @@ FULL = Table(
     },
     # B1's and Lite1's 1.1 rounds to the same numbers of blocks as 1.2, so it is not a choice.
     depths=(1.0, 1.2, 1.4, 1.8, 2.2, 2.6, 3.1),
-    resolutions=FULL_RESOLUTIONS,
     expansions=(3, 4, 6),
 )
 
@@ -133,7 +126,6 @@ SMALL = Table(
     head=256,
     widths=dict.fromkeys((0.5, 0.75, 1.0, 1.25), 0.0),
     depths=(1.0, 1.5),
-    resolutions=SMALL_RESOLUTIONS,
     expansions=(2, 3, 4),
     most_extra=0,
 )
@@ -153,21 +145,14 @@ LITE_SMALL = _lite(SMALL)
 
 
 class EfficientNet(nn.Module):
-    """Stem, stages of inverted residuals, 1×1 convolution, mean, classifier.
+    """Stem, stages of inverted residuals, 1×1 convolution, mean, classifier."""
 
-    `resize` brings images to the size the network works at; `ends` are the channels of an image
-    and the classes.
-    """
-
-    def __init__(
-        self, architecture: Mapping[str, Any], resize: nn.Module, *, ends: tuple[int, int]
-    ) -> None:
+    def __init__(self, architecture: Mapping[str, Any], image: ImageShape, *, classes: int) -> None:
         super().__init__()
-        in_channels, classes = ends
         stem, head = architecture["stem"], architecture["head"]
-        self.resize = resize
+        self.resize = image.resize()
         self.stem = ConvNorm(
-            in_channels, stem["width"], 3, stride=2, activation=activation(stem["activation"])
+            image.in_channels, stem["width"], 3, stride=2, activation=activation(stem["activation"])
         )
         self.stages = nn.Sequential()
         width = stem["width"]
@@ -186,7 +171,8 @@ class EfficientNet(nn.Module):
         x = self.stages(x)
         x = self.last(x)  # (B, head, S/32, S/32), S/8 in the small preset
         x = self.pool(x).flatten(1)  # (B, head)
-        return self.classifier(self.dropout(x))  # type: ignore[no-any-return]
+        x = self.classifier(self.dropout(x))
+        return x
 
 
 def _stage(width: int, stage: Mapping[str, Any]) -> nn.Sequential:
@@ -208,7 +194,7 @@ def _stage(width: int, stage: Mapping[str, Any]) -> nn.Sequential:
     return blocks
 
 
-class EfficientNetSpace(SearchSpace):
+class EfficientNetSpace(Family[Table]):
     """Width and depth coefficients and resolution; the operators of each stage.
 
     A stage's operators are kernel, expansion, attention and activation; beside the scaled number
@@ -218,16 +204,12 @@ class EfficientNetSpace(SearchSpace):
     name = "efficientnet"
     tables: ClassVar[Mapping[str, Table]] = {"full": FULL, "small": SMALL}
 
-    def __init__(self, *, preset: str = "small") -> None:
-        super().__init__(preset=preset)
-        self.table = self.tables[preset]
-
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Widths are absolute channel counts and depths numbers of blocks, both scaled."""
         table = self.table
-        resolution = ask_resolution(trial, table.resolutions)
-        width = trial.suggest_categorical("width", list(table.widths))
-        depth = trial.suggest_categorical("depth", list(table.depths))
+        resolution = self.ask_resolution(trial)
+        width = choose(trial, "width", table.widths)
+        depth = choose(trial, "depth", table.depths)
         return {
             "resolution": resolution,
             "stem": {"width": table.end(table.stem, width), **self._ask_activation(trial, "stem")},
@@ -251,9 +233,9 @@ class EfficientNetSpace(SearchSpace):
         table, name = self.table, f"stages.{index}"
         expansions = (1,) if table.stages[index].expansion == 1 else table.expansions
         return {
-            "kernel": _ask(trial, f"{name}.kernel", table.kernels),
-            "expansion": _ask(trial, f"{name}.expansion", expansions),
-            "attention": _ask(trial, f"{name}.attention", table.attentions),
+            "kernel": choose(trial, f"{name}.kernel", table.kernels),
+            "expansion": choose(trial, f"{name}.expansion", expansions),
+            "attention": choose(trial, f"{name}.attention", table.attentions),
             **self._ask_activation(trial, name),
         }
 
@@ -262,17 +244,17 @@ class EfficientNetSpace(SearchSpace):
         return extra.ask(trial, f"stages.{index}.extra") if extra.low < extra.high else 0
 
     def _ask_activation(self, trial: Trial, part: str) -> dict[str, str]:
-        return {"activation": _ask(trial, f"{part}.activation", self.table.activations)}
+        return {"activation": choose(trial, f"{part}.activation", self.table.activations)}
 
-    def build(
-        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
+    def classifier(
+        self, architecture: Mapping[str, Any], image: ImageShape, classes: int
     ) -> nn.Module:
-        """Raises BuildError for images smaller than the network's total stride."""
-        total = 2 * math.prod(stage.stride for stage in self.table.stages)
-        side = side_of(facts.image_size, architecture["resolution"], least=total)
-        return EfficientNet(
-            architecture, resize(facts.image_size, side), ends=(facts.in_channels, outputs.count)
-        )
+        """The network that `architecture` describes."""
+        return EfficientNet(architecture, image, classes=classes)
+
+    def least_side(self, architecture: Mapping[str, Any]) -> int:
+        """Its total stride."""
+        return 2 * math.prod(stage.stride for stage in self.table.stages)
 
     def published(self) -> Mapping[str, Published]:
         """B0 to B7, or in the small preset what remains of some of them at 32×32."""
@@ -294,10 +276,6 @@ class EfficientNetLiteSpace(EfficientNetSpace):
         """Lite0 to Lite4, or in the small preset what remains of some of them at 32×32."""
         rows = LITE_ROWS if self.preset == "full" else LITE_SMALL_ROWS
         return {name: row.published(self.table) for name, row in rows.items()}
-
-
-def _ask(trial: Trial, name: str, options: tuple[Any, ...]) -> Any:
-    return options[0] if len(options) == 1 else trial.suggest_categorical(name, list(options))
 
 
 @dataclass(frozen=True)

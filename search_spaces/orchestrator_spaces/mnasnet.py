@@ -11,25 +11,21 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
+from orchestrator import Published, Trial
 from orchestrator_spaces.blocks.channel_attention import Gate, SqueezeExcitation
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.inverted_residual import (
     InvertedResidualShape,
     inverted_residual_layers,
 )
-from orchestrator_spaces.blocks.questions import Range
-from orchestrator_spaces.blocks.resolution import (
-    FULL_RESOLUTIONS,
-    SMALL_RESOLUTIONS,
-    ask_resolution,
-    resize,
-    side_of,
-)
+from orchestrator_spaces.blocks.questions import Range, choose
+from orchestrator_spaces.blocks.resolution import ImageShape
+from orchestrator_spaces.family import Family
 
 __all__ = ["Layer", "MnasNet", "MnasNetSpace"]
 
@@ -57,7 +53,6 @@ class Table:
     stages: tuple[StageTable, ...]
     stem_width: Range
     head_widths: tuple[int, ...]
-    resolutions: tuple[float, ...]
     dropout: float
 
 
@@ -74,7 +69,6 @@ FULL = Table(
     ),
     stem_width=Range(8, 32, 8),
     head_widths=(640, 960, 1280),
-    resolutions=FULL_RESOLUTIONS,
     dropout=0.2,
 )
 
@@ -89,9 +83,10 @@ SMALL = Table(
     ),
     stem_width=Range(8, 16, 8),
     head_widths=(160, 240, 320),
-    resolutions=SMALL_RESOLUTIONS,
     dropout=0.0,
 )
+
+TABLES = {"full": FULL, "small": SMALL}
 
 
 class Layer(nn.Module):
@@ -111,30 +106,27 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width_in, H, W) → (B, width, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        if hasattr(self, "skip"):
-            return self.skip(x) + self.layers(x)  # type: ignore[no-any-return]
-        return self.layers(x)  # type: ignore[no-any-return]
+        x = self.skip(x) + self.layers(x) if hasattr(self, "skip") else self.layers(x)
+        return x
 
 
 class MnasNet(nn.Module):
-    """Stem, stages, 1×1 convolution, mean, classifier; ReLU throughout.
-
-    `resize` brings images to the size the network works at; `ends` are the channels in and the
-    classes out.
-    """
+    """Stem, stages, 1×1 convolution, mean, classifier; ReLU throughout."""
 
     def __init__(
         self,
         architecture: Mapping[str, Any],
         table: Table,
-        resize: nn.Module,
-        ends: tuple[int, int],
+        image: ImageShape,
+        *,
+        classes: int,
     ) -> None:
         super().__init__()
-        in_channels, classes = ends
         width, head = architecture["stem"], architecture["head"]
-        self.resize = resize
-        self.stem = ConvNorm(in_channels, width, 3, stride=2, activation=nn.ReLU(inplace=True))
+        self.resize = image.resize()
+        self.stem = ConvNorm(
+            image.in_channels, width, 3, stride=2, activation=nn.ReLU(inplace=True)
+        )
         self.stages = nn.Sequential()
         for stage, place in zip(architecture["stages"], table.stages, strict=True):
             self.stages.append(_stage(width, stage, place.stride))
@@ -151,7 +143,8 @@ class MnasNet(nn.Module):
         x = self.stages(x)
         x = self.last(x)  # (B, head, S/32, S/32), S/8 in the small preset
         x = self.pool(x).flatten(1)  # (B, head)
-        return self.classifier(self.dropout(x))  # type: ignore[no-any-return]
+        x = self.classifier(self.dropout(x))
+        return x
 
 
 def _stage(width_in: int, stage: Mapping[str, Any], stride: int) -> nn.Sequential:
@@ -197,61 +190,55 @@ def _operator(width_in: int, stage: Mapping[str, Any], stride: int) -> nn.Module
     return nn.Sequential(layers)
 
 
-class MnasNetSpace(SearchSpace):
+class MnasNetSpace(Family[Table]):
     """Operator, kernel, expansion, squeeze-and-excitation, skip, depth and width of each stage.
 
     Also the widths of stem and head, and the resolution.
     """
 
     name = "mnasnet"
-
-    def __init__(self, *, preset: str = "small") -> None:
-        super().__init__(preset=preset)
-        self.table = {"full": FULL, "small": SMALL}[preset]
+    tables = TABLES
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Resolution, stages and the widths of stem and head."""
-        resolution = ask_resolution(trial, self.table.resolutions)
+        resolution = self.ask_resolution(trial)
         width = stem = self.table.stem_width.ask(trial, "stem.width")
         stages: list[dict[str, Any]] = []
         for index in range(len(self.table.stages)):
             stages.append(self._suggest_stage(trial, index, width))
             width = stages[-1]["width"]
-        head = trial.suggest_categorical("head.width", list(self.table.head_widths))
+        head = choose(trial, "head.width", self.table.head_widths)
         return {"resolution": resolution, "stem": stem, "stages": stages, "head": head}
 
     def _suggest_stage(self, trial: Trial, index: int, width_in: int) -> dict[str, Any]:
         table, name = self.table.stages[index], f"stages.{index}"
         width = table.width.ask(trial, f"{name}.width")
-        depth = table.depth.low
-        if table.depth.high > depth:
-            depth = table.depth.ask(trial, f"{name}.depth")
-        operator = trial.suggest_categorical(f"{name}.operator", list(OPERATORS))
+        depth = table.depth.ask(trial, f"{name}.depth")
+        operator = choose(trial, f"{name}.operator", OPERATORS)
         expansion, skip = 1, "none"
         if operator == "mbconv":
-            expansion = trial.suggest_categorical(f"{name}.expansion", list(EXPANSIONS))
+            expansion = choose(trial, f"{name}.expansion", EXPANSIONS)
         if depth > 1 or _keeps(width_in, width, table.stride):
-            skip = trial.suggest_categorical(f"{name}.skip", list(SKIPS))
+            skip = choose(trial, f"{name}.skip", SKIPS)
         return {
             "width": width,
             "depth": depth,
             "operator": operator,
             "expansion": expansion,
-            "kernel": trial.suggest_categorical(f"{name}.kernel", list(KERNELS)),
+            "kernel": choose(trial, f"{name}.kernel", KERNELS),
             "se": trial.suggest_categorical(f"{name}.se", [False, True]),
             "skip": skip,
         }
 
-    def build(
-        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
+    def classifier(
+        self, architecture: Mapping[str, Any], image: ImageShape, classes: int
     ) -> nn.Module:
-        """Raises BuildError for images smaller than the network's total stride."""
-        total = 2
-        for stage in self.table.stages:
-            total *= stage.stride
-        side = side_of(facts.image_size, architecture["resolution"], least=total)
-        ends = (facts.in_channels, outputs.count)
-        return MnasNet(architecture, self.table, resize(facts.image_size, side), ends)
+        """The network that `architecture` describes."""
+        return MnasNet(architecture, self.table, image, classes=classes)
+
+    def least_side(self, architecture: Mapping[str, Any]) -> int:
+        """Its total stride."""
+        return 2 * prod(stage.stride for stage in self.table.stages)
 
     def published(self) -> Mapping[str, Published]:
         """A1, B1 and small, or in the small preset what remains of them at 32×32."""

@@ -12,24 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from orchestrator import ImageFacts, Outputs, Part, Published, SearchSpace, Trial, segments
+from orchestrator import Part, Published, Trial, segments
 from orchestrator_spaces.blocks.bridge import Former, FormerToMobile, MobileToFormer
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.dynamic_relu import DynamicReLU
 from orchestrator_spaces.blocks.grouped_pointwise import pointwise
 from orchestrator_spaces.blocks.questions import Range
-from orchestrator_spaces.blocks.resolution import (
-    FULL_RESOLUTIONS,
-    SMALL_RESOLUTIONS,
-    ask_resolution,
-    resize,
-    side_of,
-)
+from orchestrator_spaces.blocks.resolution import ImageShape
+from orchestrator_spaces.family import Family
 from orchestrator_spaces.mobile_former_published import published_full, published_small
 
 __all__ = ["MobileFormer", "MobileFormerSpace"]
@@ -66,7 +62,6 @@ class Table:
     head_ratios: tuple[int, ...]
     hidden: tuple[int, ...]
     dropout: float
-    resolutions: tuple[float, ...]
 
 
 FULL = Table(
@@ -86,7 +81,6 @@ FULL = Table(
     head_ratios=(2, 4, 6),
     hidden=(640, 1024, 1280, 1600, 1920),
     dropout=0.2,
-    resolutions=FULL_RESOLUTIONS,
 )
 
 # 32×32 in: 16×16 after the stem, then 16×16, 8×8, 4×4 and 4×4.
@@ -105,8 +99,9 @@ SMALL = Table(
     head_ratios=(2, 4, 6),
     hidden=(64, 128, 256),
     dropout=0.0,
-    resolutions=SMALL_RESOLUTIONS,
 )
+
+TABLES = {"full": FULL, "small": SMALL}
 
 
 @dataclass(frozen=True)
@@ -124,8 +119,10 @@ class Style:
 def _activate(activation: nn.Module, x: Tensor, tokens: Tensor) -> Tensor:
     """A dynamic ReLU follows the first token."""
     if isinstance(activation, DynamicReLU):
-        return activation(x, tokens[:, 0])  # type: ignore[no-any-return]
-    return activation(x)  # type: ignore[no-any-return]
+        x = activation(x, tokens[:, 0])
+        return x
+    x = activation(x)
+    return x
 
 
 class Expanding(nn.Module):
@@ -150,7 +147,8 @@ class Expanding(nn.Module):
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, C, ⌈H/stride⌉, ⌈W/stride⌉)."""
         depthwise, activation, project = _named(self.layers)
-        return project(_activate(activation, depthwise(x), tokens))  # type: ignore[no-any-return]
+        x = project(_activate(activation, depthwise(x), tokens))
+        return x
 
 
 def _named(layers: nn.ModuleDict) -> Iterator[nn.Module]:
@@ -185,7 +183,8 @@ class Entry(nn.Module):
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, C, ⌈H/stride⌉, ⌈W/stride⌉)."""
         x = self.down(x, tokens)
-        return x + self.inner(x, tokens)  # type: ignore[no-any-return]
+        x = x + self.inner(x, tokens)
+        return x
 
 
 class Inverted(nn.Module):
@@ -207,7 +206,8 @@ class Inverted(nn.Module):
         changed = _activate(self.expand_activation, self.expand(x), tokens)
         changed = _activate(self.activation, self.depthwise(changed), tokens)
         changed = self.project(changed)
-        return x + changed if self.residual else changed  # type: ignore[no-any-return]
+        x = x + changed if self.residual else changed
+        return x
 
 
 class Block(nn.Module):
@@ -274,16 +274,16 @@ class MobileFormer(nn.Module):
     """
 
     def __init__(
-        self, architecture: Mapping[str, Any], table: Table, *, classes: int, shape: tuple[int, int]
+        self, architecture: Mapping[str, Any], table: Table, image: ImageShape, *, classes: int
     ) -> None:
         super().__init__()
-        in_channels, image_size = shape
         width, groups = architecture["stem"], architecture["groups"]
         count, token_width = architecture["tokens"]
-        side = side_of(image_size, architecture["resolution"], least=_total_stride(table))
-        self.resize = resize(image_size, side)
+        self.resize = image.resize()
         self.tokens = nn.Parameter(torch.randn(1, count, token_width))
-        self.stem = ConvNorm(in_channels, width, 3, stride=2, activation=nn.ReLU6(inplace=True))
+        self.stem = ConvNorm(
+            image.in_channels, width, 3, stride=2, activation=nn.ReLU6(inplace=True)
+        )
         self.stages = nn.ModuleList()
         for stage in architecture["stages"]:
             self.stages.append(Stage(stage, width, token_width, groups=groups))
@@ -309,31 +309,22 @@ class MobileFormer(nn.Module):
         token = self.last_look(x, tokens)[:, 0]  # (B, d)
         x = self.activation(self.pool(self.last(x)).flatten(1))  # (B, ratio · C)
         x = self.norm(self.hidden(x) + self.hidden_token(token))  # (B, hidden)
-        return self.classifier(self.dropout(self.activation(x)))  # type: ignore[no-any-return]
+        x = self.classifier(self.dropout(self.activation(x)))
+        return x
 
 
-def _total_stride(table: Table) -> int:
-    total = 2
-    for stage in table.stages:
-        total *= stage.stride
-    return total
-
-
-class MobileFormerSpace(SearchSpace):
+class MobileFormerSpace(Family[Table]):
     """Tokens, widths, expansions, depths, dynamic ReLU, bridges, groups, head, resolution."""
 
     name = "mobile_former"
-
-    def __init__(self, *, preset: str = "small") -> None:
-        super().__init__(preset=preset)
-        self.table = {"full": FULL, "small": SMALL}[preset]
+    tables = TABLES
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """A stage that is left out is None; `tokens` and `head` are pairs of numbers."""
         table, choose = self.table, trial.suggest_categorical
         tokens = table.tokens.ask(trial, "tokens.count")
         return {
-            "resolution": ask_resolution(trial, table.resolutions),
+            "resolution": self.ask_resolution(trial),
             "groups": choose("groups", list(table.groups)),
             "tokens": [tokens, choose("tokens.width", list(table.token_widths))],
             "stem": table.stem_width.ask(trial, "stem.width"),
@@ -348,9 +339,7 @@ class MobileFormerSpace(SearchSpace):
         table, name, choose = self.table.stages[index], f"stages.{index}", trial.suggest_categorical
         if table.optional and not choose(f"{name}.present", [False, True]):
             return None
-        depth = table.depth.low
-        if table.depth.high > depth:
-            depth = table.depth.ask(trial, f"{name}.depth")
+        depth = table.depth.ask(trial, f"{name}.depth")
         if not table.inner and not depth:
             return None
         expansions = list(self.table.expansions)
@@ -369,12 +358,15 @@ class MobileFormerSpace(SearchSpace):
             "bridge": choose(f"{name}.bridge", list(BRIDGES)) if hears else "none",
         }
 
-    def build(
-        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
+    def classifier(
+        self, architecture: Mapping[str, Any], image: ImageShape, classes: int
     ) -> nn.Module:
-        """Raises BuildError for images smaller than the network's total stride."""
-        shape = (facts.in_channels, facts.image_size)
-        return MobileFormer(architecture, self.table, classes=outputs.count, shape=shape)
+        """The network that `architecture` describes."""
+        return MobileFormer(architecture, self.table, image, classes=classes)
+
+    def least_side(self, architecture: Mapping[str, Any]) -> int:
+        """Its total stride."""
+        return 2 * prod(stage.stride for stage in self.table.stages)
 
     def published(self) -> Mapping[str, Published]:
         """508M to 26M, or in the small preset what remains of three of them at 32×32."""

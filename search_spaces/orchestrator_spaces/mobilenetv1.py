@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
+from orchestrator import Published, Trial
 from orchestrator_spaces.blocks.channel_attention import ATTENTIONS, Gate
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation, round_to_8
 from orchestrator_spaces.blocks.depthwise_separable import (
@@ -24,14 +24,9 @@ from orchestrator_spaces.blocks.depthwise_separable import (
     DepthwiseSeparableShape,
     spatially_gated,
 )
-from orchestrator_spaces.blocks.questions import Range
-from orchestrator_spaces.blocks.resolution import (
-    FULL_RESOLUTIONS,
-    SMALL_RESOLUTIONS,
-    ask_resolution,
-    resize,
-    side_of,
-)
+from orchestrator_spaces.blocks.questions import Range, choose
+from orchestrator_spaces.blocks.resolution import ImageShape
+from orchestrator_spaces.family import Family
 
 __all__ = ["MobileNetV1", "MobileNetV1Space"]
 
@@ -53,7 +48,6 @@ class Table:
     stages: tuple[StageTable, ...]
     kernels: tuple[int, ...]
     activations: tuple[str, ...]
-    resolutions: tuple[float, ...]
     dropout: float
 
 
@@ -68,7 +62,6 @@ FULL = Table(
     ),
     kernels=(3, 5, 7),
     activations=("relu", "relu6", "hardswish", "silu"),
-    resolutions=FULL_RESOLUTIONS,
     dropout=0.001,
 )
 
@@ -84,9 +77,10 @@ SMALL = Table(
     ),
     kernels=(3, 5, 7),
     activations=("relu", "relu6", "hardswish", "silu"),
-    resolutions=SMALL_RESOLUTIONS,
     dropout=0.0,
 )
+
+TABLES = {"full": FULL, "small": SMALL}
 
 
 class MobileNetV1(nn.Module):
@@ -96,15 +90,14 @@ class MobileNetV1(nn.Module):
         self,
         architecture: Mapping[str, Any],
         table: Table,
+        image: ImageShape,
         *,
         classes: int,
-        in_channels: int,
-        resize: nn.Module,
     ) -> None:
         super().__init__()
         act, width = architecture["activation"], architecture["stem"]
-        self.resize = resize
-        self.stem = ConvNorm(in_channels, width, 3, stride=2, activation=activation(act))
+        self.resize = image.resize()
+        self.stem = ConvNorm(image.in_channels, width, 3, stride=2, activation=activation(act))
         self.stages = nn.Sequential()
         for stage, choice in zip(architecture["stages"], table.stages, strict=True):
             self.stages.append(_stage(width, stage, stride=choice.stride, act=act))
@@ -119,7 +112,8 @@ class MobileNetV1(nn.Module):
         x = self.stem(x)  # (B, stem, H/2, W/2)
         x = self.stages(x)  # (B, C, H/32, W/32); H/8 in the small preset
         x = self.pool(x).flatten(1)  # (B, C)
-        return self.classifier(self.dropout(x))  # type: ignore[no-any-return]
+        x = self.classifier(self.dropout(x))
+        return x
 
 
 def _stage(width_in: int, stage: Mapping[str, Any], *, stride: int, act: str) -> nn.Sequential:
@@ -139,21 +133,18 @@ def _stage(width_in: int, stage: Mapping[str, Any], *, stride: int, act: str) ->
     return blocks
 
 
-class MobileNetV1Space(SearchSpace):
+class MobileNetV1Space(Family[Table]):
     """Width, depth and attention of each stage, kernel of each block, activation, image size."""
 
     name = "mobilenetv1"
-
-    def __init__(self, *, preset: str = "small") -> None:
-        super().__init__(preset=preset)
-        self.table = {"full": FULL, "small": SMALL}[preset]
+    tables = TABLES
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Widths are absolute channel counts; a stage has as many blocks as kernels."""
         table = self.table
         return {
-            "resolution": ask_resolution(trial, table.resolutions),
-            "activation": trial.suggest_categorical("activation", list(table.activations)),
+            "resolution": self.ask_resolution(trial),
+            "activation": choose(trial, "activation", table.activations),
             "stem": table.stem_width.ask(trial, "stem.width"),
             "stages": [self._suggest_stage(trial, index) for index in range(len(table.stages))],
         }
@@ -164,26 +155,22 @@ class MobileNetV1Space(SearchSpace):
         depth = table.depth.ask(trial, f"{name}.depth")
         return {
             "width": table.width.ask(trial, f"{name}.width"),
-            "attention": trial.suggest_categorical(f"{name}.attention", list(ATTENTIONS)),
+            "attention": choose(trial, f"{name}.attention", ATTENTIONS),
             "kernels": [
                 trial.suggest_categorical(f"{name}.blocks.{block}.kernel", kernels)
                 for block in range(depth)
             ],
         }
 
-    def build(
-        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
+    def classifier(
+        self, architecture: Mapping[str, Any], image: ImageShape, classes: int
     ) -> nn.Module:
-        """Raises BuildError for images smaller than the network's total stride."""
-        total = 2 * math.prod(stage.stride for stage in self.table.stages)
-        side = side_of(facts.image_size, architecture["resolution"], least=total)
-        return MobileNetV1(
-            architecture,
-            self.table,
-            classes=outputs.count,
-            in_channels=facts.in_channels,
-            resize=resize(facts.image_size, side),
-        )
+        """The network that `architecture` describes."""
+        return MobileNetV1(architecture, self.table, image, classes=classes)
+
+    def least_side(self, architecture: Mapping[str, Any]) -> int:
+        """Its total stride."""
+        return 2 * math.prod(stage.stride for stage in self.table.stages)
 
     def published(self) -> Mapping[str, Published]:
         """The paper's networks, or in the small preset what remains of them at 32×32."""

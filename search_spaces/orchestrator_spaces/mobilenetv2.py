@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
+from orchestrator import Published, Trial
 from orchestrator_spaces.blocks.channel_attention import ATTENTIONS, Gate
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation, round_to_8
 from orchestrator_spaces.blocks.inverted_residual import (
@@ -24,14 +24,9 @@ from orchestrator_spaces.blocks.inverted_residual import (
     InvertedResidualShape,
     spatially_gated_layers,
 )
-from orchestrator_spaces.blocks.questions import Range
-from orchestrator_spaces.blocks.resolution import (
-    FULL_RESOLUTIONS,
-    SMALL_RESOLUTIONS,
-    ask_resolution,
-    resize,
-    side_of,
-)
+from orchestrator_spaces.blocks.questions import Range, choose
+from orchestrator_spaces.blocks.resolution import ImageShape
+from orchestrator_spaces.family import Family
 
 __all__ = ["MobileNetV2", "MobileNetV2Space"]
 
@@ -59,7 +54,6 @@ class Table:
     last_width: Range
     kernels: tuple[int, ...]
     activations: tuple[str, ...]
-    resolutions: tuple[float, ...]
     dropout: float
 
 
@@ -77,7 +71,6 @@ FULL = Table(
     last_width=Range(640, 1920, 128),
     kernels=(3, 5, 7),
     activations=("relu", "relu6", "hardswish", "silu"),
-    resolutions=FULL_RESOLUTIONS,
     dropout=0.2,
 )
 
@@ -93,9 +86,10 @@ SMALL = Table(
     last_width=Range(128, 320, 64),
     kernels=(3, 5, 7),
     activations=("relu", "relu6", "hardswish", "silu"),
-    resolutions=SMALL_RESOLUTIONS,
     dropout=0.0,
 )
+
+TABLES = {"full": FULL, "small": SMALL}
 
 
 class MobileNetV2(nn.Module):
@@ -105,16 +99,15 @@ class MobileNetV2(nn.Module):
         self,
         architecture: Mapping[str, Any],
         table: Table,
+        image: ImageShape,
         *,
         classes: int,
-        in_channels: int,
-        resize: nn.Module,
     ) -> None:
         super().__init__()
         stem, last = architecture["stem"], architecture["last"]
         width = stem["width"]
-        self.resize = resize
-        self.stem = ConvNorm(in_channels, width, 3, stride=2, activation=_activation(stem))
+        self.resize = image.resize()
+        self.stem = ConvNorm(image.in_channels, width, 3, stride=2, activation=_activation(stem))
         self.stages = nn.Sequential()
         for stage, choice in zip(architecture["stages"], table.stages, strict=True):
             self.stages.append(_stage(width, stage, stride=choice.stride))
@@ -131,7 +124,8 @@ class MobileNetV2(nn.Module):
         x = self.stages(x)
         x = self.last(x)  # (B, last, H/32, W/32); H/8 in the small preset
         x = self.pool(x).flatten(1)  # (B, last)
-        return self.classifier(self.dropout(x))  # type: ignore[no-any-return]
+        x = self.classifier(self.dropout(x))
+        return x
 
 
 def _activation(part: Mapping[str, Any]) -> nn.Module:
@@ -157,20 +151,17 @@ def _stage(width_in: int, stage: Mapping[str, Any], *, stride: int) -> nn.Sequen
     return blocks
 
 
-class MobileNetV2Space(SearchSpace):
+class MobileNetV2Space(Family[Table]):
     """Kernel and expansion of each block; depth, width, activation and attention of each stage."""
 
     name = "mobilenetv2"
-
-    def __init__(self, *, preset: str = "small") -> None:
-        super().__init__(preset=preset)
-        self.table = {"full": FULL, "small": SMALL}[preset]
+    tables = TABLES
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Widths are absolute channel counts, an expansion multiplies a block's input width."""
         table = self.table
         return {
-            "resolution": ask_resolution(trial, table.resolutions),
+            "resolution": self.ask_resolution(trial),
             "stem": self._suggest_part(trial, "stem", table.stem_width),
             "stages": [self._suggest_stage(trial, index) for index in range(len(table.stages))],
             "last": self._suggest_part(trial, "last", table.last_width),
@@ -190,7 +181,7 @@ class MobileNetV2Space(SearchSpace):
             depth = table.depth.ask(trial, f"{name}.depth")
         return {
             **self._suggest_part(trial, name, table.width),
-            "attention": trial.suggest_categorical(f"{name}.attention", list(ATTENTIONS)),
+            "attention": choose(trial, f"{name}.attention", ATTENTIONS),
             "blocks": [
                 self._suggest_block(trial, f"{name}.blocks.{block}", table.expansions)
                 for block in range(depth)
@@ -202,23 +193,19 @@ class MobileNetV2Space(SearchSpace):
     ) -> dict[str, Any]:
         expansion = expansions[0]
         if len(expansions) > 1:
-            expansion = trial.suggest_categorical(f"{name}.expansion", list(expansions))
-        kernel = trial.suggest_categorical(f"{name}.kernel", list(self.table.kernels))
+            expansion = choose(trial, f"{name}.expansion", expansions)
+        kernel = choose(trial, f"{name}.kernel", self.table.kernels)
         return {"kernel": kernel, "expansion": expansion}
 
-    def build(
-        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
+    def classifier(
+        self, architecture: Mapping[str, Any], image: ImageShape, classes: int
     ) -> nn.Module:
-        """Raises BuildError for images smaller than the network's total stride."""
-        total = 2 * math.prod(stage.stride for stage in self.table.stages)
-        side = side_of(facts.image_size, architecture["resolution"], least=total)
-        return MobileNetV2(
-            architecture,
-            self.table,
-            classes=outputs.count,
-            in_channels=facts.in_channels,
-            resize=resize(facts.image_size, side),
-        )
+        """The network that `architecture` describes."""
+        return MobileNetV2(architecture, self.table, image, classes=classes)
+
+    def least_side(self, architecture: Mapping[str, Any]) -> int:
+        """Its total stride."""
+        return 2 * math.prod(stage.stride for stage in self.table.stages)
 
     def published(self) -> Mapping[str, Published]:
         """The paper's networks, or in the small preset what remains of them at 32×32."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Classes, ImageFacts, Maps, Outputs, Published, SearchSpace, Trial
+from orchestrator import Classes, ImageFacts, Maps, Published, Trial
 from orchestrator_spaces.blocks.channel_attention import ATTENTIONS, Gate
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation, round_to_8
 from orchestrator_spaces.blocks.inverted_residual import (
@@ -25,14 +25,9 @@ from orchestrator_spaces.blocks.inverted_residual import (
     spatially_gated_layers,
 )
 from orchestrator_spaces.blocks.pyramid import Pyramid, StageEnd, Trunk
-from orchestrator_spaces.blocks.questions import Range
-from orchestrator_spaces.blocks.resolution import (
-    FULL_RESOLUTIONS,
-    SMALL_RESOLUTIONS,
-    ask_resolution,
-    resize,
-    side_of,
-)
+from orchestrator_spaces.blocks.questions import Range, choose
+from orchestrator_spaces.blocks.resolution import ImageShape
+from orchestrator_spaces.family import Family
 from orchestrator_spaces.mobilenetv3_published import HS, RE, published_full, published_small
 
 __all__ = ["MobileNetV3", "MobileNetV3Space"]
@@ -62,7 +57,6 @@ class Table:
     head_width: Range
     hidden: tuple[int, ...]
     head_biases: tuple[bool, ...]
-    resolutions: tuple[float, ...]
     dropout: float
     kernels: tuple[int, ...] = (3, 5, 7)
 
@@ -82,7 +76,6 @@ FULL = Table(
     head_width=Range(288, 1152, 48),
     hidden=(512, 768, 1024, 1280, 1536),
     head_biases=(False, True),
-    resolutions=FULL_RESOLUTIONS,
     dropout=0.2,
 )
 
@@ -99,25 +92,23 @@ SMALL = Table(
     head_width=Range(96, 288, 48),
     hidden=(64, 128, 256),
     head_biases=(True,),
-    resolutions=SMALL_RESOLUTIONS,
     dropout=0.0,
 )
+
+TABLES = {"full": FULL, "small": SMALL}
 
 
 class MobileNetV3Trunk(Trunk):
     """Stem and stages of inverted residuals; a stage that the layout leaves out is empty."""
 
-    def __init__(self, architecture: Mapping[str, Any], facts: ImageFacts) -> None:
-        super().__init__()
+    def __init__(self, architecture: Mapping[str, Any], image: ImageShape) -> None:
+        super().__init__(image)
         stem, stages = architecture["stem"], architecture["stages"]
-        total = 2 * prod(stage["stride"] for stage in stages if stage)
-        self.side = side_of(facts.image_size, architecture["resolution"], least=total)
-        self.resize = resize(facts.image_size, self.side)
         width, stride = stem["width"], 2
         self.stem = ConvNorm(
-            facts.in_channels, width, 3, stride=stride, activation=_activation(stem)
+            image.in_channels, width, 3, stride=stride, activation=_activation(stem)
         )
-        self.stages, self.ends = nn.Sequential(), []
+        self.stages = nn.Sequential()
         for stage in stages:
             self.stages.append(_stage(width, stage))
             if stage:
@@ -131,12 +122,12 @@ class MobileNetV3(MobileNetV3Trunk):
     def __init__(
         self,
         architecture: Mapping[str, Any],
-        facts: ImageFacts,
+        image: ImageShape,
         *,
         classes: int,
         dropout: float,
     ) -> None:
-        super().__init__(architecture, facts)
+        super().__init__(architecture, image)
         head, width = architecture["head"], self.ends[-1].channels
         self.last = ConvNorm(width, head["width"], 1, activation=_activation(head))
         self.pool = nn.AdaptiveAvgPool2d(1)
@@ -153,10 +144,11 @@ class MobileNetV3(MobileNetV3Trunk):
         x = self.last(x)  # (B, head, S/32, S/32), S/8 in the small preset
         x = self.pool(x).flatten(1)  # (B, head)
         x = self.dropout(self.activation(self.hidden(x)))
-        return self.classifier(x)  # type: ignore[no-any-return]
+        x = self.classifier(x)
+        return x
 
 
-class MobileNetV3Space(SearchSpace):
+class MobileNetV3Space(Family[Table]):
     """Kernel and expansion of each block; width, depth, attention and activation of each stage.
 
     The "full" preset asks for every block's expanded width, the "small" one for its ratio. Also
@@ -165,17 +157,14 @@ class MobileNetV3Space(SearchSpace):
     """
 
     name = "mobilenetv3"
+    tables = TABLES
     serves = frozenset({Classes, Maps})
-
-    def __init__(self, *, preset: str = "small") -> None:
-        super().__init__(preset=preset)
-        self.table = {"full": FULL, "small": SMALL}[preset]
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Resolution; strides, widths and operators of stem, stages and head."""
         table = self.table
-        resolution = ask_resolution(trial, table.resolutions)
-        layout = trial.suggest_categorical("layout", list(table.layouts))
+        resolution = self.ask_resolution(trial)
+        layout = choose(trial, "layout", table.layouts)
         stem: dict[str, Any] = {
             "width": table.stem_width.ask(trial, "stem.width"),
             **_ask_activation(trial, "stem"),
@@ -192,42 +181,41 @@ class MobileNetV3Space(SearchSpace):
     def _suggest_stage(self, trial: Trial, index: int, width_in: int) -> dict[str, Any]:
         table, name = self.table.stages[index], f"stages.{index}"
         width = table.width.ask(trial, f"{name}.width")
-        depth = table.depth.low
-        if table.depth.high > depth:
-            depth = table.depth.ask(trial, f"{name}.depth")
+        depth = table.depth.ask(trial, f"{name}.depth")
         blocks = []
         for block in range(depth):
             before = width if block else width_in
-            kernel = trial.suggest_categorical(
-                f"{name}.blocks.{block}.kernel", list(self.table.kernels)
-            )
+            kernel = choose(trial, f"{name}.blocks.{block}.kernel", self.table.kernels)
             expanded = _ask_expanded(trial, table, f"{name}.blocks.{block}", before)
             blocks.append({"kernel": kernel, "expanded": expanded})
         return {
             "width": width,
             "blocks": blocks,
-            "attention": trial.suggest_categorical(f"{name}.attention", list(ATTENTIONS)),
+            "attention": choose(trial, f"{name}.attention", ATTENTIONS),
             **_ask_activation(trial, name),
         }
 
     def _suggest_head(self, trial: Trial) -> dict[str, Any]:
         width = self.table.head_width.ask(trial, "head.width")
-        hidden = trial.suggest_categorical("head.hidden", list(self.table.hidden))
-        bias, *others = self.table.head_biases
-        if others:
-            bias = trial.suggest_categorical("head.bias", [bias, *others])
+        hidden = choose(trial, "head.hidden", self.table.hidden)
+        bias = choose(trial, "head.bias", self.table.head_biases)
         return {"width": width, "hidden": hidden, "bias": bias, **_ask_activation(trial, "head")}
 
-    def build(
-        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
+    def classifier(
+        self, architecture: Mapping[str, Any], image: ImageShape, classes: int
     ) -> nn.Module:
-        """Raises BuildError for images smaller than the network's total stride."""
+        """The network that `architecture` describes."""
         dropout = self.table.dropout
-        return MobileNetV3(architecture, facts, classes=outputs.count, dropout=dropout)
+        return MobileNetV3(architecture, image, classes=classes, dropout=dropout)
+
+    def least_side(self, architecture: Mapping[str, Any]) -> int:
+        """Its total stride."""
+        strides: list[int] = [stage["stride"] for stage in architecture["stages"] if stage]
+        return 2 * prod(strides)
 
     def features(self, architecture: Mapping[str, Any], facts: ImageFacts) -> nn.Module:
         """The maps at the end of stages; raises BuildError as `build`."""
-        return Pyramid(MobileNetV3Trunk(architecture, facts))
+        return Pyramid(MobileNetV3Trunk(architecture, self.image(architecture, facts)))
 
     def published(self) -> Mapping[str, Published]:
         """The papers' networks, or in the small preset what remains of them at 32×32."""
@@ -249,7 +237,7 @@ def _ask_activation(trial: Trial, part: str) -> dict[str, str]:
 def _ask_expanded(trial: Trial, table: StageTable, name: str, width_in: int) -> int:
     if table.expanded:
         return table.expanded.ask(trial, f"{name}.expanded")
-    return width_in * int(trial.suggest_categorical(f"{name}.ratio", list(table.ratios)))
+    return width_in * int(choose(trial, f"{name}.ratio", table.ratios))
 
 
 def _stage(width: int, stage: Mapping[str, Any] | None) -> nn.Sequential:

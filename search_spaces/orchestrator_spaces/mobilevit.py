@@ -13,29 +13,26 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator import ImageFacts, Outputs, Part, Published, SearchSpace, Trial, segments
+from orchestrator import Part, Published, Trial, segments
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.inverted_residual import InvertedResidual, InvertedResidualShape
-from orchestrator_spaces.blocks.questions import Range
-from orchestrator_spaces.blocks.resolution import (
-    FULL_RESOLUTIONS,
-    SMALL_RESOLUTIONS,
-    ask_resolution,
-    resize,
-    side_of,
-)
+from orchestrator_spaces.blocks.questions import Range, choose
+from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.blocks.transformer import (
     AttentionShape,
     Mlp,
     MultiHeadAttention,
     TransformerBlock,
+    fused_projections,
 )
+from orchestrator_spaces.family import Family
 from orchestrator_spaces.mobilevit_published import published_full, published_small
 
 __all__ = ["MobileViT", "MobileViTSpace"]
@@ -72,7 +69,6 @@ class Table:
     mlp_ratios: tuple[int, ...]
     head_ratios: tuple[int, ...]
     dropout: float
-    resolutions: tuple[float, ...]
 
 
 FULL = Table(
@@ -105,7 +101,6 @@ FULL = Table(
     mlp_ratios=(1, 2, 4),
     head_ratios=(2, 3, 4),
     dropout=0.1,
-    resolutions=FULL_RESOLUTIONS,
 )
 
 # 32×32 in: 16×16 after the stem, then 16×16, 16×16, 8×8 and 4×4.
@@ -133,8 +128,9 @@ SMALL = Table(
     mlp_ratios=(1, 2, 4),
     head_ratios=(2, 3, 4),
     dropout=0.0,
-    resolutions=SMALL_RESOLUTIONS,
 )
+
+TABLES = {"full": FULL, "small": SMALL}
 
 
 class Patches(nn.Module):
@@ -153,7 +149,7 @@ class Patches(nn.Module):
         patch = self.patch
         rows, columns = (_count(side, patch) for side in x.shape[2:])
         x = _resized(x, rows * patch, columns * patch)
-        x = x.unflatten(2, (rows, patch)).unflatten(4, (columns, patch))  # type: ignore[no-untyped-call]
+        x = torch.unflatten(torch.unflatten(x, 2, (rows, patch)), 4, (columns, patch))
         # (B, C, rows, patch, columns, patch) → (B, patch, patch, rows, columns, C)
         return x.permute(0, 3, 5, 2, 4, 1).flatten(0, 2).flatten(1, 2)
 
@@ -161,7 +157,7 @@ class Patches(nn.Module):
         """The inverse, to (B, C, height, width)."""
         patch = self.patch
         rows, columns = _count(height, patch), _count(width, patch)
-        x = x.unflatten(1, (rows, columns)).unflatten(0, (-1, patch, patch))  # type: ignore[no-untyped-call]
+        x = torch.unflatten(torch.unflatten(x, 1, (rows, columns)), 0, (-1, patch, patch))
         # (B, patch, patch, rows, columns, C) → (B, C, rows, patch, columns, patch)
         x = x.permute(0, 5, 3, 1, 4, 2).flatten(4, 5).flatten(2, 3)
         return _resized(x, height, width)
@@ -205,7 +201,8 @@ class MobileViTBlock(nn.Module):
         tokens = self.patches(self.widen(self.local(x)))  # (B · patch², N, inner)
         tokens = self.norm(self.layers(tokens))
         seen = self.narrow(self.patches.back(tokens, height, width))  # (B, C, H, W)
-        return self.fuse(torch.cat((x, seen), dim=1))  # type: ignore[no-any-return]
+        x = self.fuse(torch.cat((x, seen), dim=1))
+        return x
 
 
 EPSILON = 1e-5
@@ -256,15 +253,14 @@ class MobileViT(nn.Module):
     """Resizing, stem, stages, 1×1 convolution, mean, classifier."""
 
     def __init__(
-        self, architecture: Mapping[str, Any], table: Table, *, classes: int, shape: tuple[int, int]
+        self, architecture: Mapping[str, Any], table: Table, image: ImageShape, *, classes: int
     ) -> None:
         super().__init__()
-        in_channels, image_size = shape
-        total = _total_stride(table)
-        side = side_of(image_size, architecture["resolution"], least=total)
-        self.resize = resize(image_size, side)
+        self.resize = image.resize()
         width = architecture["stem"]
-        self.stem = ConvNorm(in_channels, width, 3, stride=2, activation=nn.SiLU(inplace=True))
+        self.stem = ConvNorm(
+            image.in_channels, width, 3, stride=2, activation=nn.SiLU(inplace=True)
+        )
         self.stages = nn.Sequential()
         for stage, each in zip(architecture["stages"], table.stages, strict=True):
             self.stages.append(Stage(stage, width, each.stride, dropout=table.dropout))
@@ -280,50 +276,37 @@ class MobileViT(nn.Module):
         x = self.stem(self.resize(x))  # (B, stem, H/2, W/2)
         x = self.stages(x)  # (B, C5, H/32, W/32); (B, C4, H/8, W/8) in the small preset
         x = self.pool(self.last(x)).flatten(1)  # (B, head)
-        return self.classifier(self.dropout(x))  # type: ignore[no-any-return]
+        x = self.classifier(self.dropout(x))
+        return x
 
 
-def _total_stride(table: Table) -> int:
-    total = 2
-    for stage in table.stages:
-        total *= stage.stride
-    return total
-
-
-class MobileViTSpace(SearchSpace):
+class MobileViTSpace(Family[Table]):
     """Widths, depths, expansion and kernel of each stage; width, layers, heads, MLP ratio, patch
     and fusion of its MobileViT block; the last convolution's width; the resolution.
     """
 
     name = "mobilevit"
-
-    def __init__(self, *, preset: str = "small") -> None:
-        super().__init__(preset=preset)
-        self.table = {"full": FULL, "small": SMALL}[preset]
+    tables = TABLES
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Widths are absolute channel counts; `transformer` is None in the first stages."""
         table = self.table
         return {
-            "resolution": ask_resolution(trial, table.resolutions),
+            "resolution": self.ask_resolution(trial),
             "stem": table.stem_width.ask(trial, "stem.width"),
             "stages": [self._suggest_stage(trial, index) for index in range(len(table.stages))],
-            "head_ratio": trial.suggest_categorical("head.ratio", list(table.head_ratios)),
+            "head_ratio": choose(trial, "head.ratio", table.head_ratios),
         }
 
     def _suggest_stage(self, trial: Trial, index: int) -> dict[str, Any]:
         table, name = self.table.stages[index], f"stages.{index}"
-        depth = table.depth.low
-        if table.depth.high > depth:
-            depth = table.depth.ask(trial, f"{name}.depth")
+        depth = table.depth.ask(trial, f"{name}.depth")
         block = table.transformer
         return {
             "width": table.width.ask(trial, f"{name}.width"),
             "depth": depth,
-            "expansion": trial.suggest_categorical(
-                f"{name}.expansion", list(self.table.expansions)
-            ),
-            "kernel": trial.suggest_categorical(f"{name}.kernel", list(self.table.kernels)),
+            "expansion": choose(trial, f"{name}.expansion", self.table.expansions),
+            "kernel": choose(trial, f"{name}.kernel", self.table.kernels),
             "transformer": block and self._suggest_block(trial, f"{name}.transformer", block),
         }
 
@@ -331,20 +314,21 @@ class MobileViTSpace(SearchSpace):
         return {
             "width": table.width.ask(trial, f"{name}.width"),
             "depth": table.depth.ask(trial, f"{name}.depth"),
-            "heads": trial.suggest_categorical(f"{name}.heads", list(self.table.heads)),
-            "mlp_ratio": trial.suggest_categorical(
-                f"{name}.mlp_ratio", list(self.table.mlp_ratios)
-            ),
-            "patch": trial.suggest_categorical(f"{name}.patch", list(table.patches)),
+            "heads": choose(trial, f"{name}.heads", self.table.heads),
+            "mlp_ratio": choose(trial, f"{name}.mlp_ratio", self.table.mlp_ratios),
+            "patch": choose(trial, f"{name}.patch", table.patches),
             "fusion_kernel": trial.suggest_categorical(f"{name}.fusion_kernel", [1, 3]),
         }
 
-    def build(
-        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
+    def classifier(
+        self, architecture: Mapping[str, Any], image: ImageShape, classes: int
     ) -> nn.Module:
-        """Raises BuildError for images smaller than the network's total stride."""
-        shape = (facts.in_channels, facts.image_size)
-        return MobileViT(architecture, self.table, classes=outputs.count, shape=shape)
+        """The network that `architecture` describes."""
+        return MobileViT(architecture, self.table, image, classes=classes)
+
+    def least_side(self, architecture: Mapping[str, Any]) -> int:
+        """Its total stride."""
+        return 2 * prod(stage.stride for stage in self.table.stages)
 
     def published(self) -> Mapping[str, Published]:
         """S, XS and XXS, or in the small preset what remains of them at 32×32."""
@@ -352,7 +336,7 @@ class MobileViTSpace(SearchSpace):
 
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """The query, key and value projections, whose outputs belong to heads."""
-        return [m.qkv for m in network.modules() if isinstance(m, MultiHeadAttention)]
+        return fused_projections(network)
 
     def share(
         self, name: str, full: tuple[int, ...], wanted: tuple[int, ...]

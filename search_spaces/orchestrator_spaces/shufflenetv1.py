@@ -24,11 +24,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import ImageFacts, Outputs, Part, Published, SearchSpace, Trial, segments
+from orchestrator import Part, Published, Trial, segments
 from orchestrator_spaces.blocks.channel_attention import Gate, attention
 from orchestrator_spaces.blocks.convolution import ConvNorm, round_to_8
-from orchestrator_spaces.blocks.resolution import ask_resolution, resize, side_of
+from orchestrator_spaces.blocks.questions import choose
+from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.blocks.shuffle import ChannelShuffle, GroupedConcat
+from orchestrator_spaces.family import Family
 from orchestrator_spaces.shufflenetv1_published import TABLES, Table, published_points
 
 __all__ = ["ShuffleNetV1", "ShuffleNetV1Space"]
@@ -83,7 +85,8 @@ class Unit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → the same."""
-        return self.activation(x + self.branch(x))  # type: ignore[no-any-return]
+        x = self.activation(x + self.branch(x))
+        return x
 
 
 class EntryUnit(nn.Module):
@@ -98,7 +101,8 @@ class EntryUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, C, H/stride, W/stride)."""
-        return self.concat(self.shortcut(x), self.activation(self.branch(x)))  # type: ignore[no-any-return]
+        x = self.concat(self.shortcut(x), self.activation(self.branch(x)))
+        return x
 
 
 class Stage(nn.Module):
@@ -130,7 +134,8 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, C, H/stride, W/stride)."""
-        return self.units(self.entry(x))  # type: ignore[no-any-return]
+        x = self.units(self.entry(x))
+        return x
 
 
 @dataclass(frozen=True)
@@ -173,12 +178,14 @@ class ShuffleNetV1(nn.Module):
     """Stem, three stages, mean, classifier."""
 
     def __init__(
-        self, architecture: Mapping[str, Any], table: Table, *, classes: int, in_channels: int
+        self, architecture: Mapping[str, Any], table: Table, image: ImageShape, *, classes: int
     ) -> None:
         super().__init__()
         groups, width = architecture["groups"], architecture["stem"]
-        self.resize: nn.Module = nn.Identity()
-        self.stem = ConvNorm(in_channels, width, 3, stride=2, activation=nn.ReLU(inplace=True))
+        self.resize = image.resize()
+        self.stem = ConvNorm(
+            image.in_channels, width, 3, stride=2, activation=nn.ReLU(inplace=True)
+        )
         self.stem_pool = nn.MaxPool2d(3, 2, 1) if table.stem_pool else nn.Identity()
         self.stages = nn.Sequential()
         for index, (stage, stride) in enumerate(
@@ -201,25 +208,23 @@ class ShuffleNetV1(nn.Module):
         x = self.stem_pool(x)  # (B, stem, H/4, W/4); H/2 in the small preset
         x = self.stages(x)  # (B, C, H/32, W/32); H/8 in the small preset
         x = self.order(self.pool(x)).flatten(1)  # (B, C)
-        return self.classifier(x)  # type: ignore[no-any-return]
+        x = self.classifier(x)
+        return x
 
 
-class ShuffleNetV1Space(SearchSpace):
+class ShuffleNetV1Space(Family[Table]):
     """Number of groups; width, bottleneck, depth, kernel and attention of each stage; the stem.
 
     In the full preset also whether the classifier has a bias, which official networks lack.
     """
 
     name = "shufflenetv1"
-
-    def __init__(self, *, preset: str = "small") -> None:
-        super().__init__(preset=preset)
-        self.table = TABLES[preset]
+    tables = TABLES
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Widths and bottlenecks are absolute channel counts, multiples of the groups."""
         table = self.table
-        groups = trial.suggest_categorical("groups", list(table.groups))
+        groups = choose(trial, "groups", table.groups)
         stem = table.groups[groups].stem.ask(trial, f"stem.width.groups{groups}")
         bias = not table.variants or trial.suggest_categorical("classifier_bias", [False, True])
         width, stages = 0, []
@@ -227,7 +232,7 @@ class ShuffleNetV1Space(SearchSpace):
             width = self._suggest_width(trial, index, groups, width)
             stages.append({"width": width, **self._suggest_units(trial, index, groups)})
         return {
-            "resolution": ask_resolution(trial, table.resolutions),
+            "resolution": self.ask_resolution(trial),
             "groups": groups,
             "stem": stem,
             "stages": stages,
@@ -237,9 +242,7 @@ class ShuffleNetV1Space(SearchSpace):
     def _suggest_width(self, trial: Trial, index: int, groups: int, width: int) -> int:
         if index == 0:
             return self.table.groups[groups].width.ask(trial, f"stages.0.width.groups{groups}")
-        growth: float = trial.suggest_categorical(
-            f"stages.{index}.growth", list(self.table.growths)
-        )
+        growth: float = choose(trial, f"stages.{index}.growth", self.table.growths)
         # A whole number: first widths are multiples of four times the groups.
         return round(growth * width)
 
@@ -249,21 +252,19 @@ class ShuffleNetV1Space(SearchSpace):
         return {
             "bottleneck": bottleneck.ask(trial, f"{name}.bottleneck.groups{groups}"),
             "depth": table.depths[index].ask(trial, f"{name}.depth"),
-            "kernel": trial.suggest_categorical(f"{name}.kernel", list(table.kernels)),
-            "attention": trial.suggest_categorical(f"{name}.attention", list(table.attentions)),
+            "kernel": choose(trial, f"{name}.kernel", table.kernels),
+            "attention": choose(trial, f"{name}.attention", table.attentions),
         }
 
-    def build(
-        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
+    def classifier(
+        self, architecture: Mapping[str, Any], image: ImageShape, classes: int
     ) -> nn.Module:
-        """Raises BuildError for images smaller than the network's total stride."""
-        least = math.prod(self.table.strides) * (4 if self.table.stem_pool else 2)
-        side = side_of(facts.image_size, architecture["resolution"], least=least)
-        network = ShuffleNetV1(
-            architecture, self.table, classes=outputs.count, in_channels=facts.in_channels
-        )
-        network.resize = resize(facts.image_size, side)
-        return network
+        """The network that `architecture` describes."""
+        return ShuffleNetV1(architecture, self.table, image, classes=classes)
+
+    def least_side(self, architecture: Mapping[str, Any]) -> int:
+        """Its total stride."""
+        return math.prod(self.table.strides) * (4 if self.table.stem_pool else 2)
 
     def published(self) -> Mapping[str, Published]:
         """The paper's networks, or in the small preset what remains of them at 32×32."""

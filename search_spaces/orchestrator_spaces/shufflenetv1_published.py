@@ -14,7 +14,6 @@ from typing import Any
 from orchestrator import Published
 from orchestrator_spaces.blocks.channel_attention import ATTENTIONS
 from orchestrator_spaces.blocks.questions import Range
-from orchestrator_spaces.blocks.resolution import FULL_RESOLUTIONS, SMALL_RESOLUTIONS
 
 __all__ = ["TABLES", "GroupTable", "Table", "published_points"]
 
@@ -48,7 +47,6 @@ class Table:
     kernels: tuple[int, ...]
     attentions: tuple[str, ...]
     squeeze: int
-    resolutions: tuple[float, ...]
     dealt: bool
     variants: bool
 
@@ -77,7 +75,6 @@ FULL = Table(
     kernels=(3, 5, 7),
     attentions=ATTENTIONS,
     squeeze=16,
-    resolutions=FULL_RESOLUTIONS,
     dealt=False,
     variants=True,
 )
@@ -118,7 +115,6 @@ SMALL = Table(
     kernels=(3, 5),
     attentions=ATTENTIONS,
     squeeze=4,
-    resolutions=SMALL_RESOLUTIONS,
     dealt=True,
     variants=False,
 )

@@ -21,11 +21,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
+from orchestrator import Published, Trial
 from orchestrator_spaces.blocks.convolution import ConvNorm
-from orchestrator_spaces.blocks.resolution import ask_resolution, resize, side_of
+from orchestrator_spaces.blocks.questions import choose
+from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.blocks.shuffle import Merge, Split
-from orchestrator_spaces.shufflenetv2_published import TABLES, Layout, published_points
+from orchestrator_spaces.family import Family
+from orchestrator_spaces.shufflenetv2_published import TABLES, Layout, Table, published_points
 
 __all__ = ["ShuffleNetV2", "ShuffleNetV2Space"]
 
@@ -43,7 +45,8 @@ class Unit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → the same."""
         passed, changed = self.split(x)
-        return self.merge(passed, self.branch(changed))  # type: ignore[no-any-return]
+        x = self.merge(passed, self.branch(changed))
+        return x
 
 
 class EntryUnit(nn.Module):
@@ -61,7 +64,8 @@ class EntryUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, C, H/stride, W/stride)."""
-        return self.merge(self.shortcut(x), self.branch(x))  # type: ignore[no-any-return]
+        x = self.merge(self.shortcut(x), self.branch(x))
+        return x
 
 
 class Stage(nn.Module):
@@ -77,19 +81,22 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, C, H/stride, W/stride)."""
-        return self.units(self.entry(x))  # type: ignore[no-any-return]
+        x = self.units(self.entry(x))
+        return x
 
 
 class ShuffleNetV2(nn.Module):
     """Stem, three or four stages, 1×1 convolution, mean, classifier."""
 
     def __init__(
-        self, architecture: Mapping[str, Any], layout: Layout, *, classes: int, in_channels: int
+        self, architecture: Mapping[str, Any], layout: Layout, image: ImageShape, *, classes: int
     ) -> None:
         super().__init__()
         width, head = architecture["stem"], architecture["head"]
-        self.resize: nn.Module = nn.Identity()
-        self.stem = ConvNorm(in_channels, width, 3, stride=2, activation=nn.ReLU(inplace=True))
+        self.resize = image.resize()
+        self.stem = ConvNorm(
+            image.in_channels, width, 3, stride=2, activation=nn.ReLU(inplace=True)
+        )
         self.stem_pool = nn.MaxPool2d(3, 2, 1) if layout.stem_pool else nn.Identity()
         self.stages = nn.Sequential()
         for stage, stride in zip(architecture["stages"], layout.strides, strict=True):
@@ -105,7 +112,8 @@ class ShuffleNetV2(nn.Module):
         x = self.stem_pool(x)  # (B, stem, H/4, W/4) where it pools
         x = self.stages(x)  # (B, C, H/32, W/32); H/8 in the small preset
         x = self.pool(self.last(x)).flatten(1)  # (B, head)
-        return self.classifier(x)  # type: ignore[no-any-return]
+        x = self.classifier(x)
+        return x
 
 
 @dataclass(frozen=True)
@@ -167,7 +175,7 @@ def _kernel(kind: str) -> int:
     return 3 if kind == "xception" else int(kind.removeprefix("kernel"))
 
 
-class ShuffleNetV2Space(SearchSpace):
+class ShuffleNetV2Space(Family[Table]):
     """Kind and middle width of each unit; depth and width of each stage; width of stem and head.
 
     In the full preset also the layout, and what sets the official networks and torchvision's
@@ -176,16 +184,12 @@ class ShuffleNetV2Space(SearchSpace):
     """
 
     name = "shufflenetv2"
-
-    def __init__(self, *, preset: str = "small") -> None:
-        super().__init__(preset=preset)
-        self.table = TABLES[preset]
+    tables = TABLES
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Widths are absolute channel counts; a stage's `shortcut` is part of its width."""
         table = self.table
-        layouts = list(table.layouts)
-        layout = trial.suggest_categorical("layout", layouts) if len(layouts) > 1 else layouts[0]
+        layout = choose(trial, "layout", table.layouts)
         stem = table.stem_width.ask(trial, "stem.width")
         widths = self._suggest_widths(trial, table.layouts[layout])
         shortcuts = self._suggest_shortcuts(trial, [stem, *widths])
@@ -196,11 +200,11 @@ class ShuffleNetV2Space(SearchSpace):
             stages.append({"width": width, "shortcut": shortcut, **units})
         bias = not table.variants or trial.suggest_categorical("classifier_bias", [False, True])
         return {
-            "resolution": ask_resolution(trial, table.resolutions),
+            "resolution": self.ask_resolution(trial),
             "layout": layout,
             "stem": stem,
             "stages": stages,
-            "head": trial.suggest_categorical("head.width", list(table.head_widths)),
+            "head": choose(trial, "head.width", table.head_widths),
             "classifier_bias": bias,
         }
 
@@ -209,7 +213,7 @@ class ShuffleNetV2Space(SearchSpace):
         widths = [layout.first_width.ask(trial, f"stages.{first}.width")]
         for index in later:
             name = f"stages.{index}.growth"
-            growth = trial.suggest_categorical(name, list(self.table.growths))
+            growth = choose(trial, name, self.table.growths)
             widths.append(4 * round(growth * widths[-1] / 4))
         return widths
 
@@ -225,29 +229,24 @@ class ShuffleNetV2Space(SearchSpace):
         table, name = self.table, f"stages.{index}"
         depth = table.depths[index].ask(trial, f"{name}.depth")
         units = [f"{name}.units.{unit}" for unit in range(depth)]
-        ratios = [
-            trial.suggest_categorical(f"{unit}.middle_ratio", list(table.middle_ratios))
-            for unit in units
-        ]
+        ratios = [choose(trial, f"{unit}.middle_ratio", table.middle_ratios) for unit in units]
         return {
             "middles": [int(width / 2 * ratio) for ratio in ratios],
-            "kinds": [
-                trial.suggest_categorical(f"{unit}.kind", list(table.kinds)) for unit in units
-            ],
+            "kinds": [choose(trial, f"{unit}.kind", table.kinds) for unit in units],
         }
 
-    def build(
-        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
+    def classifier(
+        self, architecture: Mapping[str, Any], image: ImageShape, classes: int
     ) -> nn.Module:
-        """Raises BuildError for images smaller than the network's total stride."""
+        """The network that `architecture` describes."""
         layout = self.table.layouts[architecture["layout"]]
-        least = math.prod(stride or 1 for stride in layout.strides) * (4 if layout.stem_pool else 2)
-        side = side_of(facts.image_size, architecture["resolution"], least=least)
-        network = ShuffleNetV2(
-            architecture, layout, classes=outputs.count, in_channels=facts.in_channels
-        )
-        network.resize = resize(facts.image_size, side)
-        return network
+        return ShuffleNetV2(architecture, layout, image, classes=classes)
+
+    def least_side(self, architecture: Mapping[str, Any]) -> int:
+        """Its total stride."""
+        layout = self.table.layouts[architecture["layout"]]
+        strides = (stride or 1 for stride in layout.strides)
+        return math.prod(strides) * (4 if layout.stem_pool else 2)
 
     def published(self) -> Mapping[str, Published]:
         """The papers' networks and torchvision's, or what remains of them at 32×32."""

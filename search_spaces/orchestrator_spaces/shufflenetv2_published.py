@@ -12,7 +12,6 @@ from typing import Any
 
 from orchestrator import Published
 from orchestrator_spaces.blocks.questions import Range
-from orchestrator_spaces.blocks.resolution import FULL_RESOLUTIONS, SMALL_RESOLUTIONS
 
 __all__ = ["TABLES", "Layout", "Table", "published_points"]
 
@@ -42,7 +41,6 @@ class Table:
     kinds: tuple[str, ...]
     middle_ratios: tuple[float, ...]
     head_widths: tuple[int, ...]
-    resolutions: tuple[float, ...]
     variants: bool
 
 
@@ -58,7 +56,6 @@ FULL = Table(
     kinds=KINDS,
     middle_ratios=(0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0),
     head_widths=(512, 1024, 1536, 2048),
-    resolutions=FULL_RESOLUTIONS,
     variants=True,
 )
 
@@ -71,7 +68,6 @@ SMALL = Table(
     kinds=KINDS,
     middle_ratios=(0.5, 1.0, 1.5),
     head_widths=(128, 192, 256),
-    resolutions=SMALL_RESOLUTIONS,
     variants=False,
 )
 

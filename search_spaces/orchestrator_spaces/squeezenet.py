@@ -20,17 +20,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import ImageFacts, Outputs, Published, SearchSpace, Trial
+from orchestrator import Published, Trial
 from orchestrator_spaces.blocks.convolution import activation
 from orchestrator_spaces.blocks.fire import Fire, FireShape, JoinedConv, MapsPool, activated, draw
-from orchestrator_spaces.blocks.questions import Range
-from orchestrator_spaces.blocks.resolution import (
-    FULL_RESOLUTIONS,
-    SMALL_RESOLUTIONS,
-    ask_resolution,
-    resize,
-    side_of,
-)
+from orchestrator_spaces.blocks.questions import Range, choose
+from orchestrator_spaces.blocks.resolution import ImageShape
+from orchestrator_spaces.family import Family
 
 __all__ = ["SqueezeNet", "SqueezeNetSpace"]
 
@@ -59,7 +54,6 @@ class Table:
     shares3: tuple[float, ...]
     activations: tuple[str, ...]
     optional_norm: bool
-    resolutions: tuple[float, ...]
     dropout: float
 
 
@@ -76,7 +70,6 @@ FULL = Table(
     shares3=(0.25, 0.5, 0.75),
     activations=("relu", "hardswish", "silu"),
     optional_norm=True,
-    resolutions=FULL_RESOLUTIONS,
     dropout=0.5,
 )
 
@@ -93,9 +86,10 @@ SMALL = Table(
     shares3=(0.25, 0.5, 0.75),
     activations=("relu", "hardswish", "silu"),
     optional_norm=False,
-    resolutions=SMALL_RESOLUTIONS,
     dropout=0.0,
 )
+
+TABLES = {"full": FULL, "small": SMALL}
 
 
 class SqueezeNet(nn.Module):
@@ -108,15 +102,14 @@ class SqueezeNet(nn.Module):
         self,
         architecture: Mapping[str, Any],
         table: Table,
+        image: ImageShape,
         *,
         classes: int,
-        in_channels: int,
-        resize: nn.Module,
     ) -> None:
         super().__init__()
         stem, act = architecture["stem"], architecture["activation"]
-        self.resize = resize
-        self.stem = _stem(in_channels, architecture, stride=table.stem_stride)
+        self.resize = image.resize()
+        self.stem = _stem(image.in_channels, architecture, stride=table.stem_stride)
         self.stages = nn.Sequential()
         widths: tuple[int, ...] = (stem["width"],)
         for fires in architecture["stages"]:
@@ -134,7 +127,8 @@ class SqueezeNet(nn.Module):
         maps = self.stages((x,))  # 1×1 and 3×3 filters: twice (B, C_i, H/16, W/16); H/4
         x = self.classifier(tuple(self.dropout(each) for each in maps))
         x = self.activation(x)  # (B, classes, H/16, W/16); H/4
-        return self.pool(x).flatten(1)  # type: ignore[no-any-return]
+        x = self.pool(x).flatten(1)
+        return x
 
 
 class Stage(nn.Module):
@@ -147,7 +141,8 @@ class Stage(nn.Module):
 
     def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Maps (B, C_i, H, W) → two (B, C_i, ⌈(H - 1)/2⌉, ⌈(W - 1)/2⌉)."""
-        return self.fires(self.pool(maps))  # type: ignore[no-any-return]
+        maps = self.fires(self.pool(maps))
+        return maps
 
 
 def _stem(in_channels: int, architecture: Mapping[str, Any], *, stride: int) -> nn.Sequential:
@@ -179,32 +174,29 @@ def _widths(fire: Mapping[str, int]) -> tuple[int, ...]:
     return (fire["expand1"], fire["expand3"])
 
 
-class SqueezeNetSpace(SearchSpace):
+class SqueezeNetSpace(Family[Table]):
     """Width of each fire; squeeze ratio, share of 3×3 filters and depth of each stage; bypass.
 
     In the full preset also whether there are batch norms.
     """
 
     name = "squeezenet"
-
-    def __init__(self, *, preset: str = "small") -> None:
-        super().__init__(preset=preset)
-        self.table = {"full": FULL, "small": SMALL}[preset]
+    tables = TABLES
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Widths are absolute channel counts, for each fire squeeze, expand1 and expand3."""
         table = self.table
-        resolution = ask_resolution(trial, table.resolutions)
+        resolution = self.ask_resolution(trial)
         stem = {
             "width": table.stem_width.ask(trial, "stem.width"),
-            "kernel": trial.suggest_categorical("stem.kernel", list(table.stem_kernels)),
+            "kernel": choose(trial, "stem.kernel", table.stem_kernels),
         }
         stages = [self._suggest_stage(trial, index) for index in range(len(table.stages))]
         fires = [_widths(fire) for stage in stages for fire in stage]
         keeps = any(before == after for before, after in itertools.pairwise(fires))
         return {
             "resolution": resolution,
-            "activation": trial.suggest_categorical("activation", list(table.activations)),
+            "activation": choose(trial, "activation", table.activations),
             "norm": not table.optional_norm or trial.suggest_categorical("norm", [False, True]),
             "stem": stem,
             "stages": stages,
@@ -224,21 +216,18 @@ class SqueezeNetSpace(SearchSpace):
             fires.append({"squeeze": squeeze, "expand1": expand - expand3, "expand3": expand3})
         return fires
 
-    def build(
-        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
+    def classifier(
+        self, architecture: Mapping[str, Any], image: ImageShape, classes: int
     ) -> nn.Module:
-        """Raises BuildError for images of which stem and pools leave nothing."""
+        """The network that `architecture` describes."""
+        return SqueezeNet(architecture, self.table, image, classes=classes)
+
+    def least_side(self, architecture: Mapping[str, Any]) -> int:
+        """Of less, stem and pools leave nothing."""
         # A pool makes n places of 2·n; the stem has no padding.
-        left = 2 ** len(self.table.stages)
-        least = (left - 1) * self.table.stem_stride + architecture["stem"]["kernel"]
-        side = side_of(facts.image_size, architecture["resolution"], least=least)
-        return SqueezeNet(
-            architecture,
-            self.table,
-            classes=outputs.count,
-            in_channels=facts.in_channels,
-            resize=resize(facts.image_size, side),
-        )
+        left: int = 2 ** len(self.table.stages)
+        kernel: int = architecture["stem"]["kernel"]
+        return (left - 1) * self.table.stem_stride + kernel
 
     def published(self) -> Mapping[str, Published]:
         """SqueezeNet 1.0 and 1.1, or in the small preset what remains of them at 32×32."""

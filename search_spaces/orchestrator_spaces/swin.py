@@ -20,22 +20,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator import ImageFacts, Outputs, Part, Published, SearchSpace, Trial, segments
-from orchestrator_spaces.blocks.questions import Range
-from orchestrator_spaces.blocks.resolution import (
-    FULL_RESOLUTIONS,
-    SMALL_RESOLUTIONS,
-    ask_resolution,
-    resize,
-    side_of,
-)
+from orchestrator import Part, Published, Trial, segments
+from orchestrator_spaces.blocks.questions import Range, choose
+from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.blocks.transformer import (
     AttentionShape,
     Mlp,
-    MultiHeadAttention,
     TransformerBlock,
+    fused_projections,
 )
 from orchestrator_spaces.blocks.window_attention import Grid, WindowAttention, share_bias
+from orchestrator_spaces.family import Family
 
 __all__ = ["Swin", "SwinSpace"]
 
@@ -65,7 +60,6 @@ class Table:
     coarse_windows: tuple[int, ...]
     mlp_ratios: tuple[int, ...]
     head_width: int
-    resolutions: tuple[float, ...]
     least: int
     deviation: float | None
 
@@ -82,7 +76,6 @@ FULL = Table(
     coarse_windows=(7, 14),
     mlp_ratios=(2, 3, 4),
     head_width=32,
-    resolutions=FULL_RESOLUTIONS,
     least=32,
     deviation=0.02,
 )
@@ -99,11 +92,12 @@ SMALL = Table(
     coarse_windows=(2, 4),
     mlp_ratios=(2, 3, 4),
     head_width=8,
-    resolutions=SMALL_RESOLUTIONS,
     least=8,
     # With 0.02 narrow layers pass on too little to learn digits in eight epochs.
     deviation=None,
 )
+
+TABLES = {"full": FULL, "small": SMALL}
 
 
 class PatchEmbedding(nn.Module):
@@ -117,7 +111,8 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, H/patch, W/patch, C)."""
-        return self.norm(self.patches(x).permute(0, 2, 3, 1))  # type: ignore[no-any-return]
+        x = self.norm(self.patches(x).permute(0, 2, 3, 1))
+        return x
 
 
 class PatchMerging(nn.Module):
@@ -136,7 +131,8 @@ class PatchMerging(nn.Module):
             x = functional.pad(x, (0, 1, 0, 1))
         quarters = [x[:, :, row::2, column::2] for column in (0, 1) for row in (0, 1)]
         x = torch.cat(quarters, dim=1).permute(0, 2, 3, 1)  # (B, ⌈side/2⌉, ⌈side/2⌉, 4 · C_in)
-        return self.reduce(self.norm(x))  # type: ignore[no-any-return]
+        x = self.reduce(self.norm(x))
+        return x
 
 
 class Stage(nn.Module):
@@ -167,24 +163,15 @@ class Stage(nn.Module):
         return x
 
 
-@dataclass(frozen=True)
-class ImageShape:
-    """Images of `size` px, which the network resizes to `side` px, a multiple of its patch."""
-
-    in_channels: int
-    size: int
-    side: int
-
-
 class Swin(nn.Module):
     """Patches, stages, norm, mean over tokens, classifier."""
 
     def __init__(
-        self, architecture: Mapping[str, Any], table: Table, *, classes: int, image: ImageShape
+        self, architecture: Mapping[str, Any], table: Table, image: ImageShape, *, classes: int
     ) -> None:
         super().__init__()
         patch, window, stages = (architecture[part] for part in ("patch", "window", "stages"))
-        self.resize = resize(image.size, image.side)
+        self.resize = image.resize()
         width = stages[0]["width"]
         self.embedding = PatchEmbedding(image.in_channels, width, patch)
         self.stages = nn.Sequential()
@@ -206,30 +193,28 @@ class Swin(nn.Module):
         x = self.embedding(self.resize(x))  # (B, H/4, W/4, C1); H/2 in the small preset
         x = self.stages(x)  # (B, H/32, W/32, C4); (B, H/8, W/8, C3) in the small preset
         x = self.norm(x).flatten(1, 2).mean(1)  # (B, C4)
-        return self.classifier(x)  # type: ignore[no-any-return]
+        x = self.classifier(x)
+        return x
 
 
-class SwinSpace(SearchSpace):
+class SwinSpace(Family[Table]):
     """Width, depth, heads and MLP ratio of each stage; window, patch and image size."""
 
     name = "swin"
-
-    def __init__(self, *, preset: str = "small") -> None:
-        super().__init__(preset=preset)
-        self.table = {"full": FULL, "small": SMALL}[preset]
+    tables = TABLES
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Larger patches are a choice at the whole image size only: both leave few tokens."""
         table = self.table
-        resolution = ask_resolution(trial, table.resolutions)
+        resolution = self.ask_resolution(trial)
         patch = table.patches[0]
         if resolution == 1.0:
-            patch = trial.suggest_categorical("patch", list(table.patches))
+            patch = choose(trial, "patch", table.patches)
         coarse = resolution < 1.0 or patch > table.patches[0]
         window = (
-            trial.suggest_categorical("coarse_window", list(table.coarse_windows))
+            choose(trial, "coarse_window", table.coarse_windows)
             if coarse
-            else trial.suggest_categorical("window", list(table.windows))
+            else choose(trial, "window", table.windows)
         )
         stages = [self._suggest_stage(trial, index) for index in range(len(table.stages))]
         return {"resolution": resolution, "patch": patch, "window": window, "stages": stages}
@@ -240,21 +225,23 @@ class SwinSpace(SearchSpace):
             "width": table.width.ask(trial, f"{name}.width"),
             "depth": table.depth.ask(trial, f"{name}.depth"),
             "heads": table.heads.ask(trial, f"{name}.heads"),
-            "mlp_ratio": trial.suggest_categorical(
-                f"{name}.mlp_ratio", list(self.table.mlp_ratios)
-            ),
+            "mlp_ratio": choose(trial, f"{name}.mlp_ratio", self.table.mlp_ratios),
         }
 
-    def build(
-        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
+    def classifier(
+        self, architecture: Mapping[str, Any], image: ImageShape, classes: int
     ) -> nn.Module:
-        """Raises BuildError for images that are too small for the preset."""
-        table, resolution = self.table, architecture["resolution"]
-        side = side_of(
-            facts.image_size, resolution, least=table.least, multiple=architecture["patch"]
-        )
-        image = ImageShape(facts.in_channels, facts.image_size, side)
-        return Swin(architecture, table, classes=outputs.count, image=image)
+        """The network that `architecture` describes."""
+        return Swin(architecture, self.table, image, classes=classes)
+
+    def least_side(self, architecture: Mapping[str, Any]) -> int:
+        """Of less, the last stage has no windows."""
+        return self.table.least
+
+    def side_step(self, architecture: Mapping[str, Any]) -> int:
+        """A patch."""
+        patch: int = architecture["patch"]
+        return patch
 
     def published(self) -> Mapping[str, Published]:
         """B, S and T, or in the small preset what remains of them at 32×32."""
@@ -262,9 +249,7 @@ class SwinSpace(SearchSpace):
 
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """The query, key and value projections, whose outputs belong to heads."""
-        return [
-            module.qkv for module in network.modules() if isinstance(module, MultiHeadAttention)
-        ]
+        return fused_projections(network)
 
     def share(
         self, name: str, full: tuple[int, ...], wanted: tuple[int, ...]

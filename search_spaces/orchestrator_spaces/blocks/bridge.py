@@ -8,6 +8,7 @@ order of channels, and lets a narrow network's channels be the first of a wide o
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 __all__ = ["Former", "FormerToMobile", "MobileToFormer"]
@@ -22,12 +23,13 @@ def _attend(queries: Tensor, keys: Tensor, values: Tensor, heads: int) -> Tensor
     scale = queries.shape[-1] ** -0.5
     scores = (queries * scale) @ keys.transpose(-2, -1)  # (B, heads, N, M)
     x = scores.softmax(dim=-1) @ values  # (B, heads, N, C/heads)
-    return x.permute(0, 2, 3, 1).flatten(2)  # type: ignore[no-any-return]
+    seen: Tensor = x.permute(0, 2, 3, 1).flatten(2)
+    return seen
 
 
 def _by_head(x: Tensor, heads: int) -> Tensor:
     """(B, N, C) → (B, heads, N, C/heads)."""
-    return x.unflatten(-1, (-1, heads)).permute(0, 3, 1, 2)  # type: ignore[no-untyped-call, no-any-return]
+    return torch.unflatten(x, -1, (-1, heads)).permute(0, 3, 1, 2)
 
 
 class MobileToFormer(nn.Module):
@@ -46,7 +48,8 @@ class MobileToFormer(nn.Module):
         places = x.flatten(2).transpose(1, 2)  # (B, H · W, C)
         seen = _attend(self.query(tokens), places, places, BRIDGE_HEADS)  # (B, T, C)
         seen = seen * (2 * self.sigmoid(self.gate(tokens)))
-        return self.norm(tokens + self.project(seen))  # type: ignore[no-any-return]
+        tokens = self.norm(tokens + self.project(seen))
+        return tokens
 
 
 class Former(nn.Module):
@@ -68,7 +71,8 @@ class Former(nn.Module):
         """(B, T, width of a token) → the same."""
         seen = _attend(self.query(tokens), tokens, tokens, FORMER_HEADS)
         tokens = self.norm(tokens + self.project(seen))
-        return self.mlp_norm(tokens + self.mlp(tokens))  # type: ignore[no-any-return]
+        tokens = self.mlp_norm(tokens + self.mlp(tokens))
+        return tokens
 
 
 class FormerToMobile(nn.Module):
@@ -83,4 +87,4 @@ class FormerToMobile(nn.Module):
         """(B, C, H, W) and (B or 1, T, width of a token) → (B, C, H, W)."""
         places = x.flatten(2).transpose(1, 2)  # (B, H · W, C)
         seen = _attend(places, self.key(tokens), self.value(tokens), BRIDGE_HEADS)
-        return x + seen.transpose(1, 2).unflatten(2, x.shape[2:])  # type: ignore[no-untyped-call, no-any-return]
+        return x + torch.unflatten(seen.transpose(1, 2), 2, x.shape[2:])

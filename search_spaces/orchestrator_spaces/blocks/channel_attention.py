@@ -54,7 +54,8 @@ class SqueezeExcitation(nn.Module):
         """(B, C, H, W) → the same."""
         weights = self.pool(x)  # (B, C, 1, 1)
         weights = self.excite(self.activation(self.squeeze(weights)))
-        return x * self.gate(weights)  # type: ignore[no-any-return]
+        x = x * self.gate(weights)
+        return x
 
 
 class ChannelAttention(SqueezeExcitation):
@@ -69,7 +70,8 @@ class ChannelAttention(SqueezeExcitation):
         mean, peak = (
             self.excite(self.activation(self.squeeze(pool(x)))) for pool in (self.pool, self.peak)
         )
-        return x * self.gate(mean + peak)  # type: ignore[no-any-return]
+        x = x * self.gate(mean + peak)
+        return x
 
 
 class SpatialAttention(nn.Module):
@@ -83,7 +85,8 @@ class SpatialAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → the same."""
         seen = torch.cat((x.mean(1, keepdim=True), x.amax(1, keepdim=True)), dim=1)  # (B, 2, H, W)
-        return x * self.gate(self.conv(seen))  # type: ignore[no-any-return]
+        x = x * self.gate(self.conv(seen))
+        return x
 
 
 class Cbam(nn.Sequential):

@@ -40,10 +40,11 @@ class JoinedConv(nn.Module):
 
     def forward(self, maps: Maps) -> Tensor:
         """As many (B, C_i, H, W) as there are parts → (B, width, H, W)."""
-        first, *others = (part(each) for part, each in zip(self.parts, maps, strict=True))
+        joined: Tensor
+        joined, *others = (part(each) for part, each in zip(self.parts, maps, strict=True))
         for other in others:
-            first = first + other
-        return first  # type: ignore[no-any-return]
+            joined = joined + other
+        return joined
 
 
 class MapsPool(nn.Module):

@@ -34,8 +34,9 @@ class GroupedPointwise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width_in, H, W) → (B, width, H, W); both widths are multiples of the groups."""
-        x = x.unflatten(1, (-1, self.groups)).transpose(1, 2).flatten(1, 2)  # type: ignore[no-untyped-call]
-        return self.conv(x).index_select(1, self.order)  # type: ignore[no-any-return]
+        x = torch.unflatten(x, 1, (-1, self.groups)).transpose(1, 2).flatten(1, 2)
+        x = self.conv(x).index_select(1, self.order)
+        return x
 
 
 def pointwise(

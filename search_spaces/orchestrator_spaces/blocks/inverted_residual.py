@@ -55,7 +55,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width_in, H, W) → (B, width, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        return x + self.layers(x) if self.residual else self.layers(x)  # type: ignore[no-any-return]
+        x = x + self.layers(x) if self.residual else self.layers(x)
+        return x
 
 
 def inverted_residual_layers(shape: InvertedResidualShape) -> nn.Sequential:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+
+from orchestrator_spaces.blocks.resolution import ImageShape
 
 __all__ = ["Pyramid", "StageEnd", "Trunk"]
 
@@ -19,13 +20,19 @@ class StageEnd:
 
 
 class Trunk(nn.Module):
-    """Resizing to `side` pixels, stem and stages, each of which ends as `ends` says."""
+    """Resizing, stem and stages, each of which ends as its place in `ends` says.
 
-    resize: nn.Module
+    A family's own trunk gives the stem and appends stages.
+    """
+
     stem: nn.Module
     stages: nn.Sequential
-    side: int
-    ends: Sequence[StageEnd]
+
+    def __init__(self, image: ImageShape) -> None:
+        super().__init__()
+        self.side = image.side
+        self.resize = image.resize()
+        self.ends: list[StageEnd] = []
 
 
 class Pyramid(nn.Module):

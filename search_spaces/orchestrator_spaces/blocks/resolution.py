@@ -1,4 +1,4 @@
-"""The image size as a choice: a network may work on smaller images than the dataset's.
+"""A network may work on smaller images than the dataset's.
 
 The network itself shrinks what it is given, so that one file takes the same images whatever the
 resolution, and the shrinking is part of its measured latency.
@@ -6,24 +6,14 @@ resolution, and the shrinking is part of its measured latency.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator import Trial
 from orchestrator.errors import BuildError
 
-__all__ = ["FULL_RESOLUTIONS", "SMALL_RESOLUTIONS", "Resize", "ask_resolution", "resize", "side_of"]
-
-# Shares of the dataset's image size.
-FULL_RESOLUTIONS = (0.5, 0.625, 0.75, 0.875, 1.0)
-SMALL_RESOLUTIONS = (0.5, 0.75, 1.0)
-
-
-def ask_resolution(trial: Trial, ratios: Sequence[float]) -> float:
-    """The share of the dataset's image size the network works at, as choice "resolution"."""
-    return float(trial.suggest_categorical("resolution", list(ratios)))
+__all__ = ["ImageShape", "Resize", "resize", "side_of"]
 
 
 def side_of(image_size: int, resolution: float, *, least: int, multiple: int = 1) -> int:
@@ -60,3 +50,16 @@ class Resize(nn.Module):
 def resize(image_size: int, side: int) -> nn.Module:
     """What brings images of `image_size` to `side`; nothing where they are equal."""
     return nn.Identity() if image_size == side else Resize(side)
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """Images of `size` px, which the network resizes to `side` px."""
+
+    in_channels: int
+    size: int
+    side: int
+
+    def resize(self) -> nn.Module:
+        """What brings an image to the size the network works at."""
+        return resize(self.size, self.side)

@@ -17,7 +17,7 @@ class Split(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) → twice (B, C/2, H, W); C is a multiple of 4."""
-        quads = x.unflatten(1, (-1, 4))  # type: ignore[no-untyped-call]  # (B, C/4, 4, H, W)
+        quads = torch.unflatten(x, 1, (-1, 4))  # (B, C/4, 4, H, W)
         return quads[:, :, :2].flatten(1, 2), quads[:, :, 2:].flatten(1, 2)
 
 
@@ -43,8 +43,8 @@ class ChannelShuffle(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → the same; C is a multiple of the groups."""
-        grouped = x.unflatten(1, (self.groups, -1))  # type: ignore[no-untyped-call]
-        return grouped.transpose(1, 2).flatten(1, 2)  # type: ignore[no-any-return]
+        grouped = torch.unflatten(x, 1, (self.groups, -1))  # (B, groups, C/groups, H, W)
+        return grouped.transpose(1, 2).flatten(1, 2)
 
     def extra_repr(self) -> str:
         """The number of groups."""
@@ -66,7 +66,7 @@ class GroupedConcat(nn.Module):
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """(B, C1, H, W) and (B, C2, H, W) → (B, C1 + C2, H, W)."""
         dealt = [
-            x.unflatten(1, (self.groups, -1, part))  # type: ignore[no-untyped-call]
+            torch.unflatten(x, 1, (self.groups, -1, part))
             for x, part in zip((first, second), self.parts, strict=True)
         ]  # (B, groups, n, part, H, W)
         return torch.cat(dealt, dim=3).flatten(1, 3)

@@ -17,6 +17,7 @@ __all__ = [
     "MultiHeadAttention",
     "PatchEmbedding",
     "TransformerBlock",
+    "fused_projections",
 ]
 
 
@@ -50,7 +51,8 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, …, N, C) → the same."""
-        return self.project(self.attend(x))  # type: ignore[no-any-return]
+        x = self.project(self.attend(x))
+        return x
 
     def attend(self, x: Tensor) -> Tensor:
         """(B, …, N, C) → (B, …, N, heads · v): the heads' answers before the projection."""
@@ -63,6 +65,11 @@ class MultiHeadAttention(nn.Module):
         return x.transpose(-3, -2).flatten(-2)
 
 
+def fused_projections(network: nn.Module) -> list[nn.Module]:
+    """The query, key and value projections of all attentions, whose outputs belong to heads."""
+    return [layer.qkv for layer in network.modules() if isinstance(layer, MultiHeadAttention)]
+
+
 class Mlp(nn.Sequential):
     """Linear, activation, linear on the last dimension; children expand, activation, project."""
 
@@ -71,7 +78,7 @@ class Mlp(nn.Sequential):
         if hasattr(between, "inplace"):
             # A linear layer's output is a view, and Torch-Pruning loses the trace where one is
             # overwritten.
-            between.inplace = False  # type: ignore[assignment]
+            vars(between)["inplace"] = False
         super().__init__(
             OrderedDict(
                 expand=nn.Linear(width, hidden),
@@ -94,7 +101,8 @@ class TransformerBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, C) → the same."""
         x = x + self.attention(self.attention_norm(x))
-        return x + self.mlp(self.mlp_norm(x))  # type: ignore[no-any-return]
+        x = x + self.mlp(self.mlp_norm(x))
+        return x
 
 
 class PatchEmbedding(nn.Module):
@@ -106,7 +114,8 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, H/patch · W/patch, C), row by row."""
-        return self.conv(x).flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
+        x = self.conv(x).flatten(2).transpose(1, 2)
+        return x
 
 
 class LayerScale(nn.Module):

@@ -17,21 +17,16 @@ from typing import Any
 
 from torch import nn
 
-from orchestrator import ImageFacts, Outputs, SearchSpace, Trial
-from orchestrator_spaces.blocks.questions import Range
-from orchestrator_spaces.blocks.resolution import (
-    FULL_RESOLUTIONS,
-    SMALL_RESOLUTIONS,
-    ask_resolution,
-    side_of,
-)
-from orchestrator_spaces.blocks.transformer import MultiHeadAttention
+from orchestrator import Trial
+from orchestrator_spaces.blocks.questions import Range, choose
+from orchestrator_spaces.blocks.resolution import ImageShape
+from orchestrator_spaces.blocks.transformer import fused_projections
 from orchestrator_spaces.blocks.vision_transformer import (
     Deviations,
     DistilledVisionTransformer,
-    ImageShape,
     VisionTransformer,
 )
+from orchestrator_spaces.family import Family
 
 __all__ = ["SizeTable", "Table", "TransformerSearch", "answers"]
 
@@ -54,7 +49,6 @@ class Table:
     half_patches: tuple[int, ...] | None
     mlp_ratios: tuple[float, ...]
     head_width: int
-    resolutions: tuple[float, ...]
     deviations: Deviations
 
 
@@ -68,7 +62,6 @@ FULL = Table(
     half_patches=None,
     mlp_ratios=(3.0, 3.5, 4.0),
     head_width=64,
-    resolutions=FULL_RESOLUTIONS,
     deviations=Deviations(),
 )
 
@@ -79,17 +72,16 @@ SMALL = Table(
     half_patches=(2, 4),
     mlp_ratios=(2.0, 3.0, 4.0),
     head_width=16,
-    resolutions=SMALL_RESOLUTIONS,
     deviations=Deviations(linear=None, tokens=0.5),
 )
 
+TABLES = {"full": FULL, "small": SMALL}
 
-class TransformerSearch(SearchSpace):
+
+class TransformerSearch(Family[Table]):
     """A space of plain transformers; families differ in how the tokens are read out."""
 
-    def __init__(self, *, preset: str = "small") -> None:
-        super().__init__(preset=preset)
-        self.table = {"full": FULL, "small": SMALL}[preset]
+    tables = TABLES
 
     @abstractmethod
     def suggest_readout(self, trial: Trial) -> dict[str, Any]:
@@ -98,11 +90,11 @@ class TransformerSearch(SearchSpace):
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Where tokens come from, how they are read out, their width, and the blocks."""
         table = self.table
-        resolution = ask_resolution(trial, table.resolutions)
+        resolution = self.ask_resolution(trial)
         if resolution == 0.5 and table.half_patches is not None:
-            patch = trial.suggest_categorical("patch_at_half", list(table.half_patches))
+            patch = choose(trial, "patch_at_half", table.half_patches)
         else:
-            patch = trial.suggest_categorical("patch", list(table.patches))
+            patch = choose(trial, "patch", table.patches)
         return {
             "resolution": resolution,
             "patch": patch,
@@ -115,37 +107,36 @@ class TransformerSearch(SearchSpace):
         sizes = self.table.sizes
         size, prefix = next(iter(sizes)), ""
         if len(sizes) > 1:
-            size = trial.suggest_categorical("size", list(sizes))
+            size = choose(trial, "size", sizes)
             prefix = f"{size}."
-        width = trial.suggest_categorical(f"{prefix}width", list(sizes[size].widths))
+        width = choose(trial, f"{prefix}width", sizes[size].widths)
         blocks = []
         for index in range(sizes[size].depth.ask(trial, f"{prefix}depth")):
-            heads = trial.suggest_categorical(
-                f"{prefix}blocks.{index}.heads", list(sizes[size].heads)
-            )
-            ratio = trial.suggest_categorical(
-                f"blocks.{index}.mlp_ratio", list(self.table.mlp_ratios)
-            )
+            heads = choose(trial, f"{prefix}blocks.{index}.heads", sizes[size].heads)
+            ratio = choose(trial, f"blocks.{index}.mlp_ratio", self.table.mlp_ratios)
             blocks.append({"heads": heads, "hidden": int(width * ratio)})
         return {"width": width, "head_width": self.table.head_width, "blocks": blocks}
 
-    def build(
-        self, architecture: Mapping[str, Any], facts: ImageFacts, outputs: Outputs
+    def classifier(
+        self, architecture: Mapping[str, Any], image: ImageShape, classes: int
     ) -> nn.Module:
-        """Raises BuildError for images smaller than a patch."""
-        patch = architecture["patch"]
-        side = side_of(facts.image_size, architecture["resolution"], least=patch, multiple=patch)
+        """The network that `architecture` describes."""
         network = DistilledVisionTransformer if architecture["distilled"] else VisionTransformer
-        return network(
-            architecture,
-            classes=outputs.count,
-            image=ImageShape(facts.in_channels, facts.image_size, side),
-            deviations=self.table.deviations,
-        )
+        deviations = self.table.deviations
+        return network(architecture, classes=classes, image=image, deviations=deviations)
+
+    def least_side(self, architecture: Mapping[str, Any]) -> int:
+        """A patch."""
+        patch: int = architecture["patch"]
+        return patch
+
+    def side_step(self, architecture: Mapping[str, Any]) -> int:
+        """A patch."""
+        return self.least_side(architecture)
 
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """The query, key and value projections, whose outputs belong to heads."""
-        return [layer.qkv for layer in network.modules() if isinstance(layer, MultiHeadAttention)]
+        return fused_projections(network)
 
 
 def answers(

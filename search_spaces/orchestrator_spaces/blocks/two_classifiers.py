@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,14 +18,12 @@ class TwoClassifiers(nn.Module):
     """
 
     classifier: nn.Linear
+    # The network's own, (B, in_channels, H, W) → (B, C).
+    features: Callable[[Tensor], Tensor]
 
     def __init__(self, *arguments: Any, classes: int, **options: Any) -> None:
         super().__init__(*arguments, classes=classes, **options)
         self.distillation_classifier = nn.Linear(self.classifier.in_features, classes)
-
-    def features(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) → (B, C)."""
-        return super().features(x)  # type: ignore[misc, no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) → (B, classes)."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from orchestrator_spaces.blocks.convolution import ConvNorm
-from orchestrator_spaces.blocks.resolution import resize
+from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.blocks.transformer import (
     AttentionShape,
     Mlp,
@@ -28,7 +28,6 @@ __all__ = [
     "ConvStem",
     "Deviations",
     "DistilledVisionTransformer",
-    "ImageShape",
     "LearnedToken",
     "VisionTransformer",
 ]
@@ -48,15 +47,6 @@ class Deviations:
     tokens: float = 0.02
 
 
-@dataclass(frozen=True)
-class ImageShape:
-    """Images of `size` px, which the network resizes to `side` px, a multiple of its patch."""
-
-    in_channels: int
-    size: int
-    side: int
-
-
 class ConvStem(nn.Sequential):
     """3×3 convolutions of stride 2 that double the width up to `width`, then a 1×1 one.
 
@@ -74,7 +64,8 @@ class ConvStem(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, H/patch · W/patch, C), row by row."""
-        x = super().forward(x)  # type: ignore[no-untyped-call]  # (B, C, H/patch, W/patch)
+        for layer in self:
+            x = layer(x)
         return x.flatten(2).transpose(1, 2)
 
 
@@ -111,7 +102,7 @@ class VisionTransformer(nn.Module):
     ) -> None:
         super().__init__()
         width, patch = architecture["width"], architecture["patch"]
-        self.resize = resize(image.size, image.side)
+        self.resize = image.resize()
         embedding = {"patch": PatchEmbedding, "conv": ConvStem}[architecture["stem"]]
         self.embedding = nn.Sequential()
         self.embedding.add_module(
@@ -136,13 +127,15 @@ class VisionTransformer(nn.Module):
         """(B, in_channels, H, W) → (B, classes)."""
         x = self.encode(x)
         x = x[:, 0] if hasattr(self, "class_token") else x.mean(1)  # (B, C)
-        return self.classifier(x)  # type: ignore[no-any-return]
+        x = self.classifier(x)
+        return x
 
     def encode(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) → (B, N, C), learned tokens first."""
         x = self.embedding(self.resize(x)) + self.positions[self.grid]  # (B, grid², C)
         x = self.learned_tokens(x)
-        return self.norm(self.blocks(x))  # type: ignore[no-any-return]
+        x = self.norm(self.blocks(x))
+        return x
 
     def learned_tokens(self, x: Tensor) -> Tensor:
         """(B, N, C) → (B, N + 1, C) with a class token, else the same."""

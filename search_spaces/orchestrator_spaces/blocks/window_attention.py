@@ -56,14 +56,14 @@ class Grid:
 def partition(x: Tensor, grid: Grid) -> Tensor:
     """(B, padded, padded, C) → (B, count², window², C)."""
     split = (grid.count, grid.window)
-    x = x.unflatten(2, split).unflatten(1, split)  # type: ignore[no-untyped-call]
+    x = torch.unflatten(torch.unflatten(x, 2, split), 1, split)
     # (B, count, window, count, window, C)
     return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
 def merge(x: Tensor, grid: Grid) -> Tensor:
     """(B, count², window², C) → (B, padded, padded, C)."""
-    x = x.unflatten(1, (grid.count, -1)).unflatten(3, (grid.window, -1))  # type: ignore[no-untyped-call]
+    x = torch.unflatten(torch.unflatten(x, 1, (grid.count, -1)), 3, (grid.window, -1))
     # (B, count, count, window, window, C)
     return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
