@@ -12,9 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.status import Status
 from rich.table import Table
 
-from orchestrator.analysis.display import human, label
+from orchestrator.analysis.display import MISSING, human, label
 from orchestrator.plugins import installed
-from orchestrator.records import OUTCOMES, count_outcomes
 
 if TYPE_CHECKING:
     from orchestrator.config import StudyConfig
@@ -101,12 +100,13 @@ class Terminal:
     def _told(self, study: Study) -> str:
         if self._phase != "search":
             return ""
-        counts = count_outcomes(study.records)
-        told = "  ".join(f"{k} {counts[k]}" for k in OUTCOMES if k != "feasible")
-        best = max((r.values.get("accuracy", 0.0) for r in study.feasible), default=0.0)
+        ledger = study.ledger
+        told = "  ".join(f"{k} {n}" for k, n in ledger.counts.items() if k != "feasible")
+        leading = next((axis for axis in study.axes if axis.direction == "maximize"), None)
+        best = human(ledger.best.get(leading.name, 0.0), leading.unit) if leading else MISSING
         return (
-            f"done {len(study.records)}  {told}  front {len(study.front)}  "
-            f"hypervolume {study.hypervolume:.3f}  best {human(best, 'share')}  "
+            f"done {len(study.records)}  {told}  front {ledger.front_size}  "
+            f"hypervolume {ledger.hypervolume:.3f}  best {best}  "
         )
 
     def _left(self, done: int) -> str:

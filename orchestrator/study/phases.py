@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from orchestrator.analysis import pareto
@@ -22,11 +22,14 @@ from orchestrator.search.loop import Callbacks, Limits, search
 from orchestrator.search.proposer import Proposer
 from orchestrator.search.together import run_together
 from orchestrator.search.worker import progress_of
+from orchestrator.study.rivals import Rivals
 from orchestrator.study.study import Study, Viewer
 
 __all__ = ["Phases", "notify", "worker"]
 
+# Tables are written while a search runs: not sooner than this, and for that share of its time.
 _TABLE_SECONDS = 5.0
+_TABLE_SHARE = 0.02
 _PERCENT = 100
 # Of a candidate's epochs; two rungs then come to somewhat more than a training.
 _FIRST_RUNG = 0.4
@@ -260,20 +263,27 @@ class Phases:
         hook = "orchestrator_candidate_finished"
         notify(self.plugins, self.viewer, hook, study=self.study, record=record)
         self.viewer.step(self.study, self._paid())
-        if time.monotonic() - self._tables_at > _TABLE_SECONDS:
+        if time.monotonic() > self._tables_at:
             self._write_tables()
+
+    @cached_property
+    def _compared(self) -> Rivals:
+        before = {target.name for target in self.assembly.tier("static", "deployed")}
+        axes = [axis for axis in self.study.axes if axis.name in before]
+        return Rivals(axes, self.study.config.train)
 
     def _rivals(self, proposal: Proposal) -> dict[str, Any]:
         """What a candidate is compared with while it trains."""
-        finished = [record for record in self.study.feasible if record.curve]
-        return {"rivals": [[dict(record.values), list(record.curve)] for record in finished]}
+        return {"rivals": self._compared.told(self.study.feasible)}
 
     def _paid(self) -> int:
-        return sum(record.paid for record in self.study.records)
+        return self.study.ledger.paid
 
     def _write_tables(self) -> None:
-        self._tables_at = time.monotonic()
+        start = time.monotonic()
         self.study.write_tables()
+        end = time.monotonic()
+        self._tables_at = end + max(_TABLE_SECONDS, (end - start) / _TABLE_SHARE)
 
 
 def notify(plugins: Plugins, viewer: Viewer, hook: str, **arguments: Any) -> None:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestrator.analysis import pareto
 from orchestrator.analysis.agreement import Agreement, Correlation, correlate
 from orchestrator.analysis.display import human, unit_of
+from orchestrator.analysis.ledger import Ledger
 from orchestrator.config import StudyConfig
 from orchestrator.contracts import Axis
 from orchestrator.errors import PluginError
 from orchestrator.plan.planning import Plan
 from orchestrator.plugins import Plugins, version_of
-from orchestrator.records import Check, Finalist, Record, count_outcomes
+from orchestrator.records import Check, Finalist, Record
 from orchestrator.study.run_folder import RunFolder
 
 __all__ = ["Study", "Viewer", "objective_units"]
@@ -25,8 +25,9 @@ __all__ = ["Study", "Viewer", "objective_units"]
 class Study:
     """A search and what is known of it; observers read this.
 
-    `plugins` are asked for what the configuration names, and only where that is wanted: a search
-    is read without the plugins that made it.
+    `records` are appended to, or replaced by another list. `plugins` are asked for what the
+    configuration names, and only where that is wanted: a search is read without the plugins that
+    made it.
     """
 
     config: StudyConfig
@@ -37,6 +38,8 @@ class Study:
     records: list[Record] = field(default_factory=list)
     finalists: list[Finalist] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    _ledger: Ledger | None = field(default=None, init=False, repr=False, compare=False)
+    _counted: list[Record] | None = field(default=None, init=False, repr=False, compare=False)
 
     def learn(self, checks: Sequence[Check]) -> None:
         """Take what further training told; a candidate is what its longest training says."""
@@ -84,16 +87,23 @@ class Study:
         return self.plan.axes
 
     @property
+    def ledger(self) -> Ledger:
+        """What the records come to; what was counted before is not counted again."""
+        if self._ledger is None or self._counted is not self.records:
+            self._ledger, self._counted = Ledger(self.axes), self.records
+        for record in self.records[len(self._ledger) :]:
+            self._ledger.add(record)
+        return self._ledger
+
+    @property
     def feasible(self) -> list[Record]:
         """Candidates that keep every budget."""
-        return [record for record in self.records if record.outcome == "feasible"]
+        return self.ledger.feasible
 
     @property
     def front(self) -> list[Record]:
         """The feasible candidates that no other dominates."""
-        feasible = self.feasible
-        members = pareto.front([record.values for record in feasible], self.axes)
-        return [feasible[index] for index in members]
+        return self.ledger.front
 
     def write_tables(self) -> None:
         """candidates.csv and front.csv, by number, of what is known."""
@@ -105,7 +115,7 @@ class Study:
     @property
     def hypervolume(self) -> float:
         """Of the feasible candidates, in [0, 1]."""
-        return pareto.hypervolume([record.values for record in self.feasible], self.axes)
+        return self.ledger.hypervolume
 
     @property
     def tags(self) -> dict[str, str]:
@@ -146,8 +156,7 @@ class Study:
     @property
     def summary(self) -> str:
         """The result in one sentence."""
-        counts = count_outcomes(self.records)
-        told = ", ".join(f"{n} {k}" for k, n in counts.items() if n)
+        told = ", ".join(f"{n} {k}" for k, n in self.ledger.counts.items() if n)
         front = len(self.front)
         text = f"{len(self.records)} candidates ({told or 'none yet'}), {front} on the front"
         best = max(self.finalists, key=lambda f: f.figures["test_accuracy"], default=None)
