@@ -3,7 +3,7 @@
 A few candidates are trained further than their estimate. Kendall's tau between the two says how
 well the estimate ranks; the tau at given multiply-adds says whether it knows more than that
 larger networks are better, which alone gives 0.6 to 0.75. Objectives of the untrained network are
-asked the same: what does their order say about the accuracies known so far?
+asked the same: what does their order say about the leading metric, as far as it is known?
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Correlation:
-    """How well one objective ranks accuracies: Kendall's tau-b over `count` candidates.
+    """How well one objective ranks a metric: Kendall's tau-b over `count` candidates.
 
-    Above 0, accuracy rises with the objective. None where nothing can be said; at given
+    Above 0, the metric rises with the objective. None where nothing can be said; at given
     multiply-adds that is so for whatever multiply-adds explain entirely.
     """
 
@@ -97,17 +97,19 @@ class Correlation:
     count: int
 
 
-def correlate(records: Iterable[Record], names: Iterable[str]) -> list[Correlation]:
-    """Objectives by name against accuracies in `values`, of feasible and rejected candidates.
+def correlate(
+    records: Iterable[Record], names: Iterable[str], metric: str = "accuracy"
+) -> list[Correlation]:
+    """Objectives by name against `metric` in `values`, of feasible and rejected candidates.
 
     Objectives of which nothing is known are left out. A long search counts by its latest 1000
     candidates. Figures that are all positive are compared with multiply-adds by their logarithms:
     counts grow with one another's powers, which no straight line explains. Cost: below 0.2 s an
     objective.
     """
-    known = [r for r in records if r.outcome in ("feasible", "rejected") and _known(r, "accuracy")]
+    known = [r for r in records if r.outcome in ("feasible", "rejected") and _known(r, metric)]
     latest = sorted(known, key=lambda record: record.number)[-_MOST:]
-    found = (_correlation(name, [r for r in latest if _known(r, name)]) for name in names)
+    found = (_correlation(name, metric, [r for r in latest if _known(r, name)]) for name in names)
     return [correlation for correlation in found if correlation.count]
 
 
@@ -124,13 +126,13 @@ def read_checks(folder: Path) -> list[Check]:
     return sorted(found, key=lambda check: (check.epochs, check.number))
 
 
-def _correlation(name: str, records: Sequence[Record]) -> Correlation:
+def _correlation(name: str, metric: str, records: Sequence[Record]) -> Correlation:
     values = [record.values[name] for record in records]
-    accuracies = [record.values["accuracy"] for record in records]
+    reached = [record.values[metric] for record in records]
     macs = [record.values.get("macs", math.nan) for record in records]
     bent = [math.log(value) for value in values] if min(values, default=0.0) > 0 else values
-    given = kendall_at(bent, accuracies, macs)
-    return Correlation(name, kendall(values, accuracies), given, len(records))
+    given = kendall_at(bent, reached, macs)
+    return Correlation(name, kendall(values, reached), given, len(records))
 
 
 def _known(record: Record, name: str) -> bool:

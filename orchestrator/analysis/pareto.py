@@ -156,8 +156,8 @@ def picks(points: Sequence[Point], axes: Sequence[Axis]) -> dict[str, int]:
 
     "best under budget" is the most accurate point that keeps every budget, if there is a budget
     and such a point; the "knee" keeps the budgets too wherever any point does. "most accurate"
-    means the first maximised axis, a further one is "highest NAME", a minimised one
-    "lowest NAME". Ties go to the better compromise.
+    means the task's leading metric (else the first maximised axis), a further one is
+    "highest NAME", a minimised one "lowest NAME". Ties go to the better compromise.
     """
     landmarks = _landmarks(points, axes)
     inside = [i for i, p in enumerate(points) if all(_keeps(p, axis) for axis in axes)]
@@ -177,7 +177,7 @@ def _landmarks(points: Sequence[Point], axes: Sequence[Axis]) -> dict[str, int]:
     if not members:
         return {}
     balance = _balance([points[index] for index in members], axes)
-    leading = next((axis for axis in axes if axis.direction == "maximize"), axes[0])
+    leading = leader(axes)
 
     def best(axis: Axis) -> int:
         ranks = (
@@ -187,6 +187,12 @@ def _landmarks(points: Sequence[Point], axes: Sequence[Axis]) -> dict[str, int]:
 
     found = {_label(leading, leading): best(leading), "knee": members[int(np.argmax(balance))]}
     return found | {_label(axis, leading): best(axis) for axis in axes if axis is not leading}
+
+
+def leader(axes: Sequence[Axis]) -> Axis:
+    """The task's leading metric, else the first maximised axis, else the first."""
+    rising = [axis for axis in axes if axis.direction == "maximize"]
+    return [*(axis for axis in axes if axis.leads), *rising, *axes][0]
 
 
 def _label(axis: Axis, leading: Axis) -> str:

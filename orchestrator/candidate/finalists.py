@@ -240,10 +240,11 @@ def _figures(finalist: _Finalist, factory: Factory) -> dict[str, Any]:
     figures: dict[str, Any] = {
         f"test_{leading}": shipped.test.figures()[leading],
         f"validation_{leading}": shipped.validation,
-        "test_images": shipped.test.count,
         "latency_ms": timed.ms,
         "size_bytes": shipped.artifact.size_bytes,
     }
+    if factory.assembly.task.leading.of_images:
+        figures["test_images"] = shipped.test.count
     if shipped is not before:
         figures |= {
             f"test_{leading}_fp32": before.test.figures()[leading],

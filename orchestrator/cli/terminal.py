@@ -13,6 +13,7 @@ from rich.status import Status
 from rich.table import Table
 
 from orchestrator.analysis.display import MISSING, human, label
+from orchestrator.analysis.pareto import leader
 from orchestrator.plugins import installed
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Terminal:
         """The front's finalists and where everything lies."""
         self._close()
         if study.finalists:
-            self.out.print(finalist_table(study.finalists))
+            self.out.print(finalist_table(study.finalists, study.leading))
         self.out.print(escape(study.summary), highlight=False)
         self.out.print(f"Report: {escape(str(study.home.report))}", highlight=False)
 
@@ -102,8 +103,12 @@ class Terminal:
             return ""
         ledger = study.ledger
         told = "  ".join(f"{k} {n}" for k, n in ledger.counts.items() if k != "feasible")
-        leading = next((axis for axis in study.axes if axis.direction == "maximize"), None)
-        best = human(ledger.best.get(leading.name, 0.0), leading.unit) if leading else MISSING
+        leading = leader(study.axes)
+        best = (
+            human(ledger.best[leading.name], leading.unit)
+            if leading.name in ledger.best
+            else MISSING
+        )
         return (
             f"done {len(study.records)}  {told}  front {ledger.front_size}  "
             f"hypervolume {ledger.hypervolume:.3f}  best {best}  "
@@ -195,11 +200,12 @@ def _budget(low: float | None, high: float | None, unit: str) -> str:
     return ", ".join(parts) or "–"
 
 
-def finalist_table(finalists: Sequence[Finalist]) -> Table:
-    """The finalists as they ship."""
+def finalist_table(finalists: Sequence[Finalist], leading: str) -> Table:
+    """The finalists as they ship, best on the leading metric first."""
+    name = f"test_{leading}"
     table = Table(
         "finalist",
-        "test accuracy",
+        label(name),
         "latency",
         "size",
         "MACs",
@@ -208,11 +214,11 @@ def finalist_table(finalists: Sequence[Finalist]) -> Table:
         pad_edge=False,
         box=None,
     )
-    for entry in sorted(finalists, key=lambda f: -f.figures["test_accuracy"]):
+    for entry in sorted(finalists, key=lambda f: -f.figures[name]):
         figures = entry.figures
         table.add_row(
             escape(entry.id),
-            _change(figures, "test_accuracy", "share"),
+            _change(figures, name, "share"),
             _change(figures, "latency_ms", "ms"),
             _change(figures, "size_bytes", "bytes"),
             human(figures["macs"], "") if "macs" in figures else "–",

@@ -121,6 +121,7 @@ class Axis:
     `reference` is the worst value that still counts towards the hypervolume. `ideal` is the best
     one imaginable, by default 0 where small is good and 1 where large is good, and one unit
     better than the reference where that would be no better. `min` and `max` are hard budgets.
+    `leads` marks the task's leading metric.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Axis:
     min: float | None = None
     max: float | None = None
     ideal: float | None = None
+    leads: bool = False
 
     def __post_init__(self) -> None:
         if self.ideal is not None and self.sign * (self.ideal - self.reference) <= 0:

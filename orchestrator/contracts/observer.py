@@ -24,6 +24,10 @@ class Study(Protocol):
         """The run's folder."""
 
     @property
+    def leading(self) -> str:
+        """The name of the task's leading metric; a finalist's is called test_NAME."""
+
+    @property
     def axes(self) -> Sequence[Axis]:
         """The searched objectives."""
 

@@ -24,11 +24,16 @@ __all__ = ["Batch", "Judge", "Metric", "Task"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of how well answers fit their targets; a `unit` "share" is in [0, 1]."""
+    """A figure of how well answers fit their targets; a `unit` "share" is in [0, 1].
+
+    `of_images` says that it is the share of so many images, each right or wrong, so that their
+    number tells how exact it is.
+    """
 
     name: str
     unit: str = "share"
     direction: Direction = "maximize"
+    of_images: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from orchestrator.plan.survey import (
 )
 from orchestrator.records import Choices
 from orchestrator.training.epochs import seconds_per_step
-from orchestrator.trials import FixedTrial, RandomTrial
+from orchestrator.trials import PartlyKnownTrial, RandomTrial
 
 __all__ = ["Plan", "Seed", "make_plan"]
 
@@ -51,8 +51,9 @@ class Seed:
 class Plan:
     """A checked search. Plain values, so that a resumed run goes on with the very same plan.
 
-    `ranges` maps each static objective to what was seen from the smallest to the largest network.
-    `compression` tells the orders in which compressors may be taken.
+    `ranges` maps each static objective to what was seen from the smallest to the largest network;
+    `compression` tells the orders in which compressors may be taken, `leading` is the name of the
+    task's leading metric.
     """
 
     space_size: float
@@ -66,6 +67,7 @@ class Plan:
     disk_bytes: float
     warnings: Sequence[str] = ()
     compression: str = ""
+    leading: str = "accuracy"
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""
@@ -103,10 +105,14 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
         return Plan(
             space_size=space_size(assembly),
             axes=[
-                _axis(target, {**by_size[-1].values, **largest}, ranges.get(target.name))
+                replace(
+                    _axis(target, {**by_size[-1].values, **largest}, ranges.get(target.name)),
+                    leads=target.name == assembly.task.leading.name,
+                )
                 for target in assembly.targets
                 if target.searched
             ],
+            leading=assembly.task.leading.name,
             ranges=ranges,
             seeds=seeds,
             teacher=_teacher(factory, seeds, by_size),
@@ -249,7 +255,7 @@ def _teacher(
     needed = any(getattr(c, "needs_teacher", False) for c in factory.assembly.compressors.values())
     if not needed or factory.config.teacher:
         return None
-    named = [specimen(factory, FixedTrial(seed.choices)) for seed in seeds]
+    named = [specimen(factory, PartlyKnownTrial(seed.choices, 0)) for seed in seeds]
     largest = max(named, key=lambda specimen: cost(specimen.values)) if named else by_size[-1]
     return largest.genotype.to_json()
 

@@ -18,7 +18,7 @@ from orchestrator.errors import BudgetError, CandidateError
 from orchestrator.measuring.gate import quiet
 from orchestrator.records import Choices, Genotype
 from orchestrator.training.building import draw_plain
-from orchestrator.trials import FixedTrial, PartlyKnownTrial, Question, RandomTrial, apart
+from orchestrator.trials import PartlyKnownTrial, Question, RandomTrial, apart
 
 __all__ = [
     "Deployed",
@@ -90,7 +90,7 @@ class Deployed:
 
 def survey(factory: Factory, named: Sequence[Choices]) -> list[Specimen]:
     """Named points and random ones, each with its static values."""
-    specimens = [specimen(factory, FixedTrial(choices)) for choices in named]
+    specimens = [specimen(factory, PartlyKnownTrial(choices, 0)) for choices in named]
     end = time.monotonic() + _SAMPLING_SECONDS
     for index in range(_SAMPLES):
         if time.monotonic() > end and len(specimens) > 1:
@@ -99,15 +99,14 @@ def survey(factory: Factory, named: Sequence[Choices]) -> list[Specimen]:
     return specimens
 
 
-def specimen(factory: Factory, trial: FixedTrial | RandomTrial) -> Specimen:
-    """The architecture a trial draws, without compression, and its static values."""
+def specimen(factory: Factory, trial: RandomTrial) -> Specimen:
+    """The network a trial draws, without compression, and its static values."""
     genotype = _plain(factory.assembly, trial)
-    choices = trial.asked if isinstance(trial, FixedTrial) else trial.choices
-    return Specimen(genotype, dict(choices), _static(factory, genotype))
+    return Specimen(genotype, dict(trial.choices), _static(factory, genotype))
 
 
-def _plain(assembly: Assembly, trial: FixedTrial | RandomTrial) -> Genotype:
-    """Compressors are not asked, so that a specimen's choices are those of its architecture."""
+def _plain(assembly: Assembly, trial: RandomTrial) -> Genotype:
+    """Compressors are not asked, so that a specimen's choices are those of its network."""
     return draw_plain(assembly.space, assembly.task, trial)
 
 

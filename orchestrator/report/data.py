@@ -21,7 +21,7 @@ class ReportData:
     in a record's `values` or `extra`. A finalist's figure called `latency_fp32_ms` is shown as what
     `latency_ms` was before compression. `plan` is the configuration and may be nested. `checks` are
     the candidates that were trained further than their estimate, `correlations` how well objectives
-    of the untrained network rank the accuracies known.
+    of the untrained network rank what is known of `leading`, the metric that leads.
     """
 
     title: str
@@ -35,3 +35,4 @@ class ReportData:
     plan: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    leading: str = "accuracy"

@@ -37,6 +37,7 @@ def payload(data: ReportData) -> dict[str, Any]:
     names = sorted({name for record in shown for name in record.choices})
     return {
         "title": data.title,
+        "leading": label(data.leading),
         "tiles": tiles(data, members, steps),
         "columns": _columns(data),
         "choices": names,
@@ -147,7 +148,7 @@ def _extra(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
 def _importance(data: ReportData) -> list[dict[str, Any]]:
     """For each objective: its effects, with the means of the levels as text.
 
-    Rejected candidates count where the objective is known; a stopped one's accuracy is not final.
+    Rejected candidates count where the objective is known; what a stopped one reached is not final.
     """
     tables = []
     for axis in data.axes:

@@ -68,8 +68,8 @@ class Phases:
         for _, result in self.cluster.map(job, [{"genotype": study.plan.teacher}]):
             if isinstance(result, Exception):
                 raise OrchestratorError(f"the teacher cannot be trained: {result}") from result
-            accuracy = human(result["validation_accuracy"], "share")
-            self.viewer.note(f"teacher: {accuracy} on validation")
+            reached = human(result[f"validation_{study.leading}"], "share")
+            self.viewer.note(f"teacher: {reached} on validation")
         self.viewer.step(study, 1)
 
     def prepare(self) -> None:

@@ -121,11 +121,15 @@ class RunFolder:
             raise RunError(f"{path} is damaged: {error!r}. Restore it from a copy.") from error
 
     def write_tables(
-        self, records: Sequence[Record], front: Iterable[int], estimated: Mapping[int, float]
+        self,
+        records: Sequence[Record],
+        front: Iterable[int],
+        estimated: tuple[str, Mapping[int, float]],
     ) -> None:
         """candidates.csv and front.csv for a spreadsheet.
 
-        `estimated` accuracies, by number, are those of candidates that were trained further since.
+        `estimated` is a column's name and, by number, the estimates of candidates that were
+        trained further since.
         """
         members = set(front)
         rows = [_row(record, record.number in members, estimated) for record in records]
@@ -156,8 +160,11 @@ class RunFolder:
             ) from error
 
 
-def _row(record: Record, on_front: bool, estimated: Mapping[int, float]) -> dict[str, Any]:
-    checked = {"estimated_accuracy": estimated.get(record.number, "")} if estimated else {}
+def _row(
+    record: Record, on_front: bool, estimated: tuple[str, Mapping[int, float]]
+) -> dict[str, Any]:
+    column, known = estimated
+    checked = {column: known.get(record.number, "")} if known else {}
     return {
         "number": record.number,
         "id": record.id,

@@ -80,6 +80,7 @@ def write_report(study: Study) -> Path:
         correlations=study.correlations,
         plan=flat_config(study.config),
         command=study.command,
+        leading=study.leading,
         environment={**study.plan.fingerprint, **_versions(study.home.environment())},
     )
     build_report(study.home.report, data)

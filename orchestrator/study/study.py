@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.analysis.agreement import Agreement, Correlation, correlate
-from orchestrator.analysis.display import human, unit_of
+from orchestrator.analysis.display import human, label, on_test, unit_of
 from orchestrator.analysis.ledger import Ledger
 from orchestrator.config import StudyConfig
 from orchestrator.contracts import Axis
@@ -55,16 +55,21 @@ class Study:
 
     @property
     def correlations(self) -> list[Correlation]:
-        """How well each static objective ranks the accuracies known so far.
+        """How well each static objective ranks what is known so far of the leading metric.
 
-        A checked candidate counts with its trained accuracy. Accuracies predicted from static
-        objectives do not count: they agree with them by construction.
+        A checked candidate counts with what it was trained to. What was predicted from static
+        objectives does not count: it agrees with them by construction.
         """
         known = self.records
         if self.plugins.resolve("estimator", self.config.estimator.name).predicts:
             trained = {check.number for check in self.agreement.checks}
             known = [record for record in known if record.number in trained]
-        return correlate(known, self.plan.ranges)
+        return correlate(known, self.plan.ranges, self.leading)
+
+    @property
+    def leading(self) -> str:
+        """The name of the task's leading metric, a share."""
+        return self.plan.leading
 
     @property
     def units(self) -> dict[str, str]:
@@ -110,7 +115,7 @@ class Study:
         ordered = sorted(self.records, key=lambda record: record.number)
         front = [record.number for record in self.front]
         estimated = {check.number: check.estimated for check in self.checks}
-        self.home.write_tables(ordered, front, estimated)
+        self.home.write_tables(ordered, front, (f"estimated_{self.leading}", estimated))
 
     @property
     def hypervolume(self) -> float:
@@ -159,21 +164,27 @@ class Study:
         told = ", ".join(f"{n} {k}" for k, n in self.ledger.counts.items() if n)
         front = len(self.front)
         text = f"{len(self.records)} candidates ({told or 'none yet'}), {front} on the front"
-        best = max(self.finalists, key=lambda f: f.figures["test_accuracy"], default=None)
+        name = f"test_{self.leading}"
+        best = max(self.finalists, key=lambda f: f.figures[name], default=None)
         if best is None:
             return f"{text}."
-        accuracy = human(best.figures["test_accuracy"], "share")
+        reached = human(best.figures[name], "share")
+        known = "Most accurate finalist"
+        if self.leading != "accuracy":
+            known = f"Finalist with the highest {label(self.leading)}"
         latency = human(best.figures["latency_ms"], "ms")
         size = human(best.figures["size_bytes"], "bytes")
-        return f"{text}. Most accurate finalist: {accuracy} on test, {latency}, {size}."
+        return f"{text}. {known}: {reached} on test, {latency}, {size}."
 
     @property
     def summary_markdown(self) -> str:
         """The summary, then a table of the finalists."""
         if not self.finalists:
             return self.summary
-        head = "| finalist | picks | test accuracy | latency | size |\n|---|---|---|---|---|\n"
-        return f"**{self.summary}**\n\n{head}" + "\n".join(map(_markdown_row, self.finalists))
+        name = f"test_{self.leading}"
+        head = f"| finalist | picks | {label(name)} | latency | size |\n|---|---|---|---|---|\n"
+        rows = "\n".join(_markdown_row(entry, name) for entry in self.finalists)
+        return f"**{self.summary}**\n\n{head}{rows}"
 
 
 def objective_units(config: StudyConfig, plan: Plan, plugins: Plugins) -> dict[str, str]:
@@ -207,12 +218,12 @@ class Viewer(Protocol):
         """The end."""
 
 
-def _markdown_row(entry: Finalist) -> str:
+def _markdown_row(entry: Finalist, name: str) -> str:
     figures = entry.figures
     cells = [
         entry.id,
         ", ".join(entry.picks) or "–",
-        human(figures["test_accuracy"], "share"),
+        on_test(figures, name),
         human(figures["latency_ms"], "ms"),
         human(figures["size_bytes"], "bytes"),
     ]

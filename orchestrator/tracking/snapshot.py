@@ -33,6 +33,10 @@ class TrackedRun(Protocol):
         """The result in one sentence, then a small table; MLflow's page shows four lines."""
 
     @property
+    def leading(self) -> str:
+        """The name of the task's leading metric."""
+
+    @property
     def axes(self) -> Sequence[Axis]:
         """The searched objectives."""
 
@@ -62,7 +66,7 @@ class TrackedRun(Protocol):
 
     @property
     def correlations(self) -> Sequence[Correlation]:
-        """How well each static objective ranks the accuracies known so far."""
+        """How well each static objective ranks what is known of the leading metric."""
 
     @property
     def finalists(self) -> Sequence[Finalist]:
@@ -77,6 +81,7 @@ class Snapshot:
     folder: Path
     at: float
     summary: str
+    leading: str
     axes: tuple[Axis, ...]
     tags: dict[str, str]
     params: dict[str, Any]
@@ -93,6 +98,7 @@ class Snapshot:
             folder=Path(study.folder).absolute(),
             at=time.time(),
             summary=study.summary_markdown,
+            leading=study.leading,
             axes=tuple(study.axes),
             tags={key: str(value) for key, value in study.tags.items()},
             params=dict(study.params),

@@ -55,6 +55,7 @@ class Writer:
             self.experiment = self._experiment(experiment, default_path)
         self.parent = ""
         self.axes: Sequence[Axis] = ()
+        self.leading = "accuracy"
         self.records: dict[int, Record] = {}
         # Number → run id, and those numbers whose run carries a star.
         self.children: dict[int, str] = {}
@@ -66,6 +67,7 @@ class Writer:
     def start(self, *, run: Snapshot) -> None:
         """Open the parent run and catch up with what an earlier process could not write."""
         self.axes = run.axes
+        self.leading = run.leading
         self.parent = self._known(run.folder)
         logged = self._reopen() if self.parent else set()
         self.parent = self.parent or self._create(run)
@@ -195,7 +197,9 @@ class Writer:
         points = [(name, value, end, 0) for name, value in record.values.items()]
         points += [(f"excess_{name}", value, end, 0) for name, value in record.violations.items()]
         points += [("seconds", record.seconds, end, 0)]
-        points += [("val_accuracy", v, end, epoch) for epoch, v in enumerate(record.curve, 1)]
+        points += [
+            (f"val_{self.leading}", v, end, epoch) for epoch, v in enumerate(record.curve, 1)
+        ]
         self._log(run_id, points, record.choices)
         text = json.dumps(record.to_json(), indent=2, default=str)
         self.client.log_text(run_id, text, "candidate.json")
@@ -222,9 +226,9 @@ class Writer:
         """The tag comes last: a check without it is written again."""
         record, step = check.record, check.epochs
         now = _milliseconds(record.finished_at)
-        values = {"estimated_accuracy": check.estimated, **record.values}
+        values = {f"estimated_{self.leading}": check.estimated, **record.values}
         if record.curve:
-            values["trained_further_accuracy"] = check.trained
+            values[f"trained_further_{self.leading}"] = check.trained
         self._log(run_id, [(name, value, now, step) for name, value in values.items()])
         star = "★ " if check.number in self.starred else ""
         self.client.update_run(run_id, name=star + self._title(check.number))

@@ -35,7 +35,11 @@ class Classification(Task):
     """Logits (B, classes) for images of one class each; targets are labels int64 (B,)."""
 
     name = "classification"
-    metrics = (Metric("accuracy"), Metric("top5"), Metric("balanced_accuracy"))
+    metrics = (
+        Metric("accuracy", of_images=True),
+        Metric("top5", of_images=True),
+        Metric("balanced_accuracy"),
+    )
 
     def outputs(self, facts: ImageFacts) -> Outputs:
         """A logit for each class."""

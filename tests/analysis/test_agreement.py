@@ -38,7 +38,9 @@ def checks(*pairs: tuple[float, float]) -> list[Check]:
 
 
 def study(folder: Path, records: list[Record], estimator: str = "supernet") -> Study:
-    plan: Any = SimpleNamespace(axes=AXES, ranges={"macs": (0, 1), "zen": (0, 1)})
+    plan: Any = SimpleNamespace(
+        axes=AXES, leading="accuracy", ranges={"macs": (0, 1), "zen": (0, 1)}
+    )
     config: Any = SimpleNamespace(estimator=SimpleNamespace(name=estimator))
     return Study(config, RunFolder(folder), plan, installed(), records=records)
 

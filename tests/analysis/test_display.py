@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from orchestrator.analysis.display import human, label, unit_of
+from orchestrator.analysis.display import human, interval, label, on_test, unit_of
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,14 @@ def test_headings_lose_the_unit_and_keep_the_field_s_spelling():
 def test_a_name_tells_its_unit():
     names = ["latency_fp32_ms", "size_bytes", "test_accuracy", "params", "test_accuracy_fp32"]
     assert [unit_of(name) for name in names] == ["ms", "bytes", "share", "", "share"]
+
+
+def test_an_interval_is_wilsons() -> None:
+    # 9 of 10: the score interval is 59.6 to 98.2 %, where the usual one would pass 100 %.
+    assert interval(0.9, 10) == "90.0 % (59.6 to 98.2)"
+    assert interval(1.0, 360) == "100.0 % (98.9 to 100.0)"
+
+
+def test_a_share_without_a_number_of_images_has_no_interval() -> None:
+    assert on_test({"test_miou": 0.5}, "test_miou") == "50.0 %"
+    assert on_test({"test_accuracy": 0.9, "test_images": 10}, "test_accuracy").endswith("98.2)")

@@ -193,3 +193,15 @@ def test_no_point_is_recommended_for_a_budget_that_none_keeps():
 
 def test_picks_of_a_single_minimised_axis():
     assert picks([point(0, 3), point(0, 2)], [LATENCY]) == {"lowest latency_ms": 1, "knee": 1}
+
+
+def test_the_leading_metric_is_the_most_accurate_wherever_it_stands() -> None:
+    axes = [
+        Axis("top5", "share", "maximize", 0.0),
+        Axis("accuracy", "share", "maximize", 0.0, leads=True),
+        Axis("macs", "", "minimize", 10.0),
+    ]
+    points = [{"top5": 0.9, "accuracy": 0.5, "macs": 5}, {"top5": 0.8, "accuracy": 0.7, "macs": 5}]
+    found = picks(points, axes)
+    assert found["most accurate"] == 1
+    assert found["highest top5"] == 0

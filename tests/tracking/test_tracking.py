@@ -39,6 +39,7 @@ class Search:
     folder: Path
     name: str = "tiny on digits"
     summary_markdown: str = "**0000 is best.**\n\n| a |\n|---|\n| 1 |"
+    leading: str = "accuracy"
     axes: Sequence[Axis] = AXES
     tags: Mapping[str, str] = field(default_factory=lambda: {"space": "tiny", "dataset": "digits"})
     params: Mapping[str, Any] = field(default_factory=lambda: {"candidates": 4})

@@ -1,4 +1,4 @@
-// Whether estimates can be trusted: estimated against trained accuracy, and what ranks untrained.
+// Whether estimates can be trusted: estimated against trained figures, and what ranks untrained.
 import { openCandidate } from "./candidates.js";
 import { DATA, capital, el, plural, section } from "./dom.js";
 import { SYMBOLS, colour, layout, plot, safe } from "./plots.js";
@@ -11,13 +11,13 @@ export function agreementSection() {
     ? section(
         "trust",
         "Can the estimates be trusted?",
-        "Accuracies of this search are estimates. A few candidates near the front were trained further to see whether the estimates put them in the right order, which is all that a search needs of them.",
+        `The ${DATA.leading} of a candidate is an estimate in this search. A few candidates near the front were trained further to see whether the estimates put them in the right order, which is all that a search needs of them.`,
         "Trust",
       )
     : section(
         "trust",
         "What ranks without training",
-        "How well the order of an objective that needs no training agrees with the order of the accuracies known so far.",
+        `How well the order of an objective that needs no training agrees with the order by ${DATA.leading}, as far as it is known.`,
         "Ranking",
       );
   const grid = el("div", { class: checked ? "trust" : "" });
@@ -25,7 +25,7 @@ export function agreementSection() {
   if (checked) {
     const left = el("div", {});
     grid.append(left);
-    const view = plot(left, 400, agreementFigure, "Estimated against trained accuracy");
+    const view = plot(left, 400, agreementFigure, `Estimated against trained ${DATA.leading}`);
     view.box.on("plotly_click", (event) => openCandidate(event.points[0].customdata));
   }
   grid.append(
@@ -83,8 +83,8 @@ function agreementFigure() {
     traces,
     layout({
       margin: { l: 56, r: 16, t: 40, b: 48 },
-      xaxis: { title: { text: "Estimated accuracy" }, ...share },
-      yaxis: { title: { text: "Trained accuracy" }, ...share },
+      xaxis: { title: { text: `Estimated ${DATA.leading}` }, ...share },
+      yaxis: { title: { text: `Trained ${DATA.leading}` }, ...share },
       coloraxis: {
         colorscale: "Viridis",
         showscale: sized,
@@ -135,8 +135,8 @@ function rankingTable(rows, checked) {
       one.text,
     );
   const whose = checked
-    ? "The same of what is known without training, against all accuracies known so far; a checked candidate counts as trained."
-    : "Above 0, accuracy rises with the objective.";
+    ? `The same of what is known without training, against all that is known of ${DATA.leading}; a checked candidate counts as trained.`
+    : `Above 0, ${DATA.leading} rises with the objective.`;
   return el(
     "div",
     { class: "ranking" },

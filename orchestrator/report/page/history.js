@@ -1,5 +1,5 @@
-// How the search went: hypervolume, and accuracy epoch by epoch.
-import { DATA, FRONT, el, picker, side } from "./dom.js";
+// How the search went: hypervolume, and the leading metric epoch by epoch.
+import { DATA, FRONT, capital, el, picker, side } from "./dom.js";
 import { colour, layout, plot } from "./plots.js";
 
 export function historySection() {
@@ -79,8 +79,8 @@ function volumeFigure(by) {
 function curvesPart(pair, curves) {
   const whose =
     DATA.agreement && DATA.agreement.points.length
-      ? "Validation accuracy after each epoch of further training, of those candidates that had any. The front is coloured."
-      : "Validation accuracy after each epoch. The front is coloured, a curve that ends early was stopped.";
+      ? `Validation ${DATA.leading} after each epoch of further training, of those candidates that had any. The front is coloured.`
+      : `Validation ${DATA.leading} after each epoch. The front is coloured, a curve that ends early was stopped.`;
   const node = side("Training curves", whose, pair);
   plot(node, 362, () => curvesFigure(curves), "Training curves");
 }
@@ -138,7 +138,7 @@ function curvesFigure(curves) {
     layout({
       margin: { l: 56, r: 16, t: 40, b: 48 },
       xaxis: { title: { text: "Epoch" }, tickformat: "d", ...(longest <= 12 ? { dtick: 1 } : {}) },
-      yaxis: { title: { text: "Accuracy" }, tickformat: ".3~p" },
+      yaxis: { title: { text: capital(DATA.leading) }, tickformat: ".3~p" },
     }),
   ];
 }
