@@ -22,6 +22,7 @@ __all__ = [
     "hypervolume",
     "hypervolume_history",
     "knee",
+    "leader",
     "picks",
     "spread",
 ]

@@ -29,6 +29,7 @@ def test_budgets_of_reported_objectives_have_their_unit() -> None:
         axes=[Axis("accuracy", "share", "maximize", 0.0)],
         ranges={"size_bytes": (1e5, 2e6)},
         seeds=[],
+        compression="",
         space_size=10,
         fingerprint={},
     )
