@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import pydantic
 import torch
 from torch import nn
 
-from orchestrator.contracts import Estimate, EstimationContext, Estimator
+from orchestrator.config import TrainConfig
+from orchestrator.contracts import (
+    Dataset,
+    Estimate,
+    EstimationContext,
+    Estimator,
+    SearchSpace,
+    Task,
+)
+from orchestrator.plugins import installed
 from orchestrator.records import Genotype, Step
 from orchestrator.testing.task import answer_shape
 from orchestrator.training.building import build_network, draw_plain
+from orchestrator.training.estimation import estimation_context
+from orchestrator.training.footing import Footing
 from orchestrator.trials import RandomTrial
 
-__all__ = ["check_estimator"]
+__all__ = ["check_estimator", "estimation"]
 
 
 def check_estimator(estimator: Estimator, context: EstimationContext) -> None:
@@ -34,6 +48,24 @@ def check_estimator(estimator: Estimator, context: EstimationContext) -> None:
     assert first.curve == second.curve, f"one seed, two curves: {first.curve}, {second.curve}"
     _check_weights(estimator, genotype, context)
     _check_reports(estimator, genotype, context)
+
+
+def estimation(
+    space: SearchSpace,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    task: Task | None = None,
+    **recipe: Any,
+) -> EstimationContext:
+    """A context for `check_estimator`: how a run would train, judge and keep networks in `folder`.
+
+    `task` is classification by default; `recipe` are settings of `TrainConfig`.
+    """
+    chosen = task or installed().create("task", "classification", {})
+    config = pydantic.TypeAdapter(TrainConfig).validate_python(recipe)
+    footing = Footing(chosen, dataset)
+    return estimation_context(footing, space, config, folder / "weights", seed=0)
 
 
 def _genotype(context: EstimationContext) -> Genotype:
