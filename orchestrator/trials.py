@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ __all__ = [
     "Question",
     "RandomTrial",
     "ScopedTrial",
+    "SilentTrial",
     "apart",
 ]
 
@@ -192,6 +193,32 @@ class FixedTrial(AskedTrial):
             raise ConfigError(f"{name}={value!r} is not {question}.")
         self.asked[name] = value
         return value
+
+
+class SilentTrial:
+    """Asks `trial` all questions but those called `unasked`, which get their first answer."""
+
+    def __init__(self, trial: Any, unasked: Collection[str]) -> None:
+        self._trial = trial
+        self._unasked = unasked
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of `choices`."""
+        if name in self._unasked:
+            return choices[0]
+        return self._trial.suggest_categorical(name, choices)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        """An integer in [low, high]."""
+        if name in self._unasked:
+            return low
+        return int(self._trial.suggest_int(name, low, high, step=step))
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """A number in [low, high]."""
+        if name in self._unasked:
+            return low
+        return float(self._trial.suggest_float(name, low, high))
 
 
 class ScopedTrial:

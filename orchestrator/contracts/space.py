@@ -82,6 +82,8 @@ class SearchSpace(ABC):
     name: ClassVar[str]
     presets: ClassVar[tuple[str, ...]] = ("full", "small")
     serves: ClassVar[frozenset[type]] = frozenset({Classes})
+    # Choices that leave the features as they are: not asked for a task that brings its own head.
+    classifier_choices: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -82,6 +82,8 @@ class Task(ABC):
 
     name: ClassVar[str]
     metrics: ClassVar[tuple[Metric, ...]]
+    # Whether its networks are a head of its own on a space's features, not the space's classifier.
+    on_features: ClassVar[bool] = False
 
     @property
     def leading(self) -> Metric:

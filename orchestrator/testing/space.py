@@ -204,7 +204,7 @@ def _check_network(case: _Case, architecture: Architecture, seed: int) -> nn.Mod
 
 
 def _check_effects(case: _Case, interview: _Interview, architecture: Architecture) -> None:
-    before = _signature(case, architecture)
+    before, features = _signature(case, architecture), _features(case, architecture)
     for name in interview.questions:
         value = interview.another(name)
         changed = _Interview(0, {**interview.answers, name: value})
@@ -213,11 +213,33 @@ def _check_effects(case: _Case, interview: _Interview, architecture: Architectur
         assert name in changed.answers, f"{name} is asked after a choice that depends on it"
         assert other != architecture, f"{told} leaves the architecture as it was: do not ask"
         assert _signature(case, other) != before, f"{told} leaves the network as it was: do not ask"
+        _check_asked(case.space, name, told, changed=_features(case, other) != features)
+
+
+def _features(case: _Case, architecture: Architecture) -> str:
+    """What the features of `architecture` are; empty where a space has none."""
+    import torch
+
+    if Maps not in case.space.serves:
+        return ""
+    with torch.device("meta"):
+        return _told(case.space.features(architecture, case.facts))
+
+
+def _check_asked(space: SearchSpace, name: str, told: str, *, changed: bool) -> None:
+    """The choices that a task with a head of its own does not ask are those it has no use for."""
+    if name in space.classifier_choices:
+        assert not changed, f"{told} changes the features: it is no choice of the classifier"
+    elif Maps in space.serves:
+        assert changed, f"{told} leaves the features: name it in classifier_choices"
 
 
 def _signature(case: _Case, architecture: Architecture) -> str:
+    return _told(case.build(architecture, device="meta"))
+
+
+def _told(network: nn.Module) -> str:
     """The modules and the shapes of all parameters and buffers; equal for equal networks."""
-    network = case.build(architecture, device="meta")
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     return f"{network!r}\n{shapes}"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.contracts import Classes, ImageFacts, SearchSpace, Task, Trial
 from orchestrator.errors import BuildError, CandidateError
 from orchestrator.records import Genotype
+from orchestrator.trials import SilentTrial
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,8 +17,13 @@ __all__ = ["build_network", "draw_plain"]
 
 
 def draw_plain(space: SearchSpace, task: Task, trial: Trial) -> Genotype:
-    """A genotype without compression: an architecture, and the task's head."""
-    architecture = space.suggest(trial)
+    """A genotype without compression: an architecture, and the task's head.
+
+    Where the task builds on features, what only the space's classifier has is not asked, so that
+    equal networks are one genotype.
+    """
+    unasked = space.classifier_choices if task.on_features else frozenset()
+    architecture = space.suggest(SilentTrial(trial, unasked))
     head = task.suggest(trial)
     return Genotype(space.name, space.preset, architecture, task=task.name, head=head)
 

@@ -47,6 +47,7 @@ class Segmentation(Task):
     """
 
     name = "segmentation"
+    on_features = True
     metrics = (Metric("miou"), Metric("pixel_accuracy"))
 
     def __init__(

@@ -292,6 +292,7 @@ class EfficientFormerSpace(Family[Table]):
     name = "efficientformer"
     tables = TABLES
     serves = frozenset({Classes, Maps})
+    classifier_choices = frozenset({"distillation_head"})
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """`blocks` of a stage lists "4d" and "3d"; what no block uses is 0 or None."""

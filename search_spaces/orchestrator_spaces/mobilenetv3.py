@@ -159,6 +159,7 @@ class MobileNetV3Space(Family[Table]):
     name = "mobilenetv3"
     tables = TABLES
     serves = frozenset({Classes, Maps})
+    classifier_choices = frozenset({"head.width", "head.hidden", "head.bias", "head.activation"})
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Resolution; strides, widths and operators of stem, stages and head."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from networks import fresh
@@ -13,7 +15,8 @@ from orchestrator.errors import BuildError
 from orchestrator.plugins import installed
 from orchestrator.testing.features import check_features
 from orchestrator.testing.space import check_space
-from orchestrator.trials import FixedTrial
+from orchestrator.training.building import draw_plain
+from orchestrator.trials import FixedTrial, RandomTrial
 
 FAMILIES = [offer.name for offer in orchestrator_search_spaces()]
 WITH_MAPS = ["efficientformer", "mobilenetv3"]
@@ -118,10 +121,10 @@ class OneMap(Pyramid):
 
 
 class Plain(nn.Module):
-    def __init__(self, classes):
+    def __init__(self, classes, *, bias=True):
         super().__init__()
         self.stem = nn.Conv2d(3, 4, 3, stride=2, padding=1)
-        self.classifier = nn.Linear(4, classes)
+        self.classifier = nn.Linear(4, classes, bias=bias)
 
     def forward(self, images):
         return self.classifier(self.stem(images).mean((2, 3)))
@@ -179,3 +182,37 @@ def test_sound_features_pass_as_part_of_the_suite():
     check_space(Sound(), image_size=16, samples=1)
     with pytest.raises(AssertionError, match="channels and strides say"):
         check_space(WrongChannels(), image_size=16, samples=1)
+
+
+class Wide(Sound):
+    """One choice, of the classifier alone, that is not told to be."""
+
+    def suggest(self, trial):
+        return {"bias": trial.suggest_categorical("bias", [False, True])}
+
+    def build(self, architecture, facts, outputs):
+        return Plain(outputs.count, bias=architecture["bias"])
+
+
+class Told(Wide):
+    classifier_choices = frozenset({"bias"})
+
+
+def test_choices_of_the_classifier_are_told():
+    check_space(Told(), image_size=16, samples=1)
+    with pytest.raises(AssertionError, match="name it in classifier_choices"):
+        check_space(Wide(), image_size=16, samples=1)
+
+
+@pytest.mark.parametrize("family", WITH_MAPS)
+def test_a_task_on_features_is_not_asked_about_the_classifier(family):
+    made = space(family, "full")
+    trial = RandomTrial(0)
+    task = SimpleNamespace(name="dense", on_features=True, suggest=lambda trial: {})
+    genotype = draw_plain(made, task, trial)
+    assert not made.classifier_choices & set(trial.choices)
+    plain = RandomTrial(0)
+    classifying = SimpleNamespace(name="classes", on_features=False, suggest=lambda trial: {})
+    other = draw_plain(made, classifying, plain)
+    assert made.classifier_choices <= set(plain.choices)
+    assert genotype.architecture.keys() == other.architecture.keys()
