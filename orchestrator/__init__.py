@@ -1,6 +1,26 @@
 """Neural architecture search and compression with plugins: the public face.
 
-What a plugin needs is here; nothing heavy is imported by importing it.
+What a plugin needs is here; nothing heavy is imported by importing it. Behind it are rooms, of
+which each may import those below it:
+
+    cli/         commands, terminal, Hydra's flags, a new plugin
+    study/       the story of a search, its phases, the run's folder, picks
+    report/      the HTML report
+    tracking/    MLflow
+    plan/        what a search will cost and whether its budgets can be met
+    search/      proposer, journal and samplers; the loop, the cluster and its workers
+    candidate/   one candidate on its way: assembly, compression, evaluation, finalists
+    bundle/      a finalist's folder: written, verified, rebuilt; its card
+    estimators/  how accuracy is known during the search
+    supernet/    weights shared by all networks of a space
+    training/    epochs, batches and feed, augmentation, optimisation, networks and their weights
+    analysis/    fronts, hypervolume and picks; rank agreement; figures in words
+    contracts/   what a plugin fulfils and what it is given, one noun a file
+    measuring/   timing in turn by an agent, and the gate that keeps a machine quiet meanwhile
+    testing/     contract suites and fixtures for plugin authors
+
+Beside them: `hookspecs` and `plugins` (who offers what), `records` (what is searched and what
+became of it), `config`, `trials`, `files`, `paths`, `errors`.
 """
 
 import warnings
@@ -15,14 +35,17 @@ from orchestrator.contracts import (
     Axis,
     Batch,
     Budget,
+    Change,
     Classes,
     CompressionContext,
     Compressor,
     Dataset,
     Device,
+    Direction,
     Estimate,
     EstimationContext,
     Estimator,
+    Ground,
     Here,
     History,
     ImageFacts,
@@ -36,6 +59,7 @@ from orchestrator.contracts import (
     NetworkCompressor,
     Objective,
     Offer,
+    OnEpoch,
     Outputs,
     Part,
     Place,
@@ -50,8 +74,10 @@ from orchestrator.contracts import (
     SearchSpace,
     Session,
     Split,
+    Study,
     Subject,
     Task,
+    Tier,
     Trainer,
     Training,
     TrainingCompressor,
@@ -63,8 +89,18 @@ from orchestrator.contracts import (
 )
 from orchestrator.hookspecs import API, hookimpl
 from orchestrator.measuring.agent import Timing, interleave
+from orchestrator.measuring.gate import Gate
 from orchestrator.plugins import version_of
-from orchestrator.records import Choices, Finalist, Genotype, Record, Step
+from orchestrator.records import (
+    Architecture,
+    Check,
+    Choices,
+    Finalist,
+    Genotype,
+    Outcome,
+    Record,
+    Step,
+)
 
 if TYPE_CHECKING:
     from orchestrator.candidate.networks import network, networks
@@ -82,77 +118,99 @@ _LATER = {
 
 __version__ = version_of("pareto-orchestrator")
 
-__all__ = [
+# By noun, in the order in which a search meets them.
+__all__ = [  # noqa: RUF022
+    # Plugging in: hooks, and what they offer
     "API",
-    "ArraySamples",
-    "Artifact",
-    "ArtifactCompressor",
-    "Axis",
-    "Batch",
-    "Budget",
-    "Choices",
-    "Classes",
-    "CompressionContext",
-    "Compressor",
-    "Dataset",
-    "Device",
-    "Estimate",
-    "EstimationContext",
-    "Estimator",
-    "Finalist",
-    "Genotype",
-    "Here",
-    "History",
-    "ImageFacts",
-    "Images",
-    "Judge",
-    "Latency",
-    "Loss",
-    "Maps",
-    "Metric",
-    "MetricObjective",
-    "NetworkCompressor",
-    "Objective",
     "Offer",
-    "Outputs",
-    "Part",
-    "Place",
-    "Placement",
-    "Proposal",
-    "Published",
-    "Question",
-    "Record",
-    "Runtime",
-    "Sampler",
-    "SamplerContext",
-    "Samples",
-    "SearchSpace",
-    "Session",
-    "Split",
-    "Step",
-    "Subject",
-    "Task",
-    "Timing",
-    "TrainConfig",
-    "Trainer",
-    "Training",
-    "TrainingCompressor",
-    "Trial",
-    "Usage",
-    "WeightStore",
-    "__version__",
-    "crop",
-    "erase",
-    "errors",
     "hookimpl",
-    "interleave",
-    "labels_loss",
-    "mirror",
-    "mix",
+    "errors",
+    "__version__",
+    # A point of the search, and what became of it
+    "Architecture",
+    "Choices",
+    "Genotype",
+    "Step",
+    "Record",
+    "Outcome",
+    "Check",
+    "Finalist",
+    # Search spaces
+    "SearchSpace",
+    "Trial",
+    "Published",
+    "Part",
+    "segments",
     "network",
     "networks",
-    "segments",
+    # Datasets and their images
+    "Dataset",
+    "Split",
+    "Samples",
+    "ArraySamples",
+    "Images",
+    "ImageFacts",
+    # Tasks: what networks answer, how they are trained and judged
+    "Task",
+    "Metric",
+    "Judge",
+    "Batch",
+    "Outputs",
+    "Classes",
+    "Maps",
+    "labels_loss",
+    "crop",
+    "mirror",
+    "erase",
+    "mix",
     "soft_targets",
+    # Objectives, and the trade-off between them
+    "Objective",
+    "MetricObjective",
+    "Subject",
+    "Tier",
+    "Direction",
+    "Axis",
+    "Budget",
+    # Compressors
+    "Compressor",
+    "TrainingCompressor",
+    "NetworkCompressor",
+    "ArtifactCompressor",
+    "CompressionContext",
+    "Change",
+    "Loss",
+    # Devices: a runtime at a place
+    "Device",
+    "Runtime",
+    "Session",
+    "Place",
+    "Here",
+    "Artifact",
+    "Latency",
+    "Usage",
+    "Timing",
+    "interleave",
+    # Estimators
+    "Estimator",
+    "EstimationContext",
+    "Estimate",
+    "OnEpoch",
+    "Trainer",
+    "Training",
+    "TrainConfig",
+    "WeightStore",
+    "Placement",
+    "Gate",
+    # Samplers
+    "Sampler",
+    "SamplerContext",
+    "Ground",
+    "History",
+    "Proposal",
+    "Question",
+    # Observers
+    "Study",
 ]
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-__all__ = ["Kind", "Question"]
+__all__ = ["Question"]
 
-Kind = Literal["categorical", "ordered", "real"]
 # More options than this make one column of numbers rather than a column each.
 _MOST_COLUMNS = 64
 
@@ -26,7 +25,7 @@ class Question:
     """
 
     name: str
-    kind: Kind
+    kind: Literal["categorical", "ordered", "real"]
     options: Sequence[Any]
 
     @property
