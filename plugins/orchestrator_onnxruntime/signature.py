@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 __all__ = ["signature"]
 
-# Their second and third inputs are ranges, which do not decide how fast they are.
-_QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
+# Their weights are learnt, even where there is but one, and decide nothing; so do ranges.
+_LEARNT = frozenset(
+    {
+        "BatchNormalization", "Conv", "ConvTranspose", "Gemm", "InstanceNormalization",
+        "LayerNormalization", "MatMul", "PRelu", "QuantizeLinear", "DequantizeLinear",
+    }
+)  # fmt: skip
 
 
 def signature(path: Path) -> str:
@@ -31,23 +35,43 @@ def signature(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _graph(graph: Any) -> Iterator[str]:
+def _graph(graph: Any) -> list[str]:
+    """A line for each input, node and output, in an order that the file's own does not change.
+
+    A value is called by what it is computed from, so that names and places do not count.
+    """
     known = {weight.name: weight for weight in graph.initializer}
     names: dict[str, str] = {"": "-"}
-    for value in graph.input:
-        names[value.name] = f"input{len(names)}"
-        yield f"{names[value.name]} {value.type.SerializeToString(deterministic=True).hex()}"
+    constant, told = set(known), []
+    for number, value in enumerate(graph.input):
+        names[value.name] = f"input{number}"
+        told.append(f"input{number} {value.type.SerializeToString(deterministic=True).hex()}")
     for node in graph.node:
-        quantizer = node.op_type in _QUANTIZERS
-        inputs = [
-            _weight(known[name], plain=not quantizer) if name in known else names.get(name, name)
-            for name in node.input
-        ]
-        attributes = [_attribute(item) for item in sorted(node.attribute, key=lambda a: a.name)]
-        yield " ".join([node.domain, node.op_type, *inputs, *attributes])
-        for name in node.output:
-            names.setdefault(name, f"value{len(names)}")
-    yield " ".join(names.get(value.name, value.name) for value in graph.output)
+        # How exporters store equal weights once, as those of an untrained network often are.
+        if node.op_type == "Identity" and node.input[0] in known:
+            known[node.output[0]] = known[node.input[0]]
+            constant.add(node.output[0])
+            continue
+        line = _node(node, known, names)
+        # What weights alone decide is told where it is used: it is computed once, while loading.
+        if node.input and constant.issuperset(filter(None, node.input)):
+            constant.update(node.output)
+        else:
+            told.append(line)
+        called = hashlib.sha256(line.encode()).hexdigest()[:16]
+        names |= {name: f"{called}.{place}" for place, name in enumerate(node.output) if name}
+    outputs = " ".join(names.get(value.name, value.name) for value in graph.output)
+    return [*sorted(told), outputs]
+
+
+def _node(node: Any, known: dict[str, Any], names: dict[str, str]) -> str:
+    learnt = node.op_type in _LEARNT
+    inputs = [
+        _weight(known[name], plain=not learnt) if name in known else names.get(name, name)
+        for name in node.input
+    ]
+    attributes = [_attribute(item) for item in sorted(node.attribute, key=lambda a: a.name)]
+    return " ".join([node.domain, node.op_type, *inputs, *attributes])
 
 
 def _weight(weight: Any, *, plain: bool) -> str:
