@@ -12,6 +12,7 @@ import pydantic
 from orchestrator.errors import ConfigError, closest
 
 __all__ = [
+    "INSTANCES",
     "BudgetConfig",
     "Chosen",
     "EarlyStopConfig",
@@ -30,6 +31,11 @@ OpenShare = Annotated[float, pydantic.Field(ge=0, lt=1)]
 Scale = Annotated[float, pydantic.Field(gt=0, le=1)]
 
 
+# Groups of which a search may have several members, each by a key of its own.
+INSTANCES = ("device", "objective", "compressor")
+_PARTS = ("space", "dataset", "task", "estimator", "sampler")
+
+
 @dataclass(frozen=True)
 class Chosen:
     """Something a plugin offers, by name, and the options for its constructor."""
@@ -43,7 +49,8 @@ class ObjectiveConfig:
     """One objective: searched for or only reported, with an optional hard budget in its unit.
 
     `reference` is the worst value that still counts towards the hypervolume; by default that of
-    the space's largest network, or 0 for an objective that is maximised.
+    the space's largest network, or 0 for an objective that is maximised. `device` is where it is
+    measured, by its name among the configuration's devices; by default the first of them.
     """
 
     name: str
@@ -51,6 +58,7 @@ class ObjectiveConfig:
     min: float | None = None
     max: float | None = None
     reference: float | None = None
+    device: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -135,7 +143,7 @@ class StudyConfig:
 
     space: Chosen
     dataset: Chosen
-    device: Chosen
+    device: Mapping[str, Chosen]
     estimator: Chosen
     sampler: Chosen
     objective: Mapping[str, ObjectiveConfig]
@@ -160,7 +168,17 @@ def check_config(data: Mapping[str, Any]) -> StudyConfig:
         raise ConfigError("\n".join(_sentence(e) for e in error.errors())) from None
     for key, item in config.objective.items():
         _check_budget(key, item)
+        _check_device(key, item, config.device)
     return config
+
+
+def _check_device(key: str, item: ObjectiveConfig, devices: Mapping[str, Chosen]) -> None:
+    """Raise ConfigError for a device that the configuration does not have, or for none at all."""
+    if not devices:
+        raise ConfigError("device: none is chosen; for example device=[onnxruntime].")
+    if item.device is not None and item.device not in devices:
+        text = closest(item.device, devices)
+        raise ConfigError(f"objective.{key}.device: there is no {item.device!r}; {text}")
 
 
 def _check_budget(key: str, item: ObjectiveConfig) -> None:
@@ -179,12 +197,29 @@ def _nest(group: str, value: Any) -> Any:
     """Put what is not ours among a plugin's options: `{name, root}` → `{name, options: {root}}`."""
     if not isinstance(value, Mapping):
         return value
-    if group in ("space", "dataset", "task", "device", "estimator", "sampler"):
-        return _with_options(value, Chosen)
-    if group in ("objective", "compressor"):
+    if group in INSTANCES:
         schema = ObjectiveConfig if group == "objective" else Chosen
-        return {name: _with_options(item, schema) for name, item in value.items()}
-    return value
+        named = _named_device(value) if group == "device" else value
+        return {
+            key: _with_options(_named(str(key), item, group), schema) for key, item in named.items()
+        }
+    return _with_options(value, Chosen) if group in _PARTS else value
+
+
+def _named_device(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of files written when there was one device: `{name, threads}` → `{NAME: {name, threads}}`."""
+    name = value.get("name")
+    return {name: value} if isinstance(name, str) else value
+
+
+def _named(key: str, item: Any, group: str) -> Any:
+    """An instance without a name is called by its key; `latency_ms@pi` is measured on pi."""
+    if not isinstance(item, Mapping):
+        return item
+    name, at, device = key.partition("@")
+    told = {"device": device} if at and group == "objective" else {}
+    own = {k: v for k, v in item.items() if v is not None or k not in told}
+    return {"name": name, **told, **own}
 
 
 def _with_options(value: Any, schema: Any) -> Any:

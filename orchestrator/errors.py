@@ -45,6 +45,7 @@ __all__ = [
     "TrainingError",
     "UsageError",
     "closest",
+    "disk_trouble",
 ]
 
 
@@ -122,6 +123,15 @@ class Interrupted(OrchestratorError):
     """The user stopped the run; what is known is on disk."""
 
     exit_status = 130
+
+
+def disk_trouble(error: BaseException | None) -> OSError | None:
+    """The full or unwritable disk behind an error, however often it was wrapped; None without."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def closest(name: str, valid: Iterable[str]) -> str:

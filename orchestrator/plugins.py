@@ -189,7 +189,7 @@ class Plugins:
         ConfigError for options and PluginError for what the plugin does wrong.
         """
         factory, entry = self.resolve(family, name), self._entry(family, name)
-        where = f"{family}.{name}" if family in ("objective", "compressor") else family
+        where = f"{family}.{name}" if family in ("objective", "compressor", "device") else family
         try:
             taken = inspect.signature(factory).parameters
             ours = {key: value for key, value in (given or {}).items() if key in taken}

@@ -24,12 +24,12 @@ from orchestrator import (
     hookspecs,
     plugins,
 )
+from orchestrator.config import INSTANCES
 from orchestrator.paths import config_dir
 from orchestrator.records import Check
 
 HOOKS = sorted(name for name in dir(hookspecs) if name.startswith("orchestrator_"))
 # Groups whose YAML lies under a key of its own, so that several may be chosen.
-MANY = {"objective", "compressor"}
 
 
 def _built_in(family: str) -> dict[str, plugins.Offered]:
@@ -117,7 +117,7 @@ def test_every_offer_has_a_yaml_of_its_name(family: str, name: str) -> None:
     text = path.read_text()
     assert _own(family, text)["name"] == name
     package = f"# @package {family}.{name}\n"
-    assert text.startswith(package) if family in MANY else f"@package {family}" not in text
+    assert text.startswith(package) if family in INSTANCES else f"@package {family}" not in text
 
 
 def _own(family: str, text: str) -> dict[str, Any]:
@@ -135,9 +135,11 @@ def test_every_yaml_names_something_that_is_offered(family: str) -> None:
 @pytest.mark.parametrize(("family", "name"), OFFERED)
 def test_every_yaml_sets_options_that_exist(family: str, name: str) -> None:
     options = _own(family, (config_dir() / family / f"{name}.yaml").read_text())
-    kept = {"name", "role", "min", "max", "reference"} if family == "objective" else {"name"}
+    own = {"role", "min", "max", "reference", "device"} if family == "objective" else set()
     # A value of ??? is the user's to give, and a sampler's seed the run's.
-    chosen = {key: "given" if v == "???" else v for key, v in options.items() if key not in kept}
+    chosen = {
+        key: "given" if v == "???" else v for key, v in options.items() if key not in own | {"name"}
+    }
     chosen |= {"seed": 0} if family == "sampler" else {}
     factory = plugins.installed().resolve(family, name)
     assert plugins._checked_options(factory, chosen, family).keys() == chosen.keys()

@@ -61,16 +61,17 @@ class ToyDevice(Device):
     def compile(self, network: Any, example: Any, path: Path, *, final: bool = False) -> Artifact:
         self.calls.append(f"compile {path.name}")
         file = path.with_name(f"{path.name}.toy")
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(bytes(sum(p.numel() for p in network.parameters())))
         self.networks[file] = copy.deepcopy(network).eval()
-        return Artifact(file, "toy")
+        return Artifact(file, "toy", exact=True)
 
     def predict(self, artifact: Artifact, images: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             return self.networks[artifact.path](torch.from_numpy(images)).numpy()
 
     def fingerprint(self) -> Mapping[str, str]:
-        return {"cpu": "toy"}
+        return {"processor": "toy"}
 
     def runner(self, artifact: Artifact) -> Any:
         return lambda: None
@@ -85,7 +86,7 @@ class ToyDevice(Device):
         return toy_latencies(artifacts)
 
 
-def toy_latencies(artifacts: Sequence[Artifact]) -> list[Latency]:
+def toy_latencies(artifacts: Sequence[Artifact], device: str = "") -> list[Latency]:
     """A millisecond for each hundred parameters."""
     ToyDevice.calls.append("measure")
     times = [artifact.size_bytes / 100 for artifact in artifacts]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +35,13 @@ class Verification:
     agreements: Mapping[str, float]
 
 
-def verify(folder: Path, device: Device | None = None) -> Verification:
+def verify(
+    folder: Path, device: Device | None = None, *, labels: Collection[str] | None = None
+) -> Verification:
     """Whether the files are those written and the functions are one.
 
-    Without `device` the artifacts are only hashed. Raises RunError for a missing, damaged or
-    changed file and ParityError where a function differs.
+    `device` runs the artifacts with these labels, by default all; without it they are only hashed.
+    Raises RunError for a missing, damaged or changed file and ParityError where a function differs.
     """
     facts = read_facts(folder)
     check_files(facts, folder)
@@ -51,6 +53,8 @@ def verify(folder: Path, device: Device | None = None) -> Verification:
     _check_parity("the rebuilt network", difference, check["logits"])
     differences, agreements = {}, {}
     for label in facts["artifacts"] if device else ():
+        if labels is not None and label not in labels:
+            continue
         artifact = artifact_of(facts, label, folder)
         logits = torch.from_numpy(_predict(device, artifact, images))
         agreed = logits.argmax(1) == check["logits"].argmax(1)

@@ -29,15 +29,16 @@ __all__ = ["Assembly", "Target", "assemble", "draw", "excess"]
 
 @dataclass(frozen=True)
 class Target:
-    """An objective and what the configuration wants of it."""
+    """An objective and what the configuration wants of it.
+
+    `name` is its key there: "latency_ms", or "latency_ms@pi" beside it. `device` names the one
+    that is asked.
+    """
 
     objective: Objective
     config: ObjectiveConfig
-
-    @property
-    def name(self) -> str:
-        """The objective's name."""
-        return self.objective.name
+    name: str
+    device: str
 
     @property
     def searched(self) -> bool:
@@ -60,11 +61,22 @@ class Assembly:
     space: SearchSpace
     dataset: Dataset
     task: Task
-    device: Device
+    devices: Mapping[str, Device]
     estimator: Estimator
     targets: Sequence[Target]
     compression: Compression
     asked: Mapping[str, Objective] = field(default_factory=dict)
+
+    @property
+    def device(self) -> Device:
+        """The first one: its file is what accuracy is taken of, and what ships."""
+        return next(iter(self.devices.values()))
+
+    @property
+    def deployed(self) -> Mapping[str, Device]:
+        """The first device and those that objectives ask, by name."""
+        asked = {next(iter(self.devices))} | {t.device for t in self.tier("deployed")}
+        return {name: device for name, device in self.devices.items() if name in asked}
 
     @property
     def facts(self) -> ImageFacts:
@@ -85,21 +97,25 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
     """Create every part; raises UsageError for what does not exist or does not fit together."""
     make = plugins.create
     _check_preset(config, plugins)
-    device = make("device", config.device.name, config.device.options)
+    devices = {key: make("device", item.name, item.options) for key, item in config.device.items()}
+    first = next(iter(devices))
     estimator = make("estimator", config.estimator.name, config.estimator.options)
     assembly = Assembly(
         space=make("space", config.space.name, config.space.options),
         dataset=make("dataset", config.dataset.name, config.dataset.options),
         task=make("task", config.task.name, config.task.options),
-        device=device,
+        devices=devices,
         estimator=estimator,
-        targets=[_target(key, item, plugins) for key, item in config.objective.items()],
+        targets=[
+            Target(make("objective", item.name, item.options), item, key, item.device or first)
+            for key, item in config.objective.items()
+        ],
         compression=Compression(
             {
                 key: make("compressor", chosen.name, chosen.options)
                 for key, chosen in config.compressor.items()
             },
-            device.formats,
+            devices[first].formats,
         ),
         asked={name: make("objective", name, {}) for name in estimator.objectives},
     )
@@ -181,10 +197,3 @@ def excess(values: Mapping[str, float], targets: Sequence[Target]) -> dict[str, 
         elif value is not None and low is not None and value < low:
             broken[target.name] = low - value
     return broken
-
-
-def _target(key: str, config: ObjectiveConfig, plugins: Plugins) -> Target:
-    objective = plugins.create("objective", config.name, config.options)
-    if key != objective.name:
-        raise ConfigError(f"objective.{key}: its name is {config.name!r}, expected {key!r}.")
-    return Target(objective, config)

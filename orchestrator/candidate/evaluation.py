@@ -11,7 +11,7 @@ import math
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.analysis.display import human
 from orchestrator.candidate.assembly import Target, excess
+from orchestrator.candidate.deployment import Deployment, Measure
 from orchestrator.candidate.factory import Factory, Treatment
-from orchestrator.contracts import Artifact, EstimationContext, Latency, Subject
+from orchestrator.contracts import Artifact, EstimationContext, Subject
 from orchestrator.errors import (
-    DISK_ERRORS,
     CandidateError,
-    CompileError,
     DeviceError,
     OrchestratorError,
     RunError,
+    disk_trouble,
 )
 from orchestrator.records import Genotype, Outcome, Record
 from orchestrator.training.epochs import hopeless
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["Measure", "Rival", "evaluate", "failure"]
-
-# Measures files on the quiet device, all in one interleaved session.
-Measure = Callable[[Sequence[Artifact]], list[Latency]]
 
 
 @dataclass(frozen=True)
@@ -79,8 +76,8 @@ def evaluate(
     except (DeviceError, RunError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-            raise RunError(f"{error}: free some disk space, then resume the search.") from error
+        if trouble := disk_trouble(error):
+            raise RunError(f"{trouble}: free some disk space, then resume the search.") from error
         record = failure(progress.number, progress.genotype, error, step=progress.step)
         record = replace(
             record, values=progress.values, curve=tuple(progress.curve), extra=progress.extra
@@ -117,10 +114,8 @@ class _Evaluation:
         self.rivals = rivals
         self.factory = factory
         self.assembly = factory.assembly
-        self.measure = measure
+        self.deployment = Deployment(factory.assembly, measure)
         self.previewed = Treatment(progress.genotype)
-        self._latency: Latency | None = None
-        self._signature = ""
 
     def run(self) -> Record:
         preview = self.factory.compress(self.factory.build(self.now.genotype), self.previewed)
@@ -137,9 +132,8 @@ class _Evaluation:
     def _take_preview(self, preview: nn.Module, folder: Path) -> None:
         """Deployed objectives of the untrained network in its final shape."""
         self.now.step = "export of the untrained network"
-        artifact = self._compile(preview, self.previewed, folder / "preview")
-        self._signature = self.assembly.device.signature(artifact)
-        self._take(self.assembly.tier("deployed"), self._subject(preview, artifact))
+        self._compile(preview, self.previewed, folder / "preview")
+        self._take(self.assembly.tier("deployed"), self._subject(preview))
 
     def _trained(self, preview: nn.Module, folder: Path) -> Record:
         self.now.step = "training"
@@ -154,15 +148,13 @@ class _Evaluation:
             return self._record("stopped", reason=reason, step="training")
         if estimate.predicted is not None:
             metrics = {self.assembly.task.leading.name: estimate.predicted}
-            self._take(self.assembly.tier("estimated"), self._subject(preview, metrics=metrics))
+            self._take(self.assembly.tier("estimated"), self._subject(preview, metrics))
             return self._judged()
         self.now.step = "compression"
         treatment = Treatment(self.now.genotype, self.factory.config.train.epochs)
         network = self.factory.compress(estimate.network, treatment)
         self.now.step = "export"
         artifact = self._compile(network, treatment, folder / "model")
-        if self.assembly.device.signature(artifact) != self._signature:
-            self._latency = None
         self._take_final(network, artifact)
         return self._judged()
 
@@ -173,40 +165,19 @@ class _Evaluation:
     def _take_final(self, network: nn.Module, artifact: Artifact) -> None:
         """Everything again from the trained network; the latency anew only if it was forgotten."""
         metrics = self.factory.score(artifact, "validation", gate=self.factory.gate).figures()
-        subject = self._subject(network, artifact, metrics)
+        subject = self._subject(network, metrics)
         self._take(self.assembly.tier("static"), subject)
         self._take(self.assembly.tier("estimated", "deployed"), subject)
 
     def _compile(self, network: nn.Module, treatment: Treatment, path: Path) -> Artifact:
-        artifacts = self.factory.compile(network, treatment, path, final=False)
-        if not artifacts:
-            raise CompileError(
-                f"{self.assembly.device.name} made no file of {self.now.genotype.key}."
-            )
-        return artifacts[-1]
+        """The file of the first device; those of all are deployed."""
+        files = self.factory.compile_all(network, treatment, path, final=False)
+        self.deployment.take({name: artifacts[-1] for name, artifacts in files.items()})
+        return next(iter(files.values()))[-1]
 
-    def _subject(
-        self,
-        network: nn.Module,
-        artifact: Artifact | None = None,
-        metrics: Mapping[str, float] | None = None,
-    ) -> Subject:
-        def latency() -> Latency:
-            assert artifact is not None
-            if self._latency is None:
-                self._latency = self.measure([artifact])[0]
-            return self._latency
-
-        timed = latency if artifact is not None else None
+    def _subject(self, network: nn.Module, metrics: Mapping[str, float] | None = None) -> Subject:
         shape = self.assembly.facts.shape
-        return Subject(
-            self.now.genotype,
-            network,
-            shape,
-            metrics=metrics or {},
-            artifact=artifact,
-            latency=timed,
-        )
+        return Subject(self.now.genotype, network, shape, metrics=metrics or {})
 
     def _take(self, targets: Sequence[Target], subject: Subject) -> None:
         for target in targets:
@@ -214,7 +185,8 @@ class _Evaluation:
             # A device's measurement takes the gate for itself; the rest is work like training.
             alone = target.objective.tier == "deployed"
             with nullcontext() if alone else self.factory.gate.shared():
-                value = self.factory.measure(target.objective, subject)
+                seen = self.deployment.seen(subject, target.device) if alone else subject
+                value = self.factory.measure(target.objective, seen)
             if not math.isfinite(value):
                 raise CandidateError(f"objective {target.name} is {value}, expected a finite one.")
             self.now.values[target.name] = value
@@ -254,7 +226,7 @@ class _Evaluation:
             values=dict(now.values),
             curve=tuple(now.curve),
             extra=dict(now.extra),
-            latencies={self.factory.config.device.name: self._latency} if self._latency else {},
+            latencies=dict(self.deployment.latencies),
             **more,
         )
 

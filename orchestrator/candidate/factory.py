@@ -20,6 +20,8 @@ from orchestrator.contracts import (
     ArtifactCompressor,
     Batch,
     CompressionContext,
+    Compressor,
+    Device,
     EstimationContext,
     Estimator,
     Judge,
@@ -140,16 +142,36 @@ class Factory:
     def compile(
         self, network: nn.Module, treatment: Treatment, path: Path, *, final: bool
     ) -> list[Artifact]:
-        """The exported file, then each file that a compressor made of the one before.
+        """The first device's file, then each file that a compressor made of the one before.
 
         Export and calibration are work on this machine too, so the gate is held.
         """
+        return self._compile(self.assembly.device, network, treatment, path, final=final)
+
+    def compile_all(
+        self, network: nn.Module, treatment: Treatment, path: Path, *, final: bool
+    ) -> dict[str, list[Artifact]]:
+        """The files of every device that is asked, by name; one runtime compiles once."""
+        made: dict[str, list[Artifact]] = {}
+        for name, device in self.assembly.deployed.items():
+            alike = [n for n in made if device.compiles_like(self.assembly.devices[n])]
+            if alike:
+                made[name] = made[alike[0]]
+            else:
+                own = path.with_name(f"{path.name}.{name}") if made else path
+                made[name] = self._compile(device, network, treatment, own, final=final)
+        return made
+
+    def _compile(
+        self, device: Device, network: nn.Module, treatment: Treatment, path: Path, *, final: bool
+    ) -> list[Artifact]:
         with self.gate.shared():
             example = torch.zeros(1, *self.assembly.facts.shape)
-            artifacts = [self.assembly.device.compile(network, example, path, final=final)]
+            artifacts = [device.compile(network, example, path, final=final)]
             for step in self._steps(ArtifactCompressor, treatment):
-                made = step.compressor.transform(artifacts[-1], step.choices, step.context)
-                artifacts.append(made)
+                if self._fits(step.compressor, device):
+                    made = step.compressor.transform(artifacts[-1], step.choices, step.context)
+                    artifacts.append(made)
         return artifacts
 
     def score(self, artifact: Artifact, split: Split, *, gate: Gate | None) -> Judge:
@@ -158,6 +180,12 @@ class Factory:
         for (answers,), targets in self._answers([artifact], split, gate):
             judge.add(answers, targets)
         return judge
+
+    def _fits(self, compressor: Compressor, device: Device) -> bool:
+        """Whether it takes this device's files; what is of another format ships without it."""
+        formats = frozenset().union(*(d.formats for d in self.assembly.devices.values()))
+        wanted = compressor.requires & formats
+        return not wanted or bool(wanted & device.formats)
 
     def pictures(self, artifact: Artifact) -> Sequence[Mapping[str, str]]:
         """A few test images as the task shows them with what a file answers; may be empty."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.bundle import EXACT, BundleContents, verify, write_bundle
 from orchestrator.candidate.assembly import excess
-from orchestrator.candidate.evaluation import Measure
+from orchestrator.candidate.deployment import Deployment, Measure
 from orchestrator.candidate.factory import Factory, Treatment, seed_of
 from orchestrator.candidate.marks import (
     Comparison,
@@ -19,7 +19,7 @@ from orchestrator.candidate.marks import (
     budget_marks,
     compression_marks,
 )
-from orchestrator.contracts import Artifact, Judge, Latency, NetworkCompressor, Subject
+from orchestrator.contracts import Artifact, Device, Judge, Latency, NetworkCompressor, Subject
 from orchestrator.errors import OrchestratorError
 from orchestrator.estimators.further import load_weights
 from orchestrator.files import write_json
@@ -52,10 +52,11 @@ class _Variant:
 
 @dataclass
 class _Finalist:
-    """A finalist on its way."""
+    """A finalist on its way; `files` are what each device that is asked would run."""
 
     record: Record
     network: nn.Module
+    files: dict[str, Artifact] = field(default_factory=dict)
     variants: dict[str, _Variant] = field(default_factory=dict)
     ranges: Mapping[str, Any] = field(default_factory=dict)
     # The share of validation images that the shipped file and its exact form answer alike.
@@ -87,8 +88,8 @@ def finish(record: Record, factory: Factory, measure: Measure) -> Finalist:
     work.mkdir(parents=True)
     try:
         finalist = _train_and_export(record, factory, work)
-        _measure(finalist, measure)
-        return _ship(finalist, factory)
+        deployment = _measured(finalist, factory, measure)
+        return _ship(finalist, factory, deployment)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -125,8 +126,9 @@ def _train_and_export(record: Record, factory: Factory, work: Path) -> _Finalist
         finalist.variants[_UNCOMPRESSED] = _variant(factory, artifacts[0])
     treatment = Treatment(genotype, epochs)
     finalist.network = factory.compress(network, treatment)
-    artifacts = factory.compile(finalist.network, treatment, work / "model", final=True)
-    for artifact in _labelled(artifacts):
+    made = factory.compile_all(finalist.network, treatment, work / "model", final=True)
+    finalist.files = {name: artifacts[-1] for name, artifacts in made.items()}
+    for artifact in _labelled(next(iter(made.values()))):
         finalist.variants[artifact.label] = _variant(factory, artifact)
     finalist.ranges = treatment.ranges
     shipped, own = finalist.variants[finalist.shipped], finalist.own
@@ -151,16 +153,32 @@ def _variant(factory: Factory, artifact: Artifact) -> _Variant:
     return _Variant(artifact, factory.score(artifact, "test", gate=factory.gate), validation)
 
 
-def _measure(finalist: _Finalist, measure: Measure) -> None:
-    """All files of a finalist in one session, so that before and after can be compared."""
-    variants = list(finalist.variants.values())
-    for variant, latency in zip(variants, measure([v.artifact for v in variants]), strict=True):
+def _measured(finalist: _Finalist, factory: Factory, measure: Measure) -> Deployment:
+    """All files of the first device in one session, so that before and after can be compared."""
+    first, variants = next(iter(finalist.files)), list(finalist.variants.values())
+    timed = measure([variant.artifact for variant in variants], first)
+    for variant, latency in zip(variants, timed, strict=True):
         variant.latency = latency
+    deployment = Deployment(factory.assembly, measure)
+    deployment.take(finalist.files)
+    deployment.latencies[first] = timed[-1]
+    return deployment
 
 
-def _ship(finalist: _Finalist, factory: Factory) -> Finalist:
+def _elsewhere(finalist: _Finalist, factory: Factory) -> dict[str, Artifact]:
+    """Files of devices that do not run what the first one does, by the devices' names."""
+    devices = factory.assembly.devices
+    first = next(iter(devices.values()))
+    return {
+        name: artifact
+        for name, artifact in finalist.files.items()
+        if artifact != next(iter(finalist.files.values())) and devices[name] is not first
+    }
+
+
+def _ship(finalist: _Finalist, factory: Factory, deployment: Deployment) -> Finalist:
     record = finalist.record
-    values, notes = _values(finalist, factory)
+    values, notes = _values(finalist, factory, deployment)
     figures = {**_figures(finalist, factory), **_without(values, _leading(factory))}
     figures |= {name: notes[name] for name in ("macs_exact", "macs_thop") if name in notes}
     marks = _marks(finalist, factory, values)
@@ -169,11 +187,16 @@ def _ship(finalist: _Finalist, factory: Factory) -> Finalist:
     files = {k: v.artifact for k, v in finalist.variants.items() if k != _UNCOMPRESSED}
     recommended = not any(mark.blocks for mark in marks)
     usage = factory.assembly.device.usage(files[finalist.shipped])
-    contents = replace(contents, artifacts=files, recommended=finalist.shipped, usage=usage)
+    other = _elsewhere(finalist, factory)
+    contents = replace(
+        contents, artifacts={**files, **other}, recommended=finalist.shipped, usage=usage
+    )
     classes = finalist.variants[finalist.shipped].test.classes()
     contents = replace(contents, ranges=finalist.ranges, classes=classes)
     write_bundle(folder, contents)
-    verified = _verified(folder, factory, marks)
+    verified = _verified(folder, factory.assembly.device, set(files), marks)
+    for name in other:
+        verified &= _verified(folder, factory.assembly.devices[name], {name}, marks)
     found = Finalist(
         id=record.id,
         number=record.number,
@@ -213,7 +236,7 @@ def _contents(
 
 
 def _values(
-    finalist: _Finalist, factory: Factory
+    finalist: _Finalist, factory: Factory, deployment: Deployment
 ) -> tuple[dict[str, float], dict[str, float | str]]:
     """Every objective of the shipped file, metrics on the test split, and what explains them."""
     shipped = finalist.variants[finalist.shipped]
@@ -222,14 +245,13 @@ def _values(
         network=finalist.network,
         input_shape=factory.assembly.facts.shape,
         metrics=shipped.test.figures(),
-        artifact=shipped.artifact,
-        latency=lambda: _known(shipped.latency),
     )
     values: dict[str, float] = {}
     notes: dict[str, float | str] = {}
     for target in factory.assembly.targets:
-        values[target.name] = factory.measure(target.objective, subject)
-        explained = target.objective.explain(subject)
+        seen = deployment.seen(subject, target.device)
+        values[target.name] = factory.measure(target.objective, seen)
+        explained = target.objective.explain(seen)
         notes.update({f"{target.name}_{name}": note for name, note in explained.items()})
     return values, notes
 
@@ -274,9 +296,10 @@ def _marks(finalist: _Finalist, factory: Factory, values: Mapping[str, float]) -
     return marks + compression_marks(Comparison(*figures, finalist.agreement, leading))
 
 
-def _verified(folder: Path, factory: Factory, marks: list[Mark]) -> bool:
+def _verified(folder: Path, device: Device, labels: set[str], marks: list[Mark]) -> bool:
+    """Whether the files with these labels are the network's function on their device."""
     try:
-        verify(folder, factory.assembly.device)
+        verify(folder, device, labels=labels)
     except OrchestratorError as error:
         marks.append(Mark(f"not verified: {error}", True))
         return False

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from orchestrator.cli.overrides import restored, spelt, translated
 from orchestrator.errors import ConfigError, closest
 from orchestrator.paths import config_dir
 
@@ -97,7 +98,7 @@ def jobs(line: CommandLine) -> list[list[str]]:
 
     ways: list[list[str]] = []
     with _explaining(line.overrides, line):
-        for item in OverridesParser.create().parse_overrides(list(line.overrides)):
+        for item in OverridesParser.create().parse_overrides(spelt(line.overrides)):
             if item.is_discrete_sweep():
                 key = item.get_key_element()
                 ways.append([f"{key}={value}" for value in item.sweep_string_iterator()])
@@ -116,7 +117,10 @@ def show(line: CommandLine) -> None:
     _register_search_path()
     extra = [f"--config-dir={line.config_dir}"] if line.config_dir else []
     before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv = [sys.argv[0], *line.shows, *extra, *line.overrides]
+    words = (
+        line.overrides if "--shell-completion" in line.shows else _translated(line.overrides, line)
+    )
+    sys.argv = [sys.argv[0], *line.shows, *extra, *words]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # it raises, rather than print and end the process
     try:
         with _explaining(line.overrides, line):
@@ -168,6 +172,16 @@ def _composed(
     overrides: Sequence[str], line: CommandLine, *, complete: bool = True
 ) -> dict[str, Any]:
     """Plain values; where they need not be `complete`, what is still to be given is left out."""
+    return dict(restored(_as_hydra_does(_translated(overrides, line), line, complete=complete)))
+
+
+def _translated(overrides: Sequence[str], line: CommandLine) -> list[str]:
+    return translated(overrides, lambda words: _as_hydra_does(words, line, complete=False))
+
+
+def _as_hydra_does(
+    overrides: Sequence[str], line: CommandLine, *, complete: bool
+) -> dict[str, Any]:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from omegaconf import OmegaConf

@@ -151,7 +151,7 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
         "space": f"{config.space.name}, {size}; named points first: "
         + (", ".join(seed.name for seed in plan.seeds) or "none"),
         "dataset": config.dataset.name,
-        "device": f"{config.device.name}, {plan.fingerprint.get('cpu', '')}".rstrip(", "),
+        **_devices(plan),
         "compressors": plan.compression or " → ".join(config.compressor) or "none",
         "estimator": _described("estimator", config.estimator.name),
         "sampler": f"{config.sampler.name}, {config.budget.candidates} candidates, "
@@ -159,6 +159,14 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
     }.items():
         facts.add_row(f"[bold]{name}[/bold]", escape(text))
     return [facts, _objective_table(config, plan)]
+
+
+def _devices(plan: Plan) -> dict[str, str]:
+    """Each device's name and what a latency on it depends on."""
+    shown = {name: ", ".join(found.values()) for name, found in plan.fingerprints.items()}
+    if len(shown) == 1:
+        return {"device": ", ".join([*shown, *shown.values()])}
+    return {f"device {name}": text for name, text in shown.items()}
 
 
 def _described(family: str, name: str) -> str:

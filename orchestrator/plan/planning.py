@@ -51,9 +51,9 @@ class Seed:
 class Plan:
     """A checked search. Plain values, so that a resumed run goes on with the very same plan.
 
-    `ranges` maps each static objective to what was seen from the smallest to the largest network;
-    `compression` tells the orders in which compressors may be taken, `leading` is the name of the
-    task's leading metric.
+    `ranges` maps each static objective to what was seen from the smallest to the largest network,
+    `reference_ms` and `fingerprints` each device to what was found on it. `compression` tells the
+    orders in which compressors may be taken, `leading` is the name of the task's leading metric.
     """
 
     space_size: float
@@ -61,13 +61,23 @@ class Plan:
     ranges: Mapping[str, tuple[float, float]]
     seeds: Sequence[Seed]
     teacher: Mapping[str, Any] | None
-    reference_ms: float
-    fingerprint: Mapping[str, str]
+    reference_ms: Mapping[str, float]
+    fingerprints: Mapping[str, Mapping[str, str]]
     seconds: float
     disk_bytes: float
     warnings: Sequence[str] = ()
     compression: str = ""
     leading: str = "accuracy"
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is known of the devices; their names are told where there are several."""
+        several = len(self.fingerprints) > 1
+        return {
+            f"{name}: {fact}" if several else fact: text
+            for name, fingerprint in self.fingerprints.items()
+            for fact, text in fingerprint.items()
+        }
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""
@@ -87,7 +97,6 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
     Costs some seconds; raises BudgetError for a budget that nothing in the space can meet.
     """
     assembly = factory.assembly
-    device = assembly.device
     _check_sampler(factory)
     _check_teacher(factory)
     seeds = _seeds(assembly)
@@ -97,8 +106,10 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
     for target in assembly.tier("static"):
         check_static(factory, target, specimens)
     by_size = sorted(specimens, key=lambda specimen: cost(specimen.values))
-    with tempfile.TemporaryDirectory(prefix="orchestrator-plan-") as folder, closing(device):
-        deployed = Deployed(factory, Path(folder))
+    with (
+        tempfile.TemporaryDirectory(prefix="orchestrator-plan-") as folder,
+        closing(Deployed(factory, Path(folder))) as deployed,
+    ):
         largest = deployed.values(by_size[-1])
         warnings = _check_deployed(factory, deployed, specimens)
         ranges = _ranges(assembly, specimens)
@@ -117,7 +128,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             seeds=seeds,
             teacher=_teacher(factory, seeds, by_size),
             reference_ms=deployed.reference_ms,
-            fingerprint=dict(device.fingerprint()),
+            fingerprints=deployed.fingerprints(),
             seconds=_forecast_seconds(factory, by_size, deployed.seconds, concurrent),
             disk_bytes=_forecast_bytes(factory, by_size),
             compression=assembly.compression.told,
@@ -228,7 +239,7 @@ def _axis(target: Target, largest: Mapping[str, float], seen: tuple[float, float
             f"objective.{target.name}.reference: must be given, as no worst value is known for it."
         )
     return Axis(
-        objective.name,
+        target.name,
         objective.unit,
         objective.direction,
         float(reference),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestrator.analysis.display import human
 from orchestrator.candidate.assembly import Assembly, Target, draw
+from orchestrator.candidate.deployment import Deployment
 from orchestrator.candidate.factory import Factory, Treatment
 from orchestrator.contracts import Artifact, Latency, Subject
 from orchestrator.errors import BudgetError, CandidateError
@@ -46,19 +46,30 @@ class Specimen:
 
 
 class Deployed:
-    """Deployed objectives of uncompressed, untrained networks, measured in this process.
+    """Deployed objectives of uncompressed, untrained networks, measured by this process.
 
-    `seconds` is what the last one took, export included.
+    `seconds` is what the last one took, export included; `reference_ms` are the devices'.
     """
 
     def __init__(self, factory: Factory, folder: Path) -> None:
         self.factory = factory
         self.folder = folder
-        self.device = factory.assembly.device
+        self.devices = factory.assembly.deployed
         self.seconds = 0.0
         self.targets = factory.assembly.tier("deployed")
-        with self._quiet():
-            self.reference_ms = self.device.calibrate(folder)
+        self.reference_ms: dict[str, float] = {}
+        for name, device in self.devices.items():
+            with quiet(factory.gate, here=device.shares_host):
+                self.reference_ms[name] = device.calibrate(folder)
+
+    def fingerprints(self) -> dict[str, dict[str, str]]:
+        """What each device says of itself."""
+        return {name: dict(device.fingerprint()) for name, device in self.devices.items()}
+
+    def close(self) -> None:
+        """End what measuring started."""
+        for device in self.devices.values():
+            device.close()
 
     def values(self, specimen: Specimen) -> dict[str, float]:
         """Each deployed objective of one specimen."""
@@ -68,24 +79,23 @@ class Deployed:
         network = self.factory.build(specimen.genotype).eval()
         path = self.folder / specimen.genotype.key
         treatment = Treatment(specimen.genotype)
-        (artifact,) = self.factory.compile(network, treatment, path, final=False)
-        subject = Subject(
-            specimen.genotype,
-            network,
-            self.factory.assembly.facts.shape,
-            artifact=artifact,
-            latency=lambda: self._latency(artifact),
-        )
-        values = {t.name: self.factory.measure(t.objective, subject) for t in self.targets}
+        made = self.factory.compile_all(network, treatment, path, final=False)
+        deployment = Deployment(self.factory.assembly, self._latencies)
+        deployment.take({name: artifacts[-1] for name, artifacts in made.items()})
+        subject = Subject(specimen.genotype, network, self.factory.assembly.facts.shape)
+        values = {
+            target.name: self.factory.measure(
+                target.objective, deployment.seen(subject, target.device)
+            )
+            for target in self.targets
+        }
         self.seconds = time.monotonic() - start
         return values
 
-    def _latency(self, artifact: Artifact) -> Latency:
-        with self._quiet():
-            return self.device.latencies([artifact], self.reference_ms, self.folder)[0]
-
-    def _quiet(self) -> AbstractContextManager[None]:
-        return quiet(self.factory.gate, here=self.device.shares_host)
+    def _latencies(self, artifacts: Sequence[Artifact], device: str) -> list[Latency]:
+        asked = self.devices[device]
+        with quiet(self.factory.gate, here=asked.shares_host):
+            return asked.latencies(artifacts, self.reference_ms[device], self.folder)
 
 
 def survey(factory: Factory, named: Sequence[Choices]) -> list[Specimen]:

@@ -1,16 +1,16 @@
-"""Ray, started here or joined: workers for candidates, one measuring process for the device."""
+"""Ray, started here or joined: workers for candidates, one measuring process for each place."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import logging
 import os
 import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from typing import Any, Self
 import ray
 from ray.exceptions import RayError
 
-from orchestrator.contracts import Artifact, Latency
+from orchestrator.contracts import Artifact, Device, Latency
 from orchestrator.errors import DeviceError, OrchestratorError
 from orchestrator.measuring.gate import quiet
 from orchestrator.search.stopping import Stopping
@@ -49,7 +49,7 @@ _WATCH_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Resources:
-    """What one candidate takes, how many run at once, and which device measures.
+    """What one candidate takes, how many run at once, and which devices measure, by name.
 
     `gpus` is filled in by `Cluster`, which knows what there is.
     """
@@ -57,7 +57,7 @@ class Resources:
     concurrent: int = 1
     threads: int = 1
     gpus: float = 0.0
-    device: str = ""
+    devices: tuple[str, ...] = ()
     address: str | None = None
 
 
@@ -80,39 +80,44 @@ def call(function: str, payload: Mapping[str, Any]) -> Any:
 
 
 class Meter:
-    """The one process that measures on a device; its calls queue up, so they never overlap."""
+    """The one process that measures at a place; its calls queue up, so they never overlap."""
 
     def __init__(self, function: str, payload: Mapping[str, Any]) -> None:
         module, _, name = function.partition(":")
         self._make = getattr(importlib.import_module(module), name)
-        self._device, self._gate = self._make(payload)
+        devices, self._gate = self._make(payload)
+        self._devices: Mapping[str, Device] = devices
         self._folder = Path(tempfile.mkdtemp(prefix="orchestrator-meter-"))
 
-    def calibrate(self) -> tuple[float, dict[str, str]]:
-        """The reference network's milliseconds, and the device's fingerprint."""
-        with self._quiet():
-            return self._device.calibrate(self._folder), dict(self._device.fingerprint())
+    def calibrate(self) -> dict[str, float]:
+        """The reference network's milliseconds on each device."""
+        found = {}
+        for name, device in self._devices.items():
+            with quiet(self._gate, here=device.shares_host):
+                found[name] = device.calibrate(self._folder)
+        return found
 
     def measure(
-        self, sent: Sequence[tuple[Artifact, Sequence[bytes]]], reference_ms: float
+        self,
+        sent: Sequence[tuple[Artifact, Sequence[bytes]]],
+        device_name: str,
+        reference_ms: float,
     ) -> list[Latency]:
         """Latencies of artifacts, sent with the content of their files, all in one session."""
+        device = self._devices[device_name]
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             artifacts = [
                 _received(artifact, contents, Path(folder) / str(number))
                 for number, (artifact, contents) in enumerate(sent)
             ]
-            with self._quiet():
-                return list(self._device.latencies(artifacts, reference_ms, self._folder))
+            with quiet(self._gate, here=device.shares_host):
+                return list(device.latencies(artifacts, reference_ms, self._folder))
 
     def close(self) -> None:
         """Leave nothing behind."""
-        self._device.close()
+        for device in self._devices.values():
+            device.close()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _quiet(self) -> AbstractContextManager[None]:
-        """This machine without our trainings, where it is this machine that measures."""
-        return quiet(self._gate, here=self._device.shares_host)
 
 
 class Cluster:
@@ -120,10 +125,10 @@ class Cluster:
 
     def __init__(self, resources: Resources) -> None:
         self.resources = resources
-        self.meter_name = f"meter-{os.getpid()}-{id(self)}"
-        self.reference_ms = 0.0
+        # Device → its meter's name and the milliseconds of the reference network on it.
+        self.meters: dict[str, tuple[str, float]] = {}
         self.stopping = Stopping()
-        self._meter: Any = None
+        self._actors: list[Any] = []
         self._owner = False
 
     def __enter__(self) -> Self:
@@ -146,37 +151,44 @@ class Cluster:
         trace: TracebackType | None,
     ) -> None:
         self.stopping.__exit__(kind, error, trace)
-        if self._meter is not None:
+        for actor in self._actors:
             with contextlib.suppress(RayError):
-                ray.get(self._meter.close.remote(), timeout=_METER_END_S)
-            ray.kill(self._meter)
+                ray.get(actor.close.remote(), timeout=_METER_END_S)
+            ray.kill(actor)
         if self._owner:
             ray.shutdown()
 
-    def start_meter(self, job: Job, reference_ms: float | None) -> dict[str, str]:
-        """Start the measuring process; returns the device's fingerprint. Raises DeviceError.
+    def start_meter(
+        self, job: Job, devices: Sequence[str], reference_ms: Mapping[str, float]
+    ) -> None:
+        """Start the measuring process of one place, for these of its devices. Raises DeviceError.
 
-        A resumed search passes the reference it began with, so that its figures stay comparable.
+        `job.function` gives the devices by name, and a gate. A search passes the references it
+        began with, so that its figures stay comparable when it is resumed.
         """
-        label = f"device:{self.resources.device}"
-        options = {
-            "name": self.meter_name,
-            "resources": {label: 1} if label in _resources() else {},
-        }
-        if self.resources.address and not options["resources"]:
-            raise DeviceError(
-                f"no node of the cluster offers {label!r}. Start one with ray start "
-                f"--resources='{{\"{label}\": 1}}'."
-            )
+        name = f"meter-{os.getpid()}-{id(self)}-{len(self._actors)}"
+        options = {"name": name, "resources": self._labels(devices)}
         actor = ray.remote(num_cpus=0, max_restarts=1)(Meter)
-        self._meter = actor.options(**options).remote(job.function, dict(job.common))
-        found_ms, fingerprint = self._wait(self._meter.calibrate.remote())
-        self.reference_ms = reference_ms or found_ms
-        return dict(fingerprint)
+        payload = {**job.common, "devices": list(devices)}
+        self._actors.append(actor.options(**options).remote(job.function, payload))
+        found = self._wait(self._actors[-1].calibrate.remote())
+        for device in devices:
+            self.meters[device] = (name, float({**found, **reference_ms}[device]))
 
-    def measure(self, artifacts: Sequence[Artifact]) -> list[Latency]:
+    def measure(self, artifacts: Sequence[Artifact], device: str) -> list[Latency]:
         """Latencies on the quiet device, all in one session."""
-        return measure_with(self.meter_name, self.reference_ms)(artifacts)
+        return measure_with(self.meters)(artifacts, device)
+
+    def _labels(self, devices: Sequence[str]) -> dict[str, int]:
+        """What Ray calls the nodes that have these devices; only a joined cluster must."""
+        labels = {f"device:{device}": 1 for device in devices}
+        missing = sorted(labels.keys() - _resources().keys())
+        if self.resources.address and missing:
+            raise DeviceError(
+                f"no node of the cluster offers {', '.join(map(repr, missing))}. Start one with "
+                f"ray start --resources='{json.dumps(labels)}'."
+            )
+        return {} if missing else labels
 
     def map(
         self,
@@ -235,7 +247,7 @@ class Cluster:
         return {
             "address": "local",  # never somebody else's cluster that happens to run here
             "num_cpus": max(os.cpu_count() or 1, cpus),
-            "resources": {f"device:{self.resources.device}": 1} if self.resources.device else None,
+            "resources": {f"device:{device}": 1 for device in self.resources.devices} or None,
             "include_dashboard": False,
             "object_store_memory": 200 * 2**20,
             **quiet,
@@ -251,13 +263,16 @@ class Cluster:
             raise DeviceError(f"the measuring process does not answer: {found}") from error
 
 
-def measure_with(meter: str, reference_ms: float) -> Callable[[Sequence[Artifact]], list[Latency]]:
-    """Measuring by a named meter, from any process of the cluster."""
+def measure_with(
+    meters: Mapping[str, tuple[str, float]],
+) -> Callable[[Sequence[Artifact], str], list[Latency]]:
+    """Measuring by named meters, from any process of the cluster; see `Cluster.meters`."""
 
-    def measure(artifacts: Sequence[Artifact]) -> list[Latency]:
+    def measure(artifacts: Sequence[Artifact], device: str) -> list[Latency]:
+        meter, reference_ms = meters[device]
         sent = [(a, [file.read_bytes() for file in a.files]) for a in artifacts]
         try:
-            found = ray.get(ray.get_actor(meter).measure.remote(sent, reference_ms))
+            found = ray.get(ray.get_actor(meter).measure.remote(sent, device, reference_ms))
         except RayError as error:
             raise cause(error) from None
         return list(found)

@@ -22,7 +22,7 @@ __all__ = [
     "check_candidate",
     "evaluate_candidate",
     "finish_candidate",
-    "measuring_device",
+    "measuring_devices",
     "prepare_estimator",
     "progress_of",
     "train_teacher",
@@ -38,7 +38,7 @@ def evaluate_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
 
     factory = _factory(payload["config"], payload["folder"])
     rivals = [Rival(values, tuple(curve)) for values, curve in payload.get("rivals", [])]
-    measure = measure_with(payload["meter"], payload["reference_ms"])
+    measure = measure_with(payload["meters"])
     proposal = (payload["number"], Genotype.from_json(payload["genotype"]))
     record = evaluate(proposal, rivals, factory, measure)
     record = replace(record, choices=payload["choices"], origin=payload["origin"])
@@ -61,7 +61,7 @@ def check_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
         FurtherTraining(factory.assembly.estimator, int(payload["epochs"]))
     )
     before = Record.from_json(payload["record"])
-    measure = measure_with(payload["meter"], payload["reference_ms"])
+    measure = measure_with(payload["meters"])
     record = evaluate((before.number, before.genotype), [], further, measure)
     record = replace(record, choices=before.choices, origin=before.origin)
     trained = record.curve[-1] if record.curve else 0.0
@@ -78,7 +78,7 @@ def finish_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
     from orchestrator.search.cluster import measure_with
 
     factory = _factory(payload["config"], payload["folder"])
-    measure = measure_with(payload["meter"], payload["reference_ms"])
+    measure = measure_with(payload["meters"])
     return finish(Record.from_json(payload["record"]), factory, measure).to_json()
 
 
@@ -109,12 +109,15 @@ def progress_of(folder: Path) -> float:
         return 0.0
 
 
-def measuring_device(payload: Mapping[str, Any]) -> tuple[Device, Gate]:
-    """The device of a study and the gate of its machine; raises DeviceError."""
-    chosen = _config(payload["config"]).device
-    device: Device = installed().create("device", chosen.name, chosen.options)
-    device.check()
-    return device, host_gate()
+def measuring_devices(payload: Mapping[str, Any]) -> tuple[dict[str, Device], Gate]:
+    """Those of a study's devices that are named, and this machine's gate; raises DeviceError."""
+    config = _config(payload["config"])
+    devices: dict[str, Device] = {}
+    for name in payload["devices"]:
+        chosen = config.device[name]
+        devices[name] = installed().create("device", chosen.name, chosen.options)
+        devices[name].check()
+    return devices, host_gate()
 
 
 class _Progress:

@@ -89,9 +89,17 @@ class RunFolder:
         path = self.path / "plan.json"
         self._read("plan.json")  # says what the folder is not, where it is none
         try:
-            return Plan.from_json(read_json(path, format=_PLAN))
+            told = read_json(path, format=_PLAN, before=self._with_device)
+            return Plan.from_json(told)
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path} cannot be used: {error!r}") from error
+
+    def _with_device(self, old: Mapping[str, Any]) -> dict[str, Any]:
+        """What was found on the one device that there was, by its name."""
+        name = next(iter(self.config().device))
+        rest = {key: value for key, value in old.items() if key != "fingerprint"}
+        found = {"fingerprints": {name: old["fingerprint"]}}
+        return {**rest, **found, "reference_ms": {name: old["reference_ms"]}}
 
     def overrides(self) -> list[str]:
         """The command line that started the search."""

@@ -6,10 +6,12 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from orchestrator.analysis.agreement import read_checks
 from orchestrator.candidate.factory import Factory
 from orchestrator.config import StudyConfig, flat_config
+from orchestrator.contracts import Device
 from orchestrator.errors import DISK_ERRORS, Interrupted, RunError
 from orchestrator.measuring.gate import host_gate
 from orchestrator.plan.planning import Plan, make_plan
@@ -81,7 +83,7 @@ def write_report(study: Study) -> Path:
         plan=flat_config(study.config),
         command=study.command,
         leading=study.leading,
-        environment={**study.plan.fingerprint, **_versions(study.home.environment())},
+        environment={**study.plan.facts, **_versions(study.home.environment())},
     )
     build_report(study.home.report, data)
     return study.home.report
@@ -95,17 +97,17 @@ def tracking_store(folder: Path) -> Path:
 def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
     """The story itself, the folder held against other processes."""
     plugins = factory.plugins
-    store, devices = tracking_store(study.folder), [factory.assembly.device]
-    tracker = Tracker(study.config.tracking, store, viewer.note, devices)
+    store, devices = tracking_store(study.folder), factory.assembly.deployed
+    tracker = Tracker(study.config.tracking, store, viewer.note, list(devices.values()))
     plugins.manager.register(tracker, name="tracking")
     try:
         with exclusive(study.folder), Cluster(_resources(study.config)) as cluster:
-            common: dict[str, str | float] = {
+            common: dict[str, Any] = {
                 "config": json.dumps(flat_config(study.config)),
                 "folder": str(study.folder.resolve()),
             }
-            cluster.start_meter(Job(worker("measuring_device"), common), study.plan.reference_ms)
-            common |= {"meter": cluster.meter_name, "reference_ms": cluster.reference_ms}
+            _start_meters(cluster, common, study, devices)
+            common["meters"] = cluster.meters
             phases = Phases(study, factory, viewer, cluster, common)
             phases.teach()
             phases.prepare()
@@ -134,6 +136,18 @@ def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
     return study
 
 
+def _start_meters(
+    cluster: Cluster, common: Mapping[str, Any], study: Study, devices: Mapping[str, Device]
+) -> None:
+    """One for each place, however many devices are there."""
+    places: dict[str, list[str]] = {}
+    for name, device in devices.items():
+        places.setdefault(device.place_name, []).append(name)
+    for names in places.values():
+        job = Job(worker("measuring_devices"), common)
+        cluster.start_meter(job, names, study.plan.reference_ms)
+
+
 def _concurrent(config: StudyConfig) -> int:
     """Candidates at once: as configured, or as many as the cores this process may use."""
     allowed = getattr(os, "sched_getaffinity", None)  # not on macOS
@@ -145,7 +159,7 @@ def _resources(config: StudyConfig) -> Resources:
     return Resources(
         concurrent=_concurrent(config),
         threads=config.train.threads,
-        device=config.device.name,
+        devices=tuple(config.device),
         address=config.run.address,
     )
 

@@ -126,8 +126,9 @@ class Study:
     def tags(self) -> dict[str, str]:
         """What tells searches apart."""
         config = self.config
-        groups = ("space", "dataset", "device", "estimator", "sampler")
+        groups = ("space", "dataset", "estimator", "sampler")
         chosen = {group: str(getattr(config, group).name) for group in groups}
+        chosen["device"] = ", ".join(config.device)
         return {
             **chosen,
             "compressors": ", ".join(config.compressor) or "none",

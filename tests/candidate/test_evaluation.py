@@ -87,7 +87,7 @@ def test_a_network_that_cannot_be_built_is_a_failed_candidate(tmp_path: Path) ->
 
 
 def test_a_lost_device_is_not_the_candidates_fault(tmp_path: Path) -> None:
-    def gone(artifacts: Any) -> Any:
+    def gone(artifacts: Any, device: str) -> Any:
         raise DeviceError("no answer")
 
     with pytest.raises(DeviceError):

@@ -142,7 +142,7 @@ def test_a_latency_is_measured_again_where_the_signature_differs(
 ) -> None:
     made, measured = factory(tmp_path), []
 
-    def latencies(artifacts: Any) -> Any:
+    def latencies(artifacts: Any, device: str) -> Any:
         measured.append([artifact.path.stem for artifact in artifacts])
         return toy_latencies(artifacts)
 

@@ -35,7 +35,7 @@ def refused(capsys: pytest.CaptureFixture[str]):
         ("+train.epoch=3", ("train.epoch: unknown key; did you mean 'epochs'?", "momentum")),
         ("objective.parms.max=3", ("did you mean 'params'?",)),
         ("dataset.imagesize=3", ("did you mean 'image_size'?",)),
-        ("+device.thread=3", ("device.thread: unknown key; did you mean 'threads'?",)),
+        ("+device.thread=3", ("device.onnxruntime.thread: unknown key; did you mean 'threads'?",)),
     ],
 )
 def test_an_unknown_key_is_told_what_is_valid(
@@ -58,7 +58,7 @@ def test_an_unknown_key_is_told_what_is_valid(
         ("objective.params.max=nan", "objective.params.max: found nan, expected a finite number"),
         ("dataset.image_size=big", "dataset.image_size: Input should be a valid integer"),
         ("dataset.image_size=4", "dataset.image_size: found 4, expected 8 or more"),
-        ("device.threads=0", "threads is 0, expected 1 or more"),
+        ("device.threads=0", "device.onnxruntime.threads is 0, expected 1 or more"),
         ("compressor.pruning.ratios=[2.0]", "compressor.pruning.ratios"),
         ("sampler.startup=x", "sampler.startup: Input should be a valid integer"),
         ("space.preset=smal", "space.preset: mobilenetv3 has no 'smal'; did you mean 'small'?"),

@@ -31,7 +31,7 @@ def test_budgets_of_reported_objectives_have_their_unit() -> None:
         seeds=[],
         compression="",
         space_size=10,
-        fingerprint={},
+        fingerprints={},
     )
     objectives = plan_tables(check_config(CONFIG), plan)[-1]
     columns = [list(column.cells) for column in objectives.columns]
