@@ -17,7 +17,16 @@ import numpy as np
 from orchestrator.errors import DataError, RunError
 from orchestrator_datasets.listing import ImageFile
 
-__all__ = ["Decoded", "Recipe", "cache_folder", "decoded", "opened"]
+__all__ = [
+    "Decoded",
+    "Recipe",
+    "cache_folder",
+    "colour_sums",
+    "decoded",
+    "key_of",
+    "opened",
+    "statistics",
+]
 
 # To be raised when the same files would be decoded to other bytes.
 _VERSION = 1
@@ -72,7 +81,7 @@ def decoded(cache: Path, files: Sequence[ImageFile], recipe: Recipe, decode: Dec
     Cost: about a millisecond an image and core the first time. Raises DataError for a cache that
     cannot be written.
     """
-    key = _key(files, recipe)
+    key = key_of(files, recipe)
     found = opened(cache, key)
     if found is not None:
         return found
@@ -117,7 +126,7 @@ def _refuse_newer(path: Path, found: int) -> None:
         )
 
 
-def _key(files: Sequence[ImageFile], recipe: Recipe) -> str:
+def key_of(files: Sequence[ImageFile], recipe: Recipe) -> str:
     """Changes with any file's path, size or time, so that nothing stale is ever read."""
     told = (_VERSION, str(recipe.root), recipe.image_size, recipe.channels)
     masks = () if recipe.ignored is None else (recipe.ignored,)
@@ -158,14 +167,14 @@ def _fill(folder: Path, files: Sequence[ImageFile], recipe: Recipe, decode: Deco
             if kept:
                 pixels = np.stack([image for _, image in kept])
                 labels += [file.label for file, _ in kept]
-                sums += _sums(pixels)
+                sums += colour_sums(pixels)
                 out.write(pixels.tobytes())
         out.seek(0)
         _header(out, (len(labels), *shape))
     np.save(folder / "labels.npy", np.array(labels, np.int64))
     index = {
         "format": _FORMAT,
-        **_statistics(sums, len(labels) * recipe.image_size**2),
+        **statistics(sums, len(labels) * recipe.image_size**2),
         "skipped": skipped,
     }
     (folder / "index.json").write_text(json.dumps(index), "utf-8")
@@ -193,14 +202,15 @@ def _header(out: IO[bytes], shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(out, head)
 
 
-def _sums(pixels: np.ndarray) -> np.ndarray:
+def colour_sums(pixels: np.ndarray) -> np.ndarray:
     """Sum and sum of squares of each channel of (N, C, H, W), as (2, C); exact."""
     histograms = [np.bincount(pixels[:, c].ravel(), minlength=256) for c in range(pixels.shape[1])]
     levels = np.arange(256)
     return np.array([[h @ levels for h in histograms], [h @ levels**2 for h in histograms]])
 
 
-def _statistics(sums: np.ndarray, count: int) -> dict[str, list[float]]:
+def statistics(sums: np.ndarray, count: int) -> dict[str, list[float]]:
+    """Mean and deviation of each channel, of pixels in [0, 1], from `sums` over `count` pixels."""
     mean = sums[0] / max(1, count) / 255
     square = sums[1] / max(1, count) / 255**2
     deviation = np.sqrt(np.maximum(square - mean**2, 0))

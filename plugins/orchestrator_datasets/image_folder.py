@@ -8,11 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from orchestrator import ArraySamples, Dataset
+from orchestrator import ArraySamples, Dataset, Samples
 from orchestrator.errors import ConfigError, DataError
 from orchestrator_datasets.decoded import Decoded, Recipe, cache_folder, decoded, opened
-from orchestrator_datasets.decoding import decode
+from orchestrator_datasets.decoding import decode as decode_file
 from orchestrator_datasets.listing import Listing, SplitOptions, list_splits
+from orchestrator_datasets.on_demand import Found
+from orchestrator_datasets.on_demand import found as look
 from orchestrator_datasets.splitting import check_shares
 
 __all__ = ["ImageFolder"]
@@ -34,10 +36,12 @@ class ImageFolder(Dataset):
     dealt out; given validation and test folders are read whole. `normalise` "auto" takes mean
     and deviation of the training images, "imagenet" those of ImageNet.
 
-    Files that are no readable image are left out and counted in `notes`. Decoded images are kept
-    below `cache` (by default ORCHESTRATOR_CACHE, or the user's cache folder) and memory-mapped,
-    so that processes share them; a file that changes is decoded again. Raises DataError for
-    folders that cannot be a dataset.
+    Files that are no readable image are left out and counted in `notes`. Decoded "ahead", images
+    are kept below `cache` (by default ORCHESTRATOR_CACHE, or the user's cache folder) and
+    memory-mapped, so that processes share them; a file that changes is decoded again. On "demand"
+    they are decoded whenever they are read, for what does not fit decoded, and training sees a
+    random part of each, `least_area` of it or more. Raises DataError for folders that cannot be a
+    dataset.
     """
 
     name = "image_folder"
@@ -56,6 +60,8 @@ class ImageFolder(Dataset):
         mirror: bool = True,
         licence: str = "unknown",
         cache: str | None = None,
+        decode: Literal["ahead", "demand"] = "ahead",
+        least_area: float = 0.35,
     ) -> None:
         check_shares(validation_share=validation_share, test_share=test_share)
         _check_options(image_size, in_channels, per_class, normalise)
@@ -63,37 +69,46 @@ class ImageFolder(Dataset):
         self.image_size, self.in_channels = image_size, in_channels
         self.mirror, self.licence = mirror, licence
         self.options = SplitOptions(validation_share, test_share, per_class, seed)
+        if not 0 < least_area <= 1:
+            raise ConfigError(f"dataset.least_area: found {least_area}, expected in (0, 1].")
+        self.decode, self.least_area = decode, least_area
         self.cache = cache_folder(cache)
         listing = list_splits(self.root, self.options)
         self.classes = listing.classes
         self._decoded = self._decode(listing)
-        self._keys = {name: found.key for name, found in self._decoded.items()}
+        self._keys = {n: f.key for n, f in self._decoded.items() if isinstance(f, Decoded)}
         for name, found in self._decoded.items():
             _check_complete(name, found, self.classes)
         self.mean, self.deviation = _normalisation(self._decoded["train"], normalise)
         self.notes = (*listing.notes, *_skipped_notes(self.root, self._decoded))
 
-    def split(self, name: Literal["train", "validation", "test"]) -> ArraySamples:
-        """The images of one split; `pixels` is memory-mapped and read-only."""
+    def split(self, name: Literal["train", "validation", "test"]) -> Samples:
+        """The images of one split; decoded ahead, `pixels` is memory-mapped and read-only."""
         if name not in self._decoded:
-            found = opened(self.cache, self._keys[name])
-            if found is None:  # another machine, or a cleared cache
+            kept = opened(self.cache, self._keys[name]) if name in self._keys else None
+            if kept is None:  # on demand, another machine, or a cleared cache
                 self._decoded = self._decode(list_splits(self.root, self.options))
             else:
-                self._decoded[name] = found
-        return ArraySamples(self._decoded[name].pixels, self._decoded[name].labels)
+                self._decoded[name] = kept
+        found = self._decoded[name]
+        if isinstance(found, Decoded):
+            return ArraySamples(found.pixels, found.labels)
+        return found.samples
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_decoded": {}}
 
-    def _decode(self, listing: Listing) -> dict[str, Decoded]:
+    def _decode(self, listing: Listing) -> dict[str, Decoded | Found]:
         if listing.classes != self.classes:
             raise DataError(
                 f"the class folders of {self.root} are {', '.join(listing.classes)} here, "
                 f"expected {', '.join(self.classes)} as when the run began. Restore the folder."
             )
         recipe = Recipe(self.root, self.image_size, self.in_channels)
-        read = partial(decode, image_size=self.image_size, channels=self.in_channels)
+        if self.decode == "demand":
+            area = self.least_area
+            return {name: look(self.cache, listing.splits[name], recipe, area) for name in _SPLITS}
+        read = partial(decode_file, image_size=self.image_size, channels=self.in_channels)
         return {name: decoded(self.cache, listing.splits[name], recipe, read) for name in _SPLITS}
 
 
@@ -111,7 +126,7 @@ def _check_options(
         )
 
 
-def _check_complete(split: str, found: Decoded, classes: tuple[str, ...]) -> None:
+def _check_complete(split: str, found: Decoded | Found, classes: tuple[str, ...]) -> None:
     """Raise DataError if unreadable files emptied a class."""
     counts = np.bincount(found.labels, minlength=len(classes))
     for name, count in zip(classes, counts, strict=True):
@@ -123,7 +138,9 @@ def _check_complete(split: str, found: Decoded, classes: tuple[str, ...]) -> Non
             )
 
 
-def _normalisation(train: Decoded, normalise: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _normalisation(
+    train: Decoded | Found, normalise: str
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if normalise == "imagenet":
         return _IMAGENET
     if min(train.deviation) == 0:
@@ -134,7 +151,7 @@ def _normalisation(train: Decoded, normalise: str) -> tuple[tuple[float, ...], t
     return train.mean, train.deviation
 
 
-def _skipped_notes(root: Path, splits: dict[str, Decoded]) -> tuple[str, ...]:
+def _skipped_notes(root: Path, splits: dict[str, Decoded | Found]) -> tuple[str, ...]:
     skipped = [path for name in _SPLITS for path in splits[name].skipped]
     if not skipped:
         return ()
