@@ -49,7 +49,7 @@ class Compression:
             return ", ".join(self.compressors)
         orders = [" → ".join(order) for names in self._largest() for order in self._orders(names)]
         more = len(orders) - _ORDERS_TOLD
-        rest = [f"{more} other orders"] if more > 0 else []
+        rest = [f"{more} more"] if more > 0 else []
         return ", or ".join([*orders[:_ORDERS_TOLD], *rest])
 
     def suggest(self, name: str, trial: Trial) -> Choices:

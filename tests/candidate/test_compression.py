@@ -176,6 +176,6 @@ def test_orders_are_told_in_words() -> None:
 
 def test_of_many_orders_some_are_told() -> None:
     four = {name: switch(NetworkCompressor, name) for name in "abcd"}
-    assert compression(**four).told.endswith("a → c → b → d, or 21 other orders")
+    assert compression(**four).told.endswith("a → c → b → d, or 21 more")
     nine = {name: switch(NetworkCompressor, name) for name in "abcdefghi"}
     assert compression(**nine).told == "a, b, c, d, e, f, g, h, i"

@@ -58,7 +58,7 @@ class Codebook(ArtifactCompressor):
             )
         path = artifact.path.with_suffix(f".codebook{bits}.onnx")
         onnx.save(model, path)
-        return Artifact(path, artifact.format)
+        return Artifact(path, artifact.format, label=f"codebook{bits}")
 
 
 def clustered(
