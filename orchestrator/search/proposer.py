@@ -57,7 +57,8 @@ class Proposer:
         self.paid = 0
         self._told: list[Record] = []
         self._pending: dict[int, Proposal] = {}
-        self._queued = any(trial.state == TrialState.WAITING for trial in trials)
+        # Number → Optuna's own, by which a trial is found at once.
+        self._ids = {trial.number: trial._trial_id for trial in trials}
         self._lost: list[Proposal] = []
         self._adopt(trials)
 
@@ -109,7 +110,7 @@ class Proposer:
 
     def _ask_sampler(self) -> None:
         """Queue what the sampler proposes, unless something waits already."""
-        if self._waits():
+        if self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             return
         try:
             choices = self._sampler.propose(self.history, self._context)
@@ -123,16 +124,9 @@ class Proposer:
         if complete is not None:
             self._queue(complete, {})
 
-    def _waits(self) -> bool:
-        if self._queued:
-            waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-            self._queued = bool(waiting)
-        return self._queued
-
     def _queue(
         self, choices: Choices, attributes: Mapping[str, Any], *, skip_if_exists: bool = False
     ) -> None:
-        self._queued = True
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study.enqueue_trial(
@@ -144,6 +138,7 @@ class Proposer:
         trial.set_user_attr("genotype", genotype.to_json())
         self._known[genotype.key] = None
         self._open_trials[trial.number] = trial
+        self._ids[trial.number] = trial._trial_id
         proposal = Proposal(trial.number, genotype, dict(trial.params), origin)
         self._pending[trial.number] = proposal
         return proposal
@@ -215,10 +210,10 @@ class Proposer:
 
     def _trial(self, number: int) -> Trial:
         trial = self._open_trials.get(number)
-        return trial or Trial(self._study, self._frozen(number)._trial_id)
+        return trial or Trial(self._study, self._ids[number])
 
     def _frozen(self, number: int) -> FrozenTrial:
-        return self._study.get_trials(deepcopy=False)[number]
+        return self._study._storage.get_trial(self._ids[number])
 
 
 def _name(sampler: Sampler) -> str:

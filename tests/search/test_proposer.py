@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.storages import JournalStorage
 from optuna.trial import TrialState
 from toys import SPACE_SIZE
 
@@ -319,3 +320,30 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         exclusive(tmp_path / "gone"),
     ):
         pass
+
+
+def test_a_step_never_looks_through_all_candidates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = proposer(tmp_path)
+    first = asked.propose()
+    assert first is not None
+    looked: list[Any] = []
+    look = JournalStorage.get_all_trials
+
+    def watched(self: Any, *arguments: Any, **named: Any) -> Any:
+        looked.append(arguments)
+        return look(self, *arguments, **named)
+
+    monkeypatch.setattr(JournalStorage, "get_all_trials", watched)
+    asked.tell(outcome(first))
+    for _ in range(3):
+        proposal = asked.propose()
+        assert proposal is not None
+        asked.tell(outcome(proposal))
+    assert looked == []
+    known = [dict(record.choices) for record in asked.records.values()]
+    deep = [{"kind": "deep", "width": w, "second": s} for w in range(1, 5) for s in (5, 6, 7)]
+    asked.suggest_first(next(c for c in deep if c not in known), "named")
+    found = asked.propose()  # what is queued is found all the same
+    assert found is not None and found.origin == "named"
