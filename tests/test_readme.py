@@ -41,7 +41,7 @@ def recipe(line: str) -> str:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with photos/CLASS/*.jpg, where a reader stands."""
+    """A folder with photos/CLASS/*.jpg and street/, with masks, where a reader stands."""
     folder = tmp_path_factory.mktemp("reader")
     random = np.random.default_rng(0)
     for place, name in enumerate(("cat", "dog", "fox")):
@@ -50,6 +50,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pixels = random.integers(0, 100, (40, 48, 3), dtype=np.uint8)
             pixels[..., place] += 120
             Image.fromarray(pixels).save(folder / "photos" / name / f"{index}.jpg")
+    for part in ("images", "masks"):
+        (folder / "street" / part).mkdir(parents=True)
+    for index in range(40):
+        mask = np.kron(random.integers(0, 3, (4, 5), dtype=np.uint8), np.ones((16, 16), np.uint8))
+        pixels = random.integers(0, 100, (*mask.shape, 3), dtype=np.uint8)
+        pixels[..., 0] += 70 * mask
+        Image.fromarray(pixels).save(folder / "street" / "images" / f"{index}.jpg")
+        Image.fromarray(mask).save(folder / "street" / "masks" / f"{index}.png")
     return folder
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,13 @@ from orchestrator_segmentation.task import Segmentation
 from toy_pyramid import ToyPyramidSpace
 
 from orchestrator import Batch, ImageFacts, Maps, Subject, TrainConfig
+from orchestrator.candidate.assembly import Assembly, assemble
+from orchestrator.cli.composing import compose, read_command_line
 from orchestrator.errors import BuildError, CandidateError, ConfigError
+from orchestrator.plugins import installed
 from orchestrator.records import Genotype
 from orchestrator.testing.task import check_task
+from orchestrator.trials import RandomTrial
 
 FACTS = ImageFacts(16, 1, ("ground", "cat", "dog"), (0.0,), (1 / 255,))
 
@@ -36,6 +41,56 @@ def test_segmentation_fulfils_the_contract(stride: int) -> None:
     scenes = Scenes(image_size=32, count=60)
     check_task(Segmentation(stride=stride), scenes, ToyPyramidSpace())
     assert Segmentation(stride=stride).outputs(scenes.facts) == Maps(6, stride)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3", "efficientformer"])
+def test_families_with_a_pyramid_serve_it(name: str) -> None:
+    space = installed().create("space", name, {"preset": "small"})
+    check_task(Segmentation(), Scenes(image_size=32, count=60), space)
+
+
+def test_a_backbone_that_shrinks_its_images_answers_at_the_same_stride() -> None:
+    space = installed().create("space", "mobilenetv3", {"preset": "small"})
+    facts = ImageFacts.unnamed(64, in_channels=1, classes=3)
+    sides = set()
+    for seed in range(12):
+        architecture = space.suggest(RandomTrial(seed))
+        head = {"decoder": "fpn", "width": 32}
+        network = Segmentation().build(space, architecture, head, facts).eval()
+        sides.add(network.backbone.side)
+        assert network(torch.zeros(1, 1, 64, 64)).shape == (1, 3, 16, 16)
+    assert sides == {32, 48, 64}
+
+
+def _assembled(*overrides: str) -> Assembly:
+    line = read_command_line(["+search=mobilenetv3", "task=segmentation", *overrides])
+    return assemble(compose(line.overrides, line), installed())
+
+
+def test_what_the_command_line_names_wins_over_what_the_task_takes(tmp_path: Path) -> None:
+    config = compose(["+search=mobilenetv3", "task=segmentation"])
+    assert (config.dataset.name, config.train.batch_size) == ("scenes", 16)
+    assert next(iter(config.objective)) == "miou"
+    root = f"dataset.root={tmp_path}"
+    chosen = ["dataset=mask_folder", root, "train=default", "objective=[pixel_accuracy,params]"]
+    config = compose(["+search=mobilenetv3", "task=segmentation", *chosen])
+    assert (config.dataset.name, config.train.batch_size) == ("mask_folder", 32)
+    assert list(config.objective) == ["pixel_accuracy", "params"]
+    before = compose(["dataset=mask_folder", root, "task=segmentation", "+search=mobilenetv3"])
+    assert before.dataset.name == "mask_folder"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("space=squeezenet",), "asks for Maps, space 'squeezenet' serves Classes"),
+        (("objective=[accuracy,params]",), "objective.accuracy: task 'segmentation' is judged by"),
+        (("objective=[iou,params]", "objective.iou.cls=9"), "not by iou/9"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(overrides: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        _assembled("dataset.count=16", "dataset.image_size=32", *overrides)
 
 
 @pytest.mark.parametrize(
