@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator import Published, Trial
+from orchestrator_spaces.blocks.members import scaled
 from orchestrator_spaces.blocks.transformer_search import TransformerSearch, answers
 
 __all__ = ["DeiTSpace"]
@@ -53,17 +54,17 @@ def _published_full() -> dict[str, Published]:
 
 
 def _published_small() -> dict[str, Published]:
-    source = (
-        f"scaled from {PAPER}: patches of 4 px, heads of 16 channels, a sixteenth to an eighth of "
+    how = (
+        "patches of 4 px, heads of 16 channels, a sixteenth to an eighth of "
         "the width, a third of the depth"
     )
     b, s = answers(48, [3] * 5, patch=4), answers(32, [2] * 4, patch=4)
     ti = answers(24, [2] * 3, patch=4)
     two, one = {"distillation_token": True}, {"distillation_token": False}
     points = {
-        "b-distilled-small": b | two,
-        "s-distilled-small": s | two,
-        "s-small": s | one,
-        "ti-distilled-small": ti | two,
+        "b-distilled": b | two,
+        "s-distilled": s | two,
+        "s": s | one,
+        "ti-distilled": ti | two,
     }
-    return {name: Published(choices, 32, source) for name, choices in points.items()}
+    return scaled(PAPER, how, points)

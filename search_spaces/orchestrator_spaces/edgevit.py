@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from orchestrator import Published, Trial
+from orchestrator_spaces.blocks.members import by_stage, scaled
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.blocks.transformer import (
@@ -226,12 +227,7 @@ class EdgeViT(nn.Module):
     """Stages of patches and blocks, norm, mean over places, classifier."""
 
     def __init__(
-        self,
-        architecture: Mapping[str, Any],
-        table: Table,
-        image: ImageShape,
-        *,
-        classes: int,
+        self, architecture: Mapping[str, Any], table: Table, image: ImageShape, *, classes: int
     ) -> None:
         super().__init__()
         width, side = image.in_channels, image.side
@@ -354,31 +350,18 @@ def _published_full() -> dict[str, Published]:
 def _choices(
     widths: tuple[int, ...], depths: tuple[int, ...], heads: tuple[int, ...]
 ) -> dict[str, Any]:
-    choices: dict[str, Any] = {"resolution": 1.0}
-    for index, (width, depth, count) in enumerate(zip(widths, depths, heads, strict=True)):
-        rate = (4, 2, 2, 1)[index]
-        choices |= {
-            f"stages.{index}.width": width,
-            f"stages.{index}.depth": depth,
-            f"stages.{index}.heads": count,
-            f"stages.{index}.mlp_ratio": 4,
-            f"stages.{index}.rate": rate,
-        }
-        if rate > 1:
-            choices[f"stages.{index}.kernel"] = 5
-    return choices
+    stages = by_stage(width=widths, depth=depths, heads=heads, mlp_ratio=(4, 4, 4, 4))
+    # The last stage's attention sees every token, so that nothing is aggregated there.
+    return {"resolution": 1.0, **stages, **by_stage(rate=(4, 2, 2, 1), kernel=(5, 5, 5))}
 
 
 def _published_small() -> dict[str, Published]:
-    source = (
-        f"scaled from {PAPER}: patches of 2 px, stages at 16×16, 8×8, 4×4 and 4×4, a sixth to a "
-        "third of the width"
-    )
+    how = "patches of 2 px, stages at 16×16, 8×8, 4×4 and 4×4, a sixth to a third of the width"
     points = {
-        "s-small": _choices((16, 32, 64, 80), (1, 2, 3, 2), (1, 2, 4, 6)) | {"head_width": 16},
-        "xs-small": _choices((16, 32, 64, 80), (1, 1, 2, 1), (1, 2, 4, 6)) | {"head_width": 16},
-        "xxs-small": _choices((16, 24, 48, 64), (1, 1, 2, 1), (2, 3, 4, 6)) | {"head_width": 8},
+        "s": _choices((16, 32, 64, 80), (1, 2, 3, 2), (1, 2, 4, 6)) | {"head_width": 16},
+        "xs": _choices((16, 32, 64, 80), (1, 1, 2, 1), (1, 2, 4, 6)) | {"head_width": 16},
+        "xxs": _choices((16, 24, 48, 64), (1, 1, 2, 1), (2, 3, 4, 6)) | {"head_width": 8},
     }
     for choices in points.values():
         del choices["stages.0.depth"]
-    return {name: Published(choices, 32, source) for name, choices in points.items()}
+    return scaled(PAPER, how, points)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator import Published
+from orchestrator_spaces.blocks.members import scaled
 
 __all__ = ["published_full", "published_small"]
 
@@ -46,18 +47,19 @@ def published_full(slots: Sequence[int]) -> dict[str, Published]:
 def published_small(slots: Sequence[int]) -> dict[str, Published]:
     """Largest first; `slots` of each stage."""
     members = {
-        "l7-small": Member((24, 40, 64, 96), (1, 2, 3, 0), 2),
-        "l3-small": Member((16, 32, 48, 80), (1, 2, 2, 1), 2),
-        "l1-small": Member((16, 24, 48, 64), (1, 1, 2, 1), 1),
+        "l7": Member((24, 40, 64, 96), (1, 2, 3, 0), 2),
+        "l3": Member((16, 32, 48, 80), (1, 2, 2, 1), 2),
+        "l1": Member((16, 24, 48, 64), (1, 1, 2, 1), 1),
     }
-    source = (
-        f"scaled from {PAPER}: about a sixth of the width and a third of the depth; stages "
+    how = (
+        "about a sixth of the width and a third of the depth; stages "
         "at 16×16, 8×8, 4×4, 4×4; no distillation head"
     )
-    return {
-        name: Published(_choices(member, slots, heads=4) | {"distillation_head": False}, 32, source)
+    points = {
+        name: _choices(member, slots, heads=4) | {"distillation_head": False}
         for name, member in members.items()
     }
+    return scaled(PAPER, how, points)
 
 
 def _choices(member: Member, slots: Sequence[int], *, heads: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator import Published
+from orchestrator_spaces.blocks.members import scaled
 
 __all__ = ["published_full", "published_small"]
 
@@ -62,19 +63,17 @@ def published_full() -> dict[str, Published]:
 def published_small() -> dict[str, Published]:
     """Largest first."""
     members = {
-        "l-small": Member((16, 32, 40, 80), ((4,), (4, 4), (4, 3, 4), (4, 3, 4)), 2, 4),
-        "s2-small": Member((16, 24, 32, 64), ((4,), (4,), (4, 4), (4, 4)), 1, 4),
-        "s1-small": Member((16, 24, 24, 48), ((4,), (4,), (3, 4), (4,)), 1, 4),
-        "s0-small": Member((8, 16, 24, 48), ((4,), (4,), (3, 3), (4,)), 1, 2),
+        "l": Member((16, 32, 40, 80), ((4,), (4, 4), (4, 3, 4), (4, 3, 4)), 2, 4),
+        "s2": Member((16, 24, 32, 64), ((4,), (4,), (4, 4), (4, 4)), 1, 4),
+        "s1": Member((16, 24, 24, 48), ((4,), (4,), (3, 4), (4,)), 1, 4),
+        "s0": Member((8, 16, 24, 48), ((4,), (4,), (3, 3), (4,)), 1, 2),
     }
-    source = (
-        f"scaled from {PAPER}: about a quarter to a fifth of the width and a quarter of the depth; "
+    how = (
+        "about a quarter to a fifth of the width and a quarter of the depth; "
         "stages at 16×16, 8×8, 8×8 (attention on 4×4) and 4×4; no distillation head"
     )
-    return {
-        name: Published(_choices(member, distilled=False), 32, source)
-        for name, member in members.items()
-    }
+    points = {name: _choices(member, distilled=False) for name, member in members.items()}
+    return scaled(PAPER, how, points)
 
 
 def _choices(member: Member, *, distilled: bool) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from orchestrator_spaces.blocks.inverted_residual import (
     InvertedResidualShape,
     inverted_residual_layers,
 )
+from orchestrator_spaces.blocks.members import scaled
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.family import Family
@@ -114,12 +115,7 @@ class MnasNet(nn.Module):
     """Stem, stages, 1×1 convolution, mean, classifier; ReLU throughout."""
 
     def __init__(
-        self,
-        architecture: Mapping[str, Any],
-        table: Table,
-        image: ImageShape,
-        *,
-        classes: int,
+        self, architecture: Mapping[str, Any], table: Table, image: ImageShape, *, classes: int
     ) -> None:
         super().__init__()
         width, head = architecture["stem"], architecture["head"]
@@ -326,19 +322,19 @@ SMALL_MINI = (
 
 
 def _published_small() -> dict[str, Published]:
-    source = (
-        f"scaled from {PAPER}: five of the seven stages, from 16×16 down to 4×4, about half of "
+    how = (
+        "five of the seven stages, from 16×16 down to 4×4, about half of "
         "the depth, narrower stem and head"
     )
     members = {
-        "b1-small": (16, 320, SMALL_B1),
-        "a1-small": (16, 320, SMALL_A1),
-        "small-small": (8, 160, SMALL_MINI),
+        "b1": (16, 320, SMALL_B1),
+        "a1": (16, 320, SMALL_A1),
+        "small": (8, 160, SMALL_MINI),
     }
-    return {
-        name: Published(_choices(SMALL, stem, head, rows), 32, source)
-        for name, (stem, head, rows) in members.items()
+    points = {
+        name: _choices(SMALL, stem, head, rows) for name, (stem, head, rows) in members.items()
     }
+    return scaled(PAPER, how, points)
 
 
 def _choices(table: Table, stem: int, head: int, rows: tuple[Row, ...]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from orchestrator_spaces.blocks.bridge import Former, FormerToMobile, MobileToFo
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.dynamic_relu import DynamicReLU
 from orchestrator_spaces.blocks.grouped_pointwise import pointwise
-from orchestrator_spaces.blocks.questions import Range
+from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.family import Family
 from orchestrator_spaces.mobile_former_published import published_full, published_small
@@ -321,41 +321,39 @@ class MobileFormerSpace(Family[Table]):
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """A stage that is left out is None; `tokens` and `head` are pairs of numbers."""
-        table, choose = self.table, trial.suggest_categorical
+        table = self.table
         tokens = table.tokens.ask(trial, "tokens.count")
         return {
             "resolution": self.ask_resolution(trial),
-            "groups": choose("groups", list(table.groups)),
-            "tokens": [tokens, choose("tokens.width", list(table.token_widths))],
+            "groups": choose(trial, "groups", table.groups),
+            "tokens": [tokens, choose(trial, "tokens.width", table.token_widths)],
             "stem": table.stem_width.ask(trial, "stem.width"),
             "stages": [self._suggest_stage(trial, index) for index in range(len(table.stages))],
             "head": [
-                choose("head.ratio", list(table.head_ratios)),
-                choose("head.hidden", list(table.hidden)),
+                choose(trial, "head.ratio", table.head_ratios),
+                choose(trial, "head.hidden", table.hidden),
             ],
         }
 
     def _suggest_stage(self, trial: Trial, index: int) -> dict[str, Any] | None:
-        table, name, choose = self.table.stages[index], f"stages.{index}", trial.suggest_categorical
-        if table.optional and not choose(f"{name}.present", [False, True]):
+        table, name = self.table.stages[index], f"stages.{index}"
+        if table.optional and not choose(trial, f"{name}.present", [False, True]):
             return None
         depth = table.depth.ask(trial, f"{name}.depth")
         if not table.inner and not depth:
             return None
         expansions = list(self.table.expansions)
-        inner = table.inner[0] if table.inner else 0
-        if len(table.inner) > 1:
-            inner = choose(f"{name}.inner", list(table.inner))
+        inner = choose(trial, f"{name}.inner", table.inner) if table.inner else 0
         hears = bool(depth or inner)
         return {
             "stride": table.stride,
             "width": table.width.ask(trial, f"{name}.width"),
-            "entry": choose(f"{name}.entry", expansions) if table.inner else 0,
+            "entry": choose(trial, f"{name}.entry", expansions) if table.inner else 0,
             "inner": inner,
             "depth": depth,
-            "expansion": choose(f"{name}.expansion", expansions) if depth else 0,
-            "dynamic_relu": hears and choose(f"{name}.dynamic_relu", [False, True]),
-            "bridge": choose(f"{name}.bridge", list(BRIDGES)) if hears else "none",
+            "expansion": choose(trial, f"{name}.expansion", expansions) if depth else 0,
+            "dynamic_relu": hears and choose(trial, f"{name}.dynamic_relu", [False, True]),
+            "bridge": choose(trial, f"{name}.bridge", BRIDGES) if hears else "none",
         }
 
     def classifier(

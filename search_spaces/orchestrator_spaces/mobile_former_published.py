@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator import Published
+from orchestrator_spaces.blocks.members import scaled
 
 __all__ = ["published_full", "published_small"]
 
@@ -137,19 +138,14 @@ def _stage(name: str, row: Row, *, asked: bool, deep: bool) -> dict[str, Any]:
 
 def published_small() -> dict[str, Published]:
     """Narrower, three entries instead of five, stages at 16×16, 8×8, 4×4 and 4×4."""
-    source = (
-        f"scaled from {PAPER}: about half of the width, stages at 16×16, 8×8, 4×4 and 4×4, tokens "
-        "a third as wide"
-    )
+    how = "about half of the width, stages at 16×16, 8×8, 4×4 and 4×4, tokens a third as wide"
     rows = (Row(2, 0, 12), Row(6, 4, 24, 3, 1), Row(6, 4, 48, 4, 1), Row(0, 0, 64, 6, 1))
     narrow = (Row(3, 0, 8, 3, 1), Row(6, 4, 16, 3, 1), Row(6, 4, 32, 4, 1), Row(0, 0, 48, 6, 1))
     members = {
-        "151m-small": Member(12, (6, 64), 256, rows),
-        "96m-small": Member(12, (4, 48), 128, (rows[0], Row(6, 4, 16), *rows[2:])),
-        "26m-small": Member(8, (3, 48), 128, narrow, groups=4),
-        "52m-small": Member(8, (3, 48), 128, narrow),
+        "151m": Member(12, (6, 64), 256, rows),
+        "96m": Member(12, (4, 48), 128, (rows[0], Row(6, 4, 16), *rows[2:])),
+        "26m": Member(8, (3, 48), 128, narrow, groups=4),
+        "52m": Member(8, (3, 48), 128, narrow),
     }
-    return {
-        name: Published(_choices(member, full=False), 32, source)
-        for name, member in members.items()
-    }
+    points = {name: _choices(member, full=False) for name, member in members.items()}
+    return scaled(PAPER, how, points)

@@ -24,6 +24,7 @@ from orchestrator_spaces.blocks.depthwise_separable import (
     DepthwiseSeparableShape,
     spatially_gated,
 )
+from orchestrator_spaces.blocks.members import scaled
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.family import Family
@@ -87,12 +88,7 @@ class MobileNetV1(nn.Module):
     """Stem, stages of depthwise separable convolutions, mean, classifier."""
 
     def __init__(
-        self,
-        architecture: Mapping[str, Any],
-        table: Table,
-        image: ImageShape,
-        *,
-        classes: int,
+        self, architecture: Mapping[str, Any], table: Table, image: ImageShape, *, classes: int
     ) -> None:
         super().__init__()
         act, width = architecture["activation"], architecture["stem"]
@@ -203,12 +199,9 @@ def _published_full() -> dict[str, Published]:
 
 
 def _published_small() -> dict[str, Published]:
-    source = (
-        f"scaled from {PAPER}: the stage at 7×7 left out, fewer blocks, narrower, stages at "
-        "16×16, 8×8, 4×4 and 4×4"
-    )
-    return {
-        f"{factor}-small": Published(_choices(widths, (1, 2, 2, 2)), 32, source)
+    how = "the stage at 7×7 left out, fewer blocks, narrower, stages at 16×16, 8×8, 4×4 and 4×4"
+    points = {
+        f"{factor}": _choices(widths, (1, 2, 2, 2))
         for factor, widths in {
             1.0: (24, 48, 96, 160, 256),
             0.75: (16, 32, 64, 128, 192),
@@ -216,6 +209,7 @@ def _published_small() -> dict[str, Published]:
             0.25: (8, 16, 32, 64, 96),
         }.items()
     }
+    return scaled(PAPER, how, points)
 
 
 def _widths(widths: tuple[int, ...], factor: float) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ from orchestrator_spaces.blocks.inverted_residual import (
     InvertedResidualShape,
     spatially_gated_layers,
 )
+from orchestrator_spaces.blocks.members import scaled
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.family import Family
@@ -96,12 +97,7 @@ class MobileNetV2(nn.Module):
     """Stem, stages of inverted residuals, 1×1 convolution, mean, classifier."""
 
     def __init__(
-        self,
-        architecture: Mapping[str, Any],
-        table: Table,
-        image: ImageShape,
-        *,
-        classes: int,
+        self, architecture: Mapping[str, Any], table: Table, image: ImageShape, *, classes: int
     ) -> None:
         super().__init__()
         stem, last = architecture["stem"], architecture["last"]
@@ -245,12 +241,9 @@ def _scaled(factor: float) -> dict[str, Any]:
 
 
 def _published_small() -> dict[str, Published]:
-    source = (
-        f"scaled from {PAPER}: three stages left out, fewer blocks, narrower, stages at 16×16, "
-        "8×8, 4×4 and 4×4"
-    )
-    return {
-        f"{factor}-small": Published(_choices(widths, (1, 2, 3, 2), last=last), 32, source)
+    how = "three stages left out, fewer blocks, narrower, stages at 16×16, 8×8, 4×4 and 4×4"
+    points = {
+        f"{factor}": _choices(widths, (1, 2, 3, 2), last=last)
         for factor, widths, last in (
             (1.4, (24, 16, 32, 48, 80), 320),
             (1.0, (16, 16, 24, 32, 64), 256),
@@ -258,6 +251,7 @@ def _published_small() -> dict[str, Published]:
             (0.5, (8, 8, 16, 24, 48), 128),
         )
     }
+    return scaled(PAPER, how, points)
 
 
 def _choices(widths: tuple[int, ...], depths: tuple[int, ...], *, last: int) -> dict[str, Any]:

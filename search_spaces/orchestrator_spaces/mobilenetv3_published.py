@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestrator import Published
 from orchestrator_spaces.blocks.convolution import round_to_8
+from orchestrator_spaces.blocks.members import scaled
 
 __all__ = ["HS", "RE", "published_full", "published_small"]
 
@@ -160,16 +161,17 @@ def published_small() -> dict[str, Published]:
     """What remains of Large and Small at 32×32."""
     large = _small_choices("large", (16, 24, 40, 80), (1, 2, 3, 3), hidden=256)
     small = _small_choices("small", (16, 24, 40, 48), (1, 2, 2, 2), hidden=128)
-    source = (
-        f"scaled from {PAPER}: four stages from 16×16 (large) or 8×8 (small) down to 4×4, one "
+    how = (
+        "four stages from 16×16 (large) or 8×8 (small) down to 4×4, one "
         "expansion ratio a stage, narrower head"
     )
-    return {
-        "large-small": Published(large, 32, source),
-        "large-minimalistic-small": Published(_minimalistic(large), 32, source),
-        "small-small": Published(small | {"stages.0.attention": "se"}, 32, source),
-        "small-minimalistic-small": Published(_minimalistic(small), 32, source),
+    points = {
+        "large": large,
+        "large-minimalistic": _minimalistic(large),
+        "small": small | {"stages.0.attention": "se"},
+        "small-minimalistic": _minimalistic(small),
     }
+    return scaled(PAPER, how, points)
 
 
 def _small_choices(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator import Published
+from orchestrator_spaces.blocks.members import scaled
 
 __all__ = ["published_full", "published_small"]
 
@@ -64,17 +65,14 @@ def _choices(member: Member) -> dict[str, Any]:
 
 def published_small() -> dict[str, Published]:
     """The same three with two MobileViT blocks instead of three."""
-    source = (
-        f"scaled from {PAPER}: stages at 16×16, 16×16, 8×8 and 4×4, two MobileViT blocks, about "
-        "a third of the width"
-    )
+    how = "stages at 16×16, 16×16, 8×8 and 4×4, two MobileViT blocks, about a third of the width"
     shape: dict[str, Any] = {"layers": (2, 3), "patches": (2, 1)}
     members = {
-        "s-small": Member(16, (16, 24, 32, 48), (48, 64), 4, (1, 2, 1, 1), **shape),
-        "xs-small": Member(16, (16, 16, 24, 32), (32, 48), 4, (1, 1, 1, 1), **shape),
-        "xxs-small": Member(8, (8, 16, 24, 32), (32, 48), 2, (1, 1, 1, 1), **shape),
+        "s": Member(16, (16, 24, 32, 48), (48, 64), 4, (1, 2, 1, 1), **shape),
+        "xs": Member(16, (16, 16, 24, 32), (32, 48), 4, (1, 1, 1, 1), **shape),
+        "xxs": Member(8, (8, 16, 24, 32), (32, 48), 2, (1, 1, 1, 1), **shape),
     }
     points = {name: _choices(member) for name, member in members.items()}
     for choices in points.values():
         del choices["stages.0.depth"]
-    return {name: Published(choices, 32, source) for name, choices in points.items()}
+    return scaled(PAPER, how, points)

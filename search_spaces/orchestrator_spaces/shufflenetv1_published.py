@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator import Published
 from orchestrator_spaces.blocks.channel_attention import ATTENTIONS
+from orchestrator_spaces.blocks.members import by_stage, scaled
 from orchestrator_spaces.blocks.questions import Range
 
 __all__ = ["TABLES", "GroupTable", "Table", "published_points"]
@@ -173,17 +174,14 @@ def _full(row: Row) -> Published:
 
 
 def _small() -> dict[str, Published]:
-    source = (
-        f"scaled from {PAPER}: half of the depth, narrower, stages at 8×8, 8×8 and 4×4, "
-        "concatenation within each group"
-    )
+    how = "half of the depth, narrower, stages at 8×8, 8×8 and 4×4, concatenation within each group"
     points = {
-        "1.5x-g3-small": _choices(3, (24, 96), (36, 63, 108), (2, 4, 2)),
-        "1.0x-g8-small": _choices(8, (24, 96), (64, 64, 128), (2, 4, 2)),
-        "1.0x-g3-small": _choices(3, (24, 72), (18, 36, 72), (2, 4, 2)),
-        "0.5x-g1-small": _choices(1, (12, 32), (16, 16, 32), (2, 4, 2)),
+        "1.5x-g3": _choices(3, (24, 96), (36, 63, 108), (2, 4, 2)),
+        "1.0x-g8": _choices(8, (24, 96), (64, 64, 128), (2, 4, 2)),
+        "1.0x-g3": _choices(3, (24, 72), (18, 36, 72), (2, 4, 2)),
+        "0.5x-g1": _choices(1, (12, 32), (16, 16, 32), (2, 4, 2)),
     }
-    return {name: Published(choices, 32, source) for name, choices in points.items()}
+    return scaled(PAPER, how, points)
 
 
 def _choices(
@@ -198,11 +196,5 @@ def _choices(
         "stages.1.growth": 2.0,
         "stages.2.growth": 2.0,
     }
-    for index, (middle, depth) in enumerate(zip(middles, depths, strict=True)):
-        choices |= {
-            f"stages.{index}.bottleneck.groups{groups}": middle,
-            f"stages.{index}.depth": depth,
-            f"stages.{index}.kernel": 3,
-            f"stages.{index}.attention": "none",
-        }
-    return choices
+    choices |= by_stage(depth=depths, kernel=(3, 3, 3), attention=("none",) * 3)
+    return choices | by_stage(**{f"bottleneck.groups{groups}": middles})

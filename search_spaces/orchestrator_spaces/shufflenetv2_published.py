@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator import Published
+from orchestrator_spaces.blocks.members import scaled
 from orchestrator_spaces.blocks.questions import Range
 
 __all__ = ["TABLES", "Layout", "Table", "published_points"]
@@ -163,14 +164,13 @@ def _units(depths: Sequence[int], kinds: Sequence[int], fifths: Sequence[int]) -
 
 
 def _small() -> dict[str, Published]:
-    scaled = "half of the depth, narrower, stages at 8×8, 8×8 and 4×4, torchvision's form"
-    source = f"scaled from {PAPER}: {scaled}"
+    how = "half of the depth, narrower, stages at 8×8, 8×8 and 4×4, torchvision's form"
     points = {
-        "1.5x-small": _small_choices(48, 256),
-        "1.0x-small": _small_choices(32, 192),
-        "0.5x-small": _small_choices(16, 128),
+        "1.5x": _small_choices(48, 256),
+        "1.0x": _small_choices(32, 192),
+        "0.5x": _small_choices(16, 128),
     }
-    return {name: Published(choices, 32, source) for name, choices in points.items()}
+    return scaled(PAPER, how, points)
 
 
 def _small_choices(width: int, head: int) -> dict[str, Any]:

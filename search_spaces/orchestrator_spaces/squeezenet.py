@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from orchestrator import Published, Trial
 from orchestrator_spaces.blocks.convolution import activation
 from orchestrator_spaces.blocks.fire import Fire, FireShape, JoinedConv, MapsPool, activated, draw
+from orchestrator_spaces.blocks.members import scaled
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.family import Family
@@ -99,12 +100,7 @@ class SqueezeNet(nn.Module):
     """
 
     def __init__(
-        self,
-        architecture: Mapping[str, Any],
-        table: Table,
-        image: ImageShape,
-        *,
-        classes: int,
+        self, architecture: Mapping[str, Any], table: Table, image: ImageShape, *, classes: int
     ) -> None:
         super().__init__()
         stem, act = architecture["stem"], architecture["activation"]
@@ -252,19 +248,19 @@ def _published_full() -> dict[str, Published]:
 
 
 def _published_small() -> dict[str, Published]:
-    source = (
-        f"scaled from {PAPER}: stem without stride, two stages at 15×15 and 7×7, narrower, "
-        "squeeze ratio 0.25, batch norm"
+    how = (
+        "stem without stride, two stages at 15×15 and 7×7, narrower, squeeze ratio 0.25, batch norm"
     )
     wide, narrow = ((64, 64), (96, 96, 128, 128)), ((48, 48), (64, 64, 96, 96))
     v10 = _choices(wide, stem=(32, 5), ratio=0.25)
     v11 = _choices(narrow, stem=(16, 3), ratio=0.25)
-    return {
-        "1.0-small": Published(v10, 32, source),
-        "1.0-bypass-small": Published(v10 | {"bypass": True}, 32, source),
-        "1.1-small": Published(v11, 32, source),
-        "1.1-bypass-small": Published(v11 | {"bypass": True}, 32, source),
+    points = {
+        "1.0": v10,
+        "1.0-bypass": v10 | {"bypass": True},
+        "1.1": v11,
+        "1.1-bypass": v11 | {"bypass": True},
     }
+    return scaled(PAPER, how, points)
 
 
 def _choices(

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from orchestrator import Part, Published, Trial, segments
+from orchestrator_spaces.blocks.members import by_stage, scaled
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.blocks.transformer import (
@@ -293,28 +294,22 @@ def _published_full() -> dict[str, Published]:
 def _choices(
     widths: tuple[int, ...], depths: tuple[int, ...], heads: tuple[int, ...]
 ) -> dict[str, Any]:
-    choices: dict[str, Any] = {"resolution": 1.0}
-    for index, (width, depth, count) in enumerate(zip(widths, depths, heads, strict=True)):
-        choices |= {
-            f"stages.{index}.width": width,
-            f"stages.{index}.depth": depth,
-            f"stages.{index}.heads": count,
-            f"stages.{index}.mlp_ratio": 4,
-        }
-    return choices
+    ratios = (4,) * len(widths)
+    return {
+        "resolution": 1.0,
+        **by_stage(width=widths, depth=depths, heads=heads, mlp_ratio=ratios),
+    }
 
 
 def _published_small() -> dict[str, Published]:
-    source = (
-        f"scaled from {PAPER}: patches of 2 px, windows of 4×4 tokens, heads of 8 channels, three "
+    how = (
+        "patches of 2 px, windows of 4×4 tokens, heads of 8 channels, three "
         "stages at 16×16, 8×8 and 4×4 tokens, a sixth to a quarter of the width"
     )
     points = {
-        "b-small": _choices((24, 48, 96), (1, 2, 2), (3, 6, 12)),
-        "s-small": _choices((16, 32, 64), (2, 2, 2), (2, 4, 8)),
-        "t-small": _choices((16, 32, 64), (1, 2, 1), (2, 4, 8)),
+        "b": _choices((24, 48, 96), (1, 2, 2), (3, 6, 12)),
+        "s": _choices((16, 32, 64), (2, 2, 2), (2, 4, 8)),
+        "t": _choices((16, 32, 64), (1, 2, 1), (2, 4, 8)),
     }
-    return {
-        name: Published(choices | {"patch": 2, "window": 4}, 32, source)
-        for name, choices in points.items()
-    }
+    points = {name: choices | {"patch": 2, "window": 4} for name, choices in points.items()}
+    return scaled(PAPER, how, points)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator import Published, Trial
+from orchestrator_spaces.blocks.members import scaled
 from orchestrator_spaces.blocks.transformer_search import TransformerSearch, answers
 
 __all__ = ["ViTSpace"]
@@ -54,16 +55,14 @@ def _published_full() -> dict[str, Published]:
 
 
 def _published_small() -> dict[str, Published]:
-    source = (
-        f"scaled from {PAPER}: patches of 4 px, heads of 16 channels, a sixteenth to an eighth of "
+    how = (
+        "patches of 4 px, heads of 16 channels, a sixteenth to an eighth of "
         "the width, a third of the depth"
     )
     points = {
-        "b4-small": answers(48, [3] * 5, patch=4),
-        "s4-small": answers(32, [2] * 4, patch=4),
-        "ti4-small": answers(24, [2] * 3, patch=4),
+        "b4": answers(48, [3] * 5, patch=4),
+        "s4": answers(32, [2] * 4, patch=4),
+        "ti4": answers(24, [2] * 3, patch=4),
     }
-    return {
-        name: Published(choices | {"pooling": "class"}, 32, source)
-        for name, choices in points.items()
-    }
+    points = {name: choices | {"pooling": "class"} for name, choices in points.items()}
+    return scaled(PAPER, how, points)
