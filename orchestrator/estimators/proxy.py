@@ -40,12 +40,12 @@ _IMAGES = 128
 class ProxyEstimator(Estimator):
     """Predicts accuracy from a static objective, which ranks, and a few trained architectures.
 
-    `proxy` is the name of any objective of tier static that `plugins` (by default those installed)
-    offer: naswot, synflow, zen, zico, params, macs, or another plugin's. `anchors` architectures,
-    spread over its scores, are trained before the search; a monotone curve through
-    them turns scores into accuracies. Accuracy rises with a proxy that is to be maximised; with one
-    that is to be minimised it may rise too (macs) or fall, and the anchors decide. Cost: `anchors`
-    trainings, then 0.02 to 0.3 CPU seconds a candidate.
+    `proxy` is the name of any installed objective of tier static: naswot, synflow, zen, zico,
+    params, macs, or another plugin's. `anchors` architectures, spread over its scores, are trained
+    before the search; a monotone curve through them turns scores into accuracies. Accuracy rises
+    with a proxy that is to be maximised; with one that is to be minimised it may rise too (macs)
+    or fall, and the anchors decide. Cost: `anchors` trainings, then 0.02 to 0.3 CPU seconds a
+    candidate.
     """
 
     name = "proxy"

@@ -117,3 +117,14 @@ def test_a_compressed_candidate_is_judged_in_its_final_shape_before_training(
     assert record.outcome == "feasible"
     assert record.values["params"] == budget["params"]["max"]
     assert ToyDevice.calls.index("compress") < ToyDevice.calls.index("train")
+
+
+def test_static_values_are_known_before_anything_is_paid(tmp_path: Path) -> None:
+    made = factory(tmp_path, compressor={"halving": {"name": "halving"}})
+    halved = genotype(4, (Step("halving", {"halve": True}),))
+    for wanted in (genotype(4), halved):
+        record = evaluate((0, wanted), [], made, toy_latencies)
+        known = made.static(wanted)
+        assert known == {name: record.values[name] for name in known}
+        assert list(known) == ["params"]
+    assert made.static(halved)["params"] < made.static(genotype(4))["params"]
