@@ -31,6 +31,8 @@ _WORDS = {
     "params": "parameters",
     "top1": "top-1",
     "top5": "top-5",
+    "miou": "mIoU",
+    "iou": "IoU",
     "ms": "",
     "bytes": "",
 }

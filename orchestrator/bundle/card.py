@@ -20,8 +20,8 @@ def card(facts: Mapping[str, Any]) -> str:
     size, channels, classes = facts["image_size"], facts["in_channels"], facts["classes"]
     parts = [
         f"# {genotype['space']} {facts['id']}",
-        f"A network of the space `{genotype['space']}` (preset `{genotype['preset']}`), found by "
-        "Orchestrator's architecture search.",
+        f"A network of the space `{genotype['space']}` (preset `{genotype['preset']}`)"
+        f"{_head(genotype)}, found by Orchestrator's architecture search.",
         "## Figures",
         _table({"figure": "value"} | {name: _shown(v) for name, v in facts["figures"].items()}),
         *_class_by_class(facts.get("class_figures", {})),
@@ -44,6 +44,14 @@ def card(facts: Mapping[str, Any]) -> str:
         _table({"package": "version"} | dict(facts["versions"])),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _head(genotype: Mapping[str, Any]) -> str:
+    """What it is for and its head, where that is not the space's own classifier."""
+    if not genotype.get("head"):
+        return ""
+    choices = ", ".join(f"{name} {_shown(value)}" for name, value in genotype["head"].items())
+    return f" with a head for {genotype['task']} ({choices})"
 
 
 def _steps(genotype: Genotype) -> str:

@@ -106,7 +106,7 @@ def test_a_finalist_shows_its_classes_and_pictures():
         pictures=({"image": png, "truth": png, "answer": "http://elsewhere/a.png"},),
     )
     card = payload(ReportData("t", "", [], [], finalists=[entry]))["finalists"][0]
-    assert card["classes"]["heads"] == ["count", "iou"]
+    assert card["classes"]["heads"] == ["count", "IoU"]
     assert card["classes"]["rows"] == [
         {"name": "cat", "colour": "#800000", "cells": ["40", "50.0 %"]},
         {"name": "dog", "colour": "", "cells": ["2", "–"]},
