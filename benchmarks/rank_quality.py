@@ -42,17 +42,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from orchestrator import Dataset, EstimationContext, Genotype, SearchSpace, Subject
+from orchestrator import Dataset, Genotype, SearchSpace, Subject
 from orchestrator.analysis.ranking import kendall, kendall_at
 from orchestrator.config import TrainConfig
 from orchestrator.errors import CandidateError, TrainingError
 from orchestrator.estimators.supernet import SupernetEstimator
 from orchestrator.plugins import installed
 from orchestrator.search.cluster import WORKER_ENV
-from orchestrator.supernet.judging import inherited_accuracy
+from orchestrator.supernet.judging import inherited_figure
 from orchestrator.supernet.store import Store
 from orchestrator.training.building import build_network
-from orchestrator.training.epochs import TrainRun, evaluate, train
+from orchestrator.training.calibration import Calibration
+from orchestrator.training.epochs import TrainRun, train
+from orchestrator.training.estimation import estimation_context
+from orchestrator.training.footing import Footing
+from orchestrator.training.scoring import leading_figure
 from orchestrator.trials import RandomTrial
 
 FAMILIES = ("mobilenetv3", "shufflenetv2", "efficientformer")
@@ -233,13 +237,13 @@ def _own(genotype: Genotype, job: Job) -> dict[str, float | None]:
     start = time.process_time()
     run = TrainRun(epochs=setting.epochs, seed=setting.seed)
     try:
-        curve = train(network, setting.dataset, setting.config, run).curve
+        curve = train(network, _footing(setting), setting.config, run).curve
     except TrainingError:
         return {"truth": None}
     seconds = time.process_time() - start
     half = max(1, setting.epochs // 2)
     return {
-        "truth": evaluate(network, setting.dataset, "test"),
+        "truth": leading_figure(network, _footing(setting), "test"),
         "validation": curve[-1],
         "validation s": seconds,
         "half of training": curve[half - 1],
@@ -252,7 +256,7 @@ def _inherited(genotype: Genotype, job: Job) -> dict[str, float | None]:
     start = time.process_time()
     store, _ = Store.load(_space(job.family), job.folder / job.family / "supernet.safetensors")
     store.inherit(network)
-    accuracy = inherited_accuracy(network, setting.dataset, images=RECALIBRATION)
+    accuracy = inherited_figure(network, _footing(setting), images=RECALIBRATION)
     return {"inherited": accuracy, "inherited s": time.process_time() - start}
 
 
@@ -260,8 +264,8 @@ def _train_shared(job: Job) -> dict[str, Any]:
     """What the estimator says of the weights, which lie in the folder, and its CPU seconds."""
     setting, folder = job.setting, job.folder / job.family
     folder.mkdir(parents=True, exist_ok=True)
-    context = EstimationContext(
-        _space(job.family), setting.dataset, setting.config, folder, setting.seed
+    context = estimation_context(
+        _footing(setting), _space(job.family), setting.config, folder, seed=setting.seed
     )
     start = time.process_time()
     sentences = SupernetEstimator(epochs=setting.shared_epochs).prepare(context)
@@ -282,10 +286,12 @@ def _dataset(data: str | None, per_class: int) -> Dataset:
 @lru_cache(maxsize=1)
 def _images(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
     """Some training images as networks see them, and their labels, for the proxies."""
-    images = setting.dataset.split("train")
-    chosen = np.sort(np.random.default_rng(0).permutation(len(images))[:IMAGES])
-    pixels = setting.dataset.facts.normalise(np.asarray(images.pixels[chosen]))
-    return pixels, np.asarray(images.labels[chosen]).astype(np.int64)
+    return Calibration(setting.dataset).images(IMAGES)
+
+
+@lru_cache(maxsize=1)
+def _footing(setting: Setting) -> Footing:
+    return Footing(installed().create("task", "classification", {}), setting.dataset)
 
 
 def _space(family: str) -> SearchSpace:

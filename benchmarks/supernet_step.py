@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from orchestrator import ImageFacts, SearchSpace
+from orchestrator import ImageFacts, Placement, SearchSpace
 from orchestrator.config import TrainConfig
 from orchestrator.plugins import installed
 from orchestrator.supernet.borrowing import Borrower
@@ -36,6 +36,7 @@ from orchestrator.supernet.path_training import PathTraining, Recipe, Setting
 from orchestrator.supernet.pool import Subnet, draw_subnets
 from orchestrator.supernet.store import Store
 from orchestrator.training import optimisation
+from orchestrator.training.footing import Footing
 
 IMAGES = ImageFacts.unnamed(32)
 BATCH = 64
@@ -83,13 +84,15 @@ class Row:
 
 def _measure(space: SearchSpace, pool: int, architectures: int, rounds: int) -> Row:
     torch.manual_seed(0)
-    borrower = Borrower(Store(space), IMAGES)
-    paths = draw_subnets(space, borrower, count=pool, seed=0)
+    task = installed().create("task", "classification", {})
+    borrower = Borrower(Store(space), task, IMAGES)
+    paths = draw_subnets(borrower, count=pool, seed=0)
     chosen = paths[:: max(1, len(paths) // architectures)][:architectures]
     training = _training(borrower, paths)
     images = torch.randn(BATCH, IMAGES.in_channels, IMAGES.image_size, IMAGES.image_size)
     images = images.contiguous(memory_format=torch.channels_last)
-    targets = torch.eye(IMAGES.classes)[torch.arange(BATCH) % IMAGES.classes]
+    classes = len(IMAGES.classes)
+    targets = torch.eye(classes)[torch.arange(BATCH) % classes]
     pairs = [_Pair(training, path, (images, targets)) for path in chosen]
     steps = _in_turn([(pair.plain, pair.shared) for pair in pairs], rounds)
     passes = _in_turn([(pair.plain_passes, pair.shared_passes) for pair in pairs], rounds)
@@ -109,7 +112,8 @@ def _training(borrower: Borrower, paths: Sequence[Subnet]) -> PathTraining:
     optimizer: Literal["sgd", "adamw"] = "sgd" if borrower.store.normed else "adamw"
     recipe = Recipe("single_path", 1, BATCH, optimizer, RATE, seed=0)
     digits = installed().create("dataset", "digits", {"in_channels": IMAGES.in_channels})
-    return PathTraining(borrower, paths, digits, Setting(recipe, TrainConfig()))
+    footing = Footing(borrower.task, digits)
+    return PathTraining(borrower, paths, footing, Setting(recipe, TrainConfig()))
 
 
 class _Pair:
@@ -117,11 +121,11 @@ class _Pair:
 
     def __init__(self, training: PathTraining, path: Subnet, batch: Batch) -> None:
         self.training, self.path, self.batch = training, path, batch
-        network = training.borrower.build(path.architecture).train()
+        network = training.borrower.build(path.genotype).train()
         training.borrower.store.inherit(network)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = optimisation.optimizer_of(self.network, training.config)
-        self.precision = optimisation.Precision(torch.device("cpu"), training.config)
+        self.precision = optimisation.Precision(Placement())
 
     def shared(self) -> None:
         """The step of the training of shared weights."""
@@ -138,7 +142,7 @@ class _Pair:
         float(loss.detach())
 
     def shared_passes(self) -> None:
-        self._passes(self.training.borrower.get(self.path.architecture).network)
+        self._passes(self.training.borrower.get(self.path.genotype).network)
 
     def plain_passes(self) -> None:
         self._passes(self.network)

@@ -50,7 +50,10 @@ from orchestrator.plugins import installed
 from orchestrator.records import Genotype
 from orchestrator.search.cluster import WORKER_ENV
 from orchestrator.training.building import build_network
-from orchestrator.training.epochs import TrainRun, evaluate, train
+from orchestrator.training.epochs import TrainRun, train
+from orchestrator.training.estimation import estimation_context, footing_of
+from orchestrator.training.footing import Footing
+from orchestrator.training.scoring import leading_figure
 from orchestrator.trials import FixedTrial
 
 # Shares of the plain arm's budget after which its finalists are trained.
@@ -235,8 +238,8 @@ def _finish(candidate: Candidate, arm: Arm, options: argparse.Namespace) -> tupl
     assert weights is not None
     load_weights(network, weights, genotype)
     run = TrainRun(epochs=options.final_epochs, seed=options.seed, warm=True)
-    train(network, context.dataset, context.train, run)
-    return evaluate(network, context.dataset, "test"), time.process_time() - start
+    train(network, footing_of(context), context.train, run)
+    return leading_figure(network, footing_of(context), "test"), time.process_time() - start
 
 
 def _show(plain: Sequence[Mapping[str, Any]], shared: Sequence[Mapping[str, Any]]) -> None:
@@ -254,7 +257,8 @@ def _context(options: argparse.Namespace, weights: Path) -> EstimationContext:
     data = {"root": options.data, "per_class": options.per_class, "image_size": 32}
     dataset = installed().create("dataset", "image_folder", data)
     config = TrainConfig(epochs=options.epochs, batch_size=64, crop_padding=4)
-    return EstimationContext(_space(options.space), dataset, config, weights, options.seed)
+    footing = Footing(installed().create("task", "classification", {}), dataset)
+    return estimation_context(footing, _space(options.space), config, weights, seed=options.seed)
 
 
 def _space(name: str) -> Any:

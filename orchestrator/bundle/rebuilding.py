@@ -10,11 +10,11 @@ from torch import nn
 
 from orchestrator.bundle.facts import genotype_of, read_facts, read_tensors
 from orchestrator.bundle.resizing import resize
-from orchestrator.contracts import ImageFacts
+from orchestrator.contracts import ImageFacts, Task
 from orchestrator.plugins import Plugins, installed
 from orchestrator.training.building import build_network
 
-__all__ = ["rebuild"]
+__all__ = ["rebuild", "task_of"]
 
 
 def rebuild(folder: Path, plugins: Plugins | None = None) -> nn.Module:
@@ -35,6 +35,13 @@ def _build(folder: Path, facts: Mapping[str, Any], plugins: Plugins) -> nn.Modul
     genotype = genotype_of(facts, folder)
     options = {**facts["space_options"], "preset": genotype.preset}
     space = plugins.create("space", genotype.space, options)
-    # A folder that does not say is of before there were tasks.
-    task = plugins.create("task", genotype.task, facts.get("task_options", {}))
+    task = task_of(facts, folder, plugins)
     return build_network(space, genotype, ImageFacts.from_json(facts), seed=0, task=task)
+
+
+def task_of(facts: Mapping[str, Any], folder: Path, plugins: Plugins) -> Task:
+    """What the network is for."""
+    # A folder that does not say is of before there were tasks.
+    options = facts.get("task_options", {})
+    made: Task = plugins.create("task", genotype_of(facts, folder).task, options)
+    return made

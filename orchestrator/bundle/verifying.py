@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from orchestrator.bundle.facts import artifact_of, check_files, read_facts, read_tensors
-from orchestrator.bundle.rebuilding import rebuild
+from orchestrator.bundle.rebuilding import rebuild, task_of
 from orchestrator.contracts import Artifact, Device, ImageFacts
 from orchestrator.errors import ParityError, RunError
+from orchestrator.plugins import installed
 
 __all__ = ["Verification", "answer", "verify"]
 
@@ -26,8 +27,8 @@ class Verification:
     """What `verify` measured.
 
     `network_difference` and `differences` (by label, exact files only) are the largest difference
-    of a logit; `agreements` are shares of equal top-1 answers, by label. The images are noise, on
-    which an approximation agrees less often than on photographs.
+    of a logit; `agreements` are shares of answers that the task calls equal, by label. The images
+    are noise, on which an approximation agrees less often than on photographs.
     """
 
     network_difference: float
@@ -51,14 +52,13 @@ def verify(
     images = ImageFacts.from_json(facts).normalise(check["pixels"])
     difference = _difference(answer(rebuild(folder), images), check["logits"])
     _check_parity("the rebuilt network", difference, check["logits"])
-    differences, agreements = {}, {}
+    task, differences, agreements = task_of(facts, folder, installed()), {}, {}
     for label in facts["artifacts"] if device else ():
         if labels is not None and label not in labels:
             continue
         artifact = artifact_of(facts, label, folder)
         logits = torch.from_numpy(_predict(device, artifact, images))
-        agreed = logits.argmax(1) == check["logits"].argmax(1)
-        agreements[label] = float(agreed.float().mean())
+        agreements[label] = 1 - task.distance(logits, check["logits"])
         if artifact.exact:
             differences[label] = _difference(logits, check["logits"])
             _check_parity(artifact.path.name, differences[label], check["logits"])
