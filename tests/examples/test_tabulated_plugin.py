@@ -30,5 +30,5 @@ def test_a_search_of_the_table_trains_its_finalists_alone(site: Path, tmp_path: 
     assert out.strip().splitlines()[-1] == "Run folder: run"
     rows = (tmp_path / "run" / "candidates.csv").read_text().splitlines()
     assert len(rows) == 1 + CANDIDATES
-    (finalist,) = json.loads((tmp_path / "run" / "finalists.json").read_text())
+    (finalist,) = json.loads((tmp_path / "run" / "finalists.json").read_text())["finalists"]
     assert finalist["verified"]

@@ -1,0 +1,91 @@
+"""What a card says of a bundle's facts, without a bundle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.bundle.card import card
+
+FACTS: dict[str, Any] = {
+    "id": "0007-1f",
+    "genotype": {
+        "space": "toy",
+        "preset": "small",
+        "architecture": {"widths": [4]},
+        "compression": {"pruning": {"ratio": 0.25}},
+    },
+    "image_size": 8,
+    "in_channels": 3,
+    "classes": ["a|b", "c"],
+    "mean": [0.5],
+    "deviation": [0.25],
+    "licence": "CC0",
+    "figures": {"test_accuracy": 0.912345678, "file": "model.onnx"},
+    "artifacts": {"fp32": {"file": "model.onnx"}},
+    "versions": {"torch": "2.0"},
+    "recommended": "model.onnx",
+    "usage": {"packages": ["onnxruntime"], "lines": "logits = run(images)"},
+}
+
+
+def section(text: str, heading: str) -> str:
+    return text.split(f"## {heading}\n")[1].split("\n## ", maxsplit=1)[0].strip()
+
+
+def test_sections_come_in_the_order_of_a_reader_s_questions() -> None:
+    headings = [line[3:] for line in card(FACTS).splitlines() if line.startswith("## ")]
+    wanted = ["Figures", "Data", "Compression", "Run it", "Rebuild it", "Files and versions"]
+    assert headings == wanted
+
+
+def test_figures_are_rounded_and_tables_survive_bars_and_line_ends() -> None:
+    told = section(card({**FACTS, "figures": {"one|two\nthree": 0.1234567}}), "Figures")
+    assert told.splitlines()[2] == "| one\\|two three | 0.123457 |"
+
+
+def test_the_data_say_size_classes_normalisation_and_licence() -> None:
+    told = section(card(FACTS), "Data")
+    assert "8 × 8 pixels, 3 channels, 2 classes: a|b, c." in told
+    assert "[0.5] is subtracted and what is left divided by [0.25]" in told
+    assert told.endswith("Licence of the data: CC0.")
+    many = card({**FACTS, "classes": [str(number) for number in range(30)]})
+    assert "30 classes: 0, 1, " in many and "19, …." in many
+
+
+def test_compression_is_told_step_by_step_or_as_none() -> None:
+    assert '| pruning | {"ratio": 0.25} |' in section(card(FACTS), "Compression")
+    plain = {**FACTS, "genotype": {**FACTS["genotype"], "compression": {}}}
+    assert section(card(plain), "Compression") == "None."
+
+
+def test_a_head_of_the_task_s_own_is_told() -> None:
+    genotype = {**FACTS["genotype"], "task": "segmentation", "head": {"head.width": 64}}
+    assert "with a head for segmentation (head.width 64)" in card({**FACTS, "genotype": genotype})
+    assert "with a head" not in card(FACTS)
+
+
+def test_classes_have_a_table_where_the_task_tells() -> None:
+    judged = {"cat": {"count": 3.0, "iou": 0.5}, "dog": {"count": 2.0}}
+    told = section(card({**FACTS, "class_figures": judged}), "Figures")
+    assert "### Class by class" in told
+    assert "| class | count | iou |" in told and "| dog | 2 | – |" in told
+    assert "Class by class" not in card(FACTS)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, 'photo.convert("RGB").resize((8, 8))'),
+        ({"in_channels": 1}, 'photo.convert("L")'),
+        ({}, "logits = run(images)"),
+        ({}, 'print(facts["classes"][logits.argmax()])'),
+        ({"stride": 4}, 'PIL.Image.fromarray(mask.astype(np.uint8)).save("mask.png")'),
+        ({"recommended": None}, "No file is recommended: rebuild the network."),
+        ({"usage": None}, "`model.onnx` takes float32 (N, 3, 8, 8)"),
+        ({"in_channels": 7}, "`model.onnx` takes float32 (N, 7, 8, 8)"),
+    ],
+)
+def test_running_it_is_told_as_far_as_it_is_known(more: dict[str, Any], said: str) -> None:
+    assert said in section(card({**FACTS, **more}), "Run it")
