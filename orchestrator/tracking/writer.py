@@ -14,8 +14,9 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.analysis.ledger import Ledger
 from orchestrator.files import read_json, write_json
-from orchestrator.records import Finalist, Record, count_outcomes
+from orchestrator.records import Finalist, Record
 from orchestrator.tracking import naming
 from orchestrator.tracking.models import Registry
 
@@ -57,6 +58,7 @@ class Writer:
         self.axes: Sequence[Axis] = ()
         self.leading = "accuracy"
         self.records: dict[int, Record] = {}
+        self._ledger = Ledger(())
         # Number → run id, and those numbers whose run carries a star.
         self.children: dict[int, str] = {}
         self.starred: set[int] = set()
@@ -67,6 +69,7 @@ class Writer:
     def start(self, *, run: Snapshot) -> None:
         """Open the parent run and catch up with what an earlier process could not write."""
         self.axes = run.axes
+        self._ledger = Ledger(run.axes)
         self.leading = run.leading
         self.parent = self._known(run.folder)
         logged = self._reopen() if self.parent else set()
@@ -81,9 +84,10 @@ class Writer:
         A step is a candidate known, not its number: candidates finish in another order.
         """
         self._child(record)
-        counts = count_outcomes(self.records.values())
+        ledger = self._ledger
+        counts = ledger.counts
         points = {**curves, "feasible": counts["feasible"]}
-        points |= {f"best_{axis.name}": best for axis, best in self._best()}
+        points |= {f"best_{name}": best for name, best in ledger.best.items()}
         points |= {"rejected": counts["rejected"], "failed": counts["failed"]}
         now, known = _milliseconds(record.finished_at), len(self.records)
         self._log(self.parent, [(name, v, now, known) for name, v in points.items()])
@@ -183,13 +187,13 @@ class Writer:
 
     def _catch_up(self, records: Sequence[Record], logged: set[int]) -> None:
         for record in records:
-            self.records[record.number] = record
+            self._know(record)
             if record.number not in logged:
                 self._child(record)
 
     def _child(self, record: Record) -> None:
         """Write a candidate's nested run; writing it twice changes nothing."""
-        self.records[record.number] = record
+        self._know(record)
         end = _milliseconds(record.finished_at)
         if record.number not in self.children:
             self.children[record.number] = self._create_child(record, end)
@@ -218,7 +222,7 @@ class Writer:
             number, record = check.number, check.record
             if record.outcome == "failed" or self.checked.get(number, 0) >= check.epochs:
                 continue
-            self.records[number] = record
+            self._know(record)
             self._checked(check, self.children[number])
             self.checked[number] = check.epochs
 
@@ -272,12 +276,14 @@ class Writer:
     def _title(self, number: int) -> str:
         return naming.title(self.records[number], self.axes)
 
-    def _best(self) -> Iterator[tuple[Axis, float]]:
-        feasible = [r for r in self.records.values() if r.outcome == "feasible"]
-        for axis in self.axes:
-            values = [record.values[axis.name] for record in feasible if axis.name in record.values]
-            if values:
-                yield axis, max(values) if axis.direction == "maximize" else min(values)
+    def _know(self, record: Record) -> None:
+        """Take a candidate's record, or what became of it since."""
+        known = self.records.get(record.number)
+        self.records[record.number] = record
+        if known is None:
+            self._ledger.add(record)
+        elif known != record:
+            self._ledger = Ledger(self.axes, list(self.records.values()))
 
     def _describe(self, markdown: str) -> None:
         self.client.set_tag(self.parent, "mlflow.note.content", markdown)
