@@ -33,6 +33,8 @@ class Samples(Protocol):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Pixels uint8 (B, C, H, W) and targets int64 (B, …) of these indices.
 
+        Targets are classes (B,), or masks (B, H, W) of classes with 255 where nothing counts.
+
         With `rng`, in training, images may be cut out at random; without it the same indices
         always give the same bytes.
         """

@@ -21,6 +21,9 @@ from orchestrator_proxies.untrained import WEIGHTED, untrained
 
 __all__ = ["Zico"]
 
+# What masks hold where nothing counts.
+_IGNORED = 255
+
 
 class Zico(Objective):
     """Σ over layers of log Σ over weights of mean |g| / deviation of g, g a batch's gradient.
@@ -68,9 +71,16 @@ def _gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[Tenso
     """Those of the weights of all convolutions and linear layers that take part."""
     weights = {id(m.weight): m.weight for m in network.modules() if isinstance(m, WEIGHTED)}
     with torch.enable_grad():
-        loss = functional.cross_entropy(network(images), labels)
+        loss = _loss(network(images), labels)
     found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
     return [gradient for gradient in found if gradient is not None]
+
+
+def _loss(answer: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy with classes (B,), or of maps at the size of masks (B, H, W)."""
+    if labels.dim() > 1:
+        answer = functional.interpolate(answer, labels.shape[-2:], mode="bilinear")
+    return functional.cross_entropy(answer, labels, ignore_index=_IGNORED)
 
 
 def _steadiness(gradients: Iterator[list[Tensor]]) -> list[float]:

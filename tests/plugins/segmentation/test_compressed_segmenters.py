@@ -15,12 +15,13 @@ from orchestrator_pruning.channels import ChannelPruning
 from orchestrator_segmentation.task import Segmentation
 from torch import Tensor, nn
 
-from orchestrator import CompressionContext, Genotype, ImageFacts
+from orchestrator import CompressionContext, Genotype, ImageFacts, Subject
 from orchestrator.bundle import BundleContents, rebuild, write_bundle
 from orchestrator.plugins import installed
 from orchestrator.supernet.borrowing import Borrower
 from orchestrator.supernet.store import Store
 from orchestrator.testing.compressor import check_compressor
+from orchestrator.testing.objective import check_objective
 from orchestrator.trials import RandomTrial
 
 FACTS = ImageFacts.unnamed(32, in_channels=1, classes=5)
@@ -132,3 +133,16 @@ def test_networks_share_the_weights_of_backbone_and_head() -> None:
         assert places[0] == places[1], name
     answer = borrower.get(genotypes[0]).network(torch.zeros(2, 1, 32, 32))
     assert answer.shape == (2, 5, 8, 8)
+
+
+@pytest.mark.parametrize("name", ["naswot", "synflow", "zen", "zico", "macs", "peak_activation"])
+def test_what_is_known_of_untrained_networks_is_known_of_these(name: str) -> None:
+    torch.manual_seed(0)
+    space = _space("mobilenetv3")
+    genotype = _genotype(space, "lraspp", 0)
+    images = np.random.default_rng(0).normal(size=(128, 1, 32, 32)).astype(np.float32)
+    masks = np.random.default_rng(1).integers(0, 5, (128, 32, 32))
+    masks[:, :4] = 255
+    network = _build(space, genotype).eval()
+    subject = Subject(genotype, network, FACTS.shape, batch=lambda: (images, masks))
+    check_objective(installed().create("objective", name, {}), subject)
