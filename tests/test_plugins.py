@@ -219,7 +219,7 @@ def test_what_is_installed_is_looked_up_at_the_edges_only() -> None:
     """Commands, the story, workers, suites; and what a notebook calls without plugins."""
     root = Path(plugins.__file__).parent
     edges = {"cli", "testing", "study/story.py", "search/worker.py", "plugins.py"}
-    edges |= {"bundle/rebuilding.py", "candidate/networks.py"}
+    edges |= {"bundle/rebuilding.py", "bundle/verifying.py", "candidate/networks.py"}
     users = {
         str(path.relative_to(root))
         for path in root.rglob("*.py")

@@ -14,7 +14,7 @@ from orchestrator.bundle.facts import artifact_of, check_files, read_facts, read
 from orchestrator.bundle.rebuilding import rebuild, task_of
 from orchestrator.contracts import Artifact, Device, ImageFacts
 from orchestrator.errors import ParityError, RunError
-from orchestrator.plugins import installed
+from orchestrator.plugins import Plugins, installed
 
 __all__ = ["Verification", "answer", "verify"]
 
@@ -37,22 +37,28 @@ class Verification:
 
 
 def verify(
-    folder: Path, device: Device | None = None, *, labels: Collection[str] | None = None
+    folder: Path,
+    device: Device | None = None,
+    *,
+    labels: Collection[str] | None = None,
+    plugins: Plugins | None = None,
 ) -> Verification:
     """Whether the files are those written and the functions are one.
 
     `device` runs the artifacts with these labels, by default all; without it they are only hashed.
+    Space and task are those of `plugins`, by default of those installed.
     Raises RunError for a missing, damaged or changed file and ParityError where a function differs.
     """
+    plugins = plugins or installed()
     facts = read_facts(folder)
     check_files(facts, folder)
     check = read_tensors(folder / "check.safetensors")
     if set(check) != {"pixels", "logits"}:
         raise RunError(f"{folder}/check.safetensors holds {sorted(check)}, not pixels and logits.")
     images = ImageFacts.from_json(facts).normalise(check["pixels"])
-    difference = _difference(answer(rebuild(folder), images), check["logits"])
+    difference = _difference(answer(rebuild(folder, plugins), images), check["logits"])
     _check_parity("the rebuilt network", difference, check["logits"])
-    task, differences, agreements = task_of(facts, folder, installed()), {}, {}
+    task, differences, agreements = task_of(facts, folder, plugins), {}, {}
     for label in facts["artifacts"] if device else ():
         if labels is not None and label not in labels:
             continue
