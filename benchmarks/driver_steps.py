@@ -63,7 +63,7 @@ def made(folder: Path, sampler: str) -> tuple[Any, Any, Any]:
 
     study: Any = Study(
         SimpleNamespace(), SimpleNamespace(), SimpleNamespace(axes=axes), installed()
-    )  # type: ignore[arg-type]
+    )
     proposer = Proposer(folder / "study.journal", Ground(axes, draw), make)
     return proposer, study, Rivals(axes[1:], TrainConfig(epochs=EPOCHS))
 

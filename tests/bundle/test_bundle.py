@@ -42,9 +42,9 @@ def make(name: str, facts: ImageFacts = FACTS, seed: int = 3, ratio: float = 0.5
     network = space.build(architecture, facts, Classes(len(facts.classes)))
     images = torch.randn(32, *facts.shape)
     context = CompressionContext(space, SimpleNamespace(alignment=8), images.numpy(), seed=0)
-    compression = (Step("pruning", {"ratio": ratio}),) if ratio else ()
-    if ratio:
-        network = ChannelPruning().compress(network, compression[0].choices, context)
+    compression: tuple[Step, ...] = (Step("pruning", {"ratio": ratio}),) if ratio else ()
+    for step in compression:
+        network = ChannelPruning().compress(network, step.choices, context)
     _settle(network, images)
     genotype = Genotype(name, "small", architecture, compression)
     figures = {"accuracy": 0.987654321, "latency_ms": 1.5, "note": "a|b"}

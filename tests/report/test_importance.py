@@ -30,7 +30,7 @@ def test_chance_is_not_mistaken_for_importance_on_average():
 
 def test_a_conditional_choice_does_not_inherit_its_parent_s_weight():
     draw = random.Random(2)
-    choices = [{"attention": row % 2 == 0} for row in range(60)]
+    choices: list[dict[str, int]] = [{"attention": row % 2 == 0} for row in range(60)]
     for answers in choices[::2]:
         answers["heads"] = draw.choice([2, 4, 8])
     values = [10.0 * c["attention"] + 0.1 * draw.random() for c in choices]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ class Run:
 
 
 @pytest.fixture
-def run(cluster: Cluster, tmp_path: Path) -> Iterator[Run]:
+def run(cluster: Cluster, tmp_path: Path) -> Run:
     return Run(tmp_path)
 
 

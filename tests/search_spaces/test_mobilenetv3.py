@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from networks import fresh
@@ -11,7 +13,7 @@ from orchestrator_spaces.mobilenetv3 import MobileNetV3Space
 from orchestrator.trials import FixedTrial
 
 
-def built(changes: dict):
+def built(changes: dict[str, Any]):
     """The large small network with other answers."""
     space = MobileNetV3Space()
     choices = {**space.published()["large-small"].choices, **changes}

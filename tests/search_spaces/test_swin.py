@@ -63,7 +63,7 @@ def test_a_small_window_has_the_bias_of_the_same_offsets():
 
 def test_merging_few_channels_uses_their_columns_in_each_of_the_four_tokens():
     few, many = (PatchMerging(width, 4, odd=True) for width in (2, 6))
-    few.norm = many.norm = nn.Identity()
+    few.norm = many.norm = nn.Identity()  # type: ignore[assignment]
     full, wanted = (tuple(merging.reduce.weight.shape) for merging in (many, few))
     part = SwinSpace().share("stages.1.merging.reduce.weight", full, wanted)
     assert part is not None

@@ -15,7 +15,7 @@ PYRAMID = Pyramid((8, 16, 24, 40), (2, 4, 8, 16))
 
 def _maps(side: int = 64, batch: int = 2) -> list[Tensor]:
     return [
-        torch.randn(batch, channels, side // stride, side // stride)
+        torch.randn(batch, channels, int(side // stride), int(side // stride))
         for channels, stride in zip(PYRAMID.channels, PYRAMID.strides, strict=True)
     ]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 __all__ = ["EXAMPLES", "install", "run"]
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def install(name: str, folder: Path) -> Path:

@@ -119,7 +119,7 @@ def study(count=40, *, seed=1, finalists=4):
     records = [record_of(number, draw) for number in range(count)]
     feasible = [record for record in records if record.outcome == "feasible"]
     points = [record.values for record in feasible]
-    needs = {}
+    needs: dict[int, list[str]] = {}
     for need, index in picks(points, AXES).items():
         needs.setdefault(index, []).append(need)
     shipped = [
