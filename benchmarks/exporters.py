@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from orchestrator_onnxruntime.runtime import OnnxRuntime
 
-from orchestrator import Artifact
+from orchestrator import Artifact, Classes, ImageFacts
 from orchestrator.plugins import installed
 from orchestrator.trials import RandomTrial
 
@@ -59,13 +59,12 @@ def _compared(family: str, seed: int, sessions: int) -> list[tuple[float, float]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         network = _network(family, seed)
-        devices = [installed().create("device", "onnxruntime", {"exporter": e}) for e in EXPORTERS]
-        written = [
-            _written(d, network, folder / e) for d, e in zip(devices, EXPORTERS, strict=True)
-        ]
-        reference_ms = devices[0].calibrate(folder)
+        written = [_written(exporter, network, folder / exporter) for exporter in EXPORTERS]
+        device = OnnxRuntime()
+        reference_ms = device.calibrate(folder)
         artifacts = [artifact for artifact, _ in written]
-        found = [devices[0].latencies(artifacts, reference_ms, folder) for _ in range(sessions)]
+        found = [device.latencies(artifacts, reference_ms, folder) for _ in range(sessions)]
+        device.close()
     times = [statistics.median(latency.ms for latency in one) for one in zip(*found, strict=True)]
     factors = [ms / min(times) for ms in times]
     cells = zip(written, times, factors, strict=True)
@@ -79,9 +78,8 @@ def _network(family: str, seed: int) -> torch.nn.Module:
     torch.manual_seed(seed)
     network: torch.nn.Module = space.build(
         space.suggest(RandomTrial(seed)),
-        classes=CLASSES,
-        in_channels=CHANNELS,
-        image_size=PIXELS,
+        ImageFacts.unnamed(PIXELS, in_channels=CHANNELS, classes=CLASSES),
+        Classes(CLASSES),
     )
     return network.eval()
 

@@ -79,14 +79,17 @@ def on_test(figures: Mapping[str, Any], name: str) -> str:
 
 
 def label(name: str) -> str:
-    """A column's heading: "latency_fp32_ms" → "latency fp32", "macs" → "MACs"."""
+    """A column's heading: "latency_fp32_ms" → "latency fp32", "latency_ms@pi" → "latency on pi"."""
+    name, at, device = name.partition("@")
+    if at:
+        return f"{label(name)} on {device}"
     words = (_WORDS.get(word, word) for word in name.split("_"))
     return " ".join(word for word in words if word) or name
 
 
 def unit_of(name: str) -> str:
     """The unit that a figure's name tells: "size_bytes" → "bytes"; "" for a plain count."""
-    plain = name.removesuffix("_fp32")
+    plain = name.partition("@")[0].removesuffix("_fp32")
     return next((unit for suffix, unit in _UNITS.items() if plain.endswith(suffix)), "")
 
 

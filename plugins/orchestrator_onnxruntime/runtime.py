@@ -18,9 +18,9 @@ __all__ = ["OnnxRuntime"]
 class OnnxRuntime(Runtime):
     """ONNX files, executed on the processor with `threads` threads.
 
-    `exporter` "auto" writes with TorchScript during the search (0.2 s) and with dynamo for
-    shipped files (seconds); "dynamo" or "torchscript" always uses that one. An exporter that
-    fails is an error, never replaced by the other, so that a file's origin is known.
+    What the search measures is written as what ships is: `exporter` "auto" is TorchScript for both
+    (see `orchestrator_onnxruntime.export` for why), "dynamo" or "torchscript" says which. An
+    exporter that fails is an error, never replaced by the other, so that a file's origin is known.
     """
 
     name = "onnxruntime"
@@ -54,9 +54,8 @@ class OnnxRuntime(Runtime):
         """
         from orchestrator_onnxruntime.export import export
 
-        automatic: Literal["dynamo", "torchscript"] = "dynamo" if final else "torchscript"
         target = path if path.suffix == ".onnx" else path.with_name(f"{path.name}.onnx")
-        export(network, example, target, automatic if self.exporter == "auto" else self.exporter)
+        export(network, example, target, "dynamo" if self.exporter == "dynamo" else "torchscript")
         return Artifact(target, "onnx", exact=True)
 
     def compiles_like(self, other: Device) -> bool:

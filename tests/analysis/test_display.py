@@ -54,3 +54,8 @@ def test_an_interval_is_wilsons() -> None:
 def test_a_share_without_a_number_of_images_has_no_interval() -> None:
     assert on_test({"test_miou": 0.5}, "test_miou") == "50.0 %"
     assert on_test({"test_accuracy": 0.9, "test_images": 10}, "test_accuracy").endswith("98.2)")
+
+
+def test_an_objective_of_another_device_tells_where() -> None:
+    assert label("latency_ms@pi") == "latency on pi"
+    assert unit_of("latency_ms@pi") == "ms"

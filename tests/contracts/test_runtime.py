@@ -1,0 +1,130 @@
+"""A runtime whose files are words, measured by an agent of its own."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from orchestrator import Artifact, Here, Runtime
+from orchestrator.errors import CompileError, DeviceError
+from orchestrator.measuring.gate import Gate, quiet
+
+LOADER = """
+import os, time
+
+def facts(options):
+    return {"runtime": "words 1"}
+
+class Session:
+    def __init__(self, word):
+        if word == "broken":
+            raise ValueError("no network")
+        self.word = word
+
+    def run(self):
+        if self.word == "deadly":
+            os.kill(os.getpid(), 9)
+        time.sleep(float(self.word))
+
+def load(path, options):
+    with open(path) as file:
+        return Session(file.read())
+"""
+
+
+class Words(Runtime):
+    name = "words"
+    formats: ClassVar[frozenset[str]] = frozenset({"txt"})
+
+    def __init__(self, folder: Path, *, reference: str = "0.001") -> None:
+        self.folder = folder
+        self.reference_word = reference
+        self.loader = folder / "loader.py"  # type: ignore[misc]
+        self.loader.write_text(LOADER)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return {}
+
+    def compile(self, network: Any, example: Any, path: Path, *, final: bool = False) -> Artifact:
+        path.write_text(network)
+        return Artifact(path, "txt", exact=True)
+
+    def reference(self, folder: Path) -> Artifact:
+        return self.compile(self.reference_word, None, folder / "reference")
+
+
+class Elsewhere(Here):
+    name = "elsewhere"
+    shares_host = False
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Iterator[Words]:
+    device = Words(tmp_path)
+    yield device
+    device.close()
+
+
+def latency_ms(device: Words, *contents: str) -> list[float]:
+    artifacts = [
+        device.compile(content, None, device.folder / f"{number}.txt")
+        for number, content in enumerate(contents)
+    ]
+    return [latency.ms for latency in device.latencies(artifacts, 1.0, device.folder)]
+
+
+def test_it_is_measured_by_the_agent_in_units_of_the_reference(words: Words) -> None:
+    assert words.calibrate(words.folder) >= 1.0
+    slow, slower = latency_ms(words, "0.002", "0.004")
+    assert 1.2 < slow < slower
+    assert words.fingerprint()["runtime"] == "words 1"
+
+
+def test_a_file_that_does_not_load_is_the_candidates_fault(words: Words) -> None:
+    with pytest.raises(CompileError, match=r"does not load 1\.txt: no network"):
+        latency_ms(words, "0.001", "broken")
+    assert latency_ms(words, "0.001")
+
+
+def test_so_is_one_that_the_runtime_dies_of(words: Words) -> None:
+    with pytest.raises(CompileError, match=r"does not survive 0\.txt: .*SIGKILL"):
+        latency_ms(words, "deadly")
+    assert latency_ms(words, "0.001")
+
+
+def test_one_that_dies_of_the_reference_too_is_a_lost_device(tmp_path: Path) -> None:
+    lost = Words(tmp_path, reference="deadly")
+    with pytest.raises(DeviceError, match="SIGKILL"):
+        latency_ms(lost, "0.001")
+    lost.close()
+
+
+def test_it_is_pickled_without_its_agent_and_placed_elsewhere(words: Words) -> None:
+    words.fingerprint()
+    twin = pickle.loads(pickle.dumps(words))
+    away = words.at(Elsewhere())
+    assert "_agent" not in twin.__dict__ and "_agent" not in away.__dict__
+    assert (words.place_name, words.shares_host) == ("here", True)
+    assert (away.place_name, away.shares_host) == ("elsewhere", False)
+    assert away.compiles_like(words)
+
+
+def test_our_trainings_pause_only_for_measurements_here(words: Words, tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    with gate.shared(), quiet(gate, here=words.at(Elsewhere()).shares_host):
+        pass  # would wait for ever
+    with quiet(gate, here=words.shares_host):
+        locks = sorted(path.name for path in gate.folder.iterdir())
+    assert locks == ["room.lock", "turnstile.lock"]
+
+
+def test_closing_ends_the_agent(words: Words) -> None:
+    words.fingerprint()
+    process = words.__dict__["_agent"]._process
+    words.close()
+    assert process.poll() is not None
