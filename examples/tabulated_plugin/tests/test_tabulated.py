@@ -79,9 +79,7 @@ def test_what_is_no_table_is_a_configuration_error(tmp_path: Path) -> None:
 
 def test_a_thousand_candidates_are_seconds_and_find_the_best(quick_study) -> None:
     start = time.process_time()
-    study = quick_study(
-        TabulatedSpace(), figures, candidates=1000, axes=AXES, sampler=nondominated_sorting
-    )
+    study = quick_study(TabulatedSpace(), figures, candidates=1000, axes=AXES, sampler=at_random)
     seconds = time.process_time() - start
     assert len({record.genotype.key for record in study.records}) == 1000
     best = max(curve[-1] for curve in read_table(DEFAULT).values())
@@ -91,8 +89,8 @@ def test_a_thousand_candidates_are_seconds_and_find_the_best(quick_study) -> Non
     assert seconds < 60
 
 
-def nondominated_sorting(seed: int):
-    """NSGA-II, which proposes in a millisecond however much is known."""
-    from optuna.samplers import NSGAIISampler
+def at_random(seed: int):
+    """What proposes at once; cleverer samplers take longer to think than the table to answer."""
+    from optuna.samplers import RandomSampler
 
-    return NSGAIISampler(seed=seed)
+    return RandomSampler(seed=seed)
