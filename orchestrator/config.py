@@ -162,6 +162,8 @@ def check_config(data: Mapping[str, Any]) -> StudyConfig:
     problems = list(_unknown_keys(StudyConfig, nested, ""))
     if problems:
         raise ConfigError("\n".join(problems))
+    if not nested.get("device"):
+        raise ConfigError("device: none is chosen; for example device=[onnxruntime].")
     try:
         config = pydantic.TypeAdapter(StudyConfig).validate_python(nested)
     except pydantic.ValidationError as error:
@@ -173,9 +175,7 @@ def check_config(data: Mapping[str, Any]) -> StudyConfig:
 
 
 def _check_device(key: str, item: ObjectiveConfig, devices: Mapping[str, Chosen]) -> None:
-    """Raise ConfigError for a device that the configuration does not have, or for none at all."""
-    if not devices:
-        raise ConfigError("device: none is chosen; for example device=[onnxruntime].")
+    """Raise ConfigError for a device that the configuration does not have."""
     if item.device is not None and item.device not in devices:
         text = closest(item.device, devices)
         raise ConfigError(f"objective.{key}.device: there is no {item.device!r}; {text}")

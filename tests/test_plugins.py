@@ -313,3 +313,13 @@ def test_looking_for_plugins_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_package_that_was_merged_says_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_BLOCK", "orchestrator_quantization")
+    plugins.installed.cache_clear()
+    try:
+        with pytest.raises(ConfigError, match="is part of orchestrator_onnxruntime now"):
+            plugins.installed()
+    finally:
+        plugins.installed.cache_clear()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from toy_factory import factory, genotype
 from toys import ToyDevice, toy_latencies
 
 from orchestrator.candidate.evaluation import Rival, evaluate
-from orchestrator.errors import DeviceError
+from orchestrator.errors import CompileError, DeviceError, RunError
 from orchestrator.records import Genotype, Record, Step
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -128,3 +129,17 @@ def test_static_values_are_known_before_anything_is_paid(tmp_path: Path) -> None
         assert known == {name: record.values[name] for name in known}
         assert list(known) == ["params"]
     assert made.static(halved)["params"] < made.static(genotype(4))["params"]
+
+
+def test_a_full_disk_behind_an_export_is_not_the_candidates_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compile(*given: Any, **more: Any) -> Any:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise CompileError("the exporter does not take it") from error
+
+    monkeypatch.setattr(ToyDevice, "compile", compile)
+    with pytest.raises(RunError, match=r"No space left on device.*free some disk space"):
+        evaluated(tmp_path)
