@@ -156,7 +156,7 @@ class Device(ABC):
 
         `model` is the `mlflow.models.Model` to fill. Asked only of a device with a flavour.
         """
-        raise NotImplementedError(f"{_lacks(self)} save_mlflow, as it has a flavour.")
+        raise DeviceError(f"{_lacks(self)} save_mlflow, as it has a flavour.")
 
 
 def compared(timings: Sequence[Timing], reference_ms: float) -> list[Latency]:
