@@ -1,5 +1,6 @@
 """The contracts a plugin fulfils: one abstract noun a file."""
 
+from orchestrator.contracts.checkpoint import Checkpoint, Start
 from orchestrator.contracts.compressor import (
     ArtifactCompressor,
     Change,
@@ -59,6 +60,7 @@ __all__ = [
     "Batch",
     "Budget",
     "Change",
+    "Checkpoint",
     "Classes",
     "CompressionContext",
     "Compressor",
@@ -97,6 +99,7 @@ __all__ = [
     "SearchSpace",
     "Session",
     "Split",
+    "Start",
     "Study",
     "Subject",
     "Task",

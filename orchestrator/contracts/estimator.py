@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from orchestrator.contracts.checkpoint import Start
 from orchestrator.contracts.compressor import Loss
 from orchestrator.contracts.dataset import Dataset
 from orchestrator.contracts.images import ImageFacts
@@ -81,9 +82,11 @@ class EstimationContext:
     `weights` is the run's folder for what else an estimator learns. `on_epoch` is called after
     each epoch and returns False to stop a hopeless candidate; `on_progress(done, total)` while
     something is prepared; `loss` is the candidate's own where a compressor changed it, None for
-    the task's. `judge(network)` gives the leading metric on validation. `gate` is held, a batch at
-    a time, by whatever computes without the trainer or the judge. `objectives` are those that the
-    estimator asks for by `Estimator.objectives`.
+    the task's. `start` gives networks the trained weights the search starts from, None where it
+    starts from noise; a network handed to `estimate` has them already. `judge(network)` gives the
+    leading metric on validation. `gate` is held, a batch at a time, by whatever computes without
+    the trainer or the judge. `objectives` are those that the estimator asks for by
+    `Estimator.objectives`.
     """
 
     space: SearchSpace
@@ -99,6 +102,7 @@ class EstimationContext:
     gate: Gate | None = None
     objectives: Mapping[str, Objective] = field(default_factory=dict)
     loss: Loss | None = None
+    start: Start | None = None
     on_epoch: OnEpoch | None = None
     on_progress: Callable[[int, int], None] | None = None
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from orchestrator.contracts.checkpoint import Checkpoint
 from orchestrator.contracts.images import ImageFacts
 from orchestrator.contracts.old_build import taking_both_forms
 from orchestrator.contracts.outputs import Classes, Outputs
@@ -14,7 +15,7 @@ from orchestrator.errors import BuildError
 from orchestrator.records import Architecture, Choices
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 __all__ = ["Part", "Published", "SearchSpace", "Trial", "segments"]
 
@@ -127,6 +128,22 @@ class SearchSpace(ABC):
     def published(self) -> Mapping[str, Published]:
         """The named points of this preset, tried first by every search; may be empty."""
         return {}
+
+    def pretrained(self) -> Mapping[str, Checkpoint]:
+        """Trained weights of named points, by a short name, the one to prefer first; may be empty.
+
+        Only the preset "full" has any, as nobody publishes weights of a network scaled down.
+        """
+        return {}
+
+    def translate(self, state: Mapping[str, Tensor], naming: str) -> Mapping[str, Tensor]:
+        """A released state dict under this space's names; `naming` as a `Checkpoint` tells it.
+
+        Every tensor of the member's network, and nothing else: the caller compares all names and
+        shapes, the classifier's of the checkpoint's own classes included, and refuses the rest.
+        `num_batches_tracked` may be left out.
+        """
+        return state
 
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """Layers of `network` whose number of outputs pruning must not change.
