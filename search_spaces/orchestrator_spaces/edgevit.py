@@ -260,7 +260,7 @@ class EdgeViTSpace(Family[Table]):
     name = "edgevit"
     tables = TABLES
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
+    def ask(self, trial: Trial) -> dict[str, Any]:
         """A stage's kernel is 0 where it has no local aggregation."""
         table = self.table
         return {

@@ -294,7 +294,7 @@ class EfficientFormerSpace(Family[Table]):
     serves = frozenset({Classes, Maps})
     classifier_choices = frozenset({"distillation_head"})
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
+    def ask(self, trial: Trial) -> dict[str, Any]:
         """`blocks` of a stage lists "4d" and "3d"; what no block uses is 0 or None."""
         table = self.table
         resolution = self.ask_resolution(trial)
@@ -350,7 +350,8 @@ class EfficientFormerSpace(Family[Table]):
     def features(self, architecture: Mapping[str, Any], facts: ImageFacts) -> nn.Module:
         """The maps at the end of stages; raises BuildError as `build`."""
         image = self.image(architecture, facts)
-        return Pyramid(EfficientFormerTrunk(architecture, self.table, image))
+        pyramid = Pyramid(EfficientFormerTrunk(architecture, self.table, image))
+        return self.conventional(pyramid, architecture)
 
     def published(self) -> Mapping[str, Published]:
         """L1, L3 and L7, or in the small preset what remains of them at 32×32."""

@@ -325,7 +325,7 @@ class EfficientFormerV2Space(Family[Table]):
     name = "efficientformerv2"
     tables = TABLES
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
+    def ask(self, trial: Trial) -> dict[str, Any]:
         """`local` and `attention` of a stage are the expansions of its blocks without and with
         attention.
         """

@@ -204,7 +204,7 @@ class EfficientNetSpace(Family[Table]):
     name = "efficientnet"
     tables: ClassVar[Mapping[str, Table]] = {"full": FULL, "small": SMALL}
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
+    def ask(self, trial: Trial) -> dict[str, Any]:
         """Widths are absolute channel counts and depths numbers of blocks, both scaled."""
         table = self.table
         resolution = self.ask_resolution(trial)

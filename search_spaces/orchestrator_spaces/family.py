@@ -13,6 +13,7 @@ from torch import nn
 
 from orchestrator import Classes, ImageFacts, Outputs, SearchSpace, Trial
 from orchestrator.errors import BuildError
+from orchestrator_spaces.blocks.convention import check_convention, follow
 from orchestrator_spaces.blocks.resolution import ImageShape, side_of
 
 __all__ = ["Family"]
@@ -24,13 +25,30 @@ TableT = TypeVar("TableT")
 
 
 class Family(SearchSpace, Generic[TableT]):
-    """A space whose presets are `tables` of what a network may be."""
+    """A space whose presets are `tables` of what a network may be.
+
+    `convention` is one of `CONVENTIONS`: what weights from another framework need, so that networks
+    compute what those were trained for. Other than "torch" it is part of every architecture.
+    """
 
     tables: ClassVar[Mapping[str, Any]]
 
-    def __init__(self, *, preset: str = "small") -> None:
+    def __init__(self, *, preset: str = "small", convention: str = "torch") -> None:
         super().__init__(preset=preset)
+        check_convention(convention)
+        self.convention = convention
         self.table: TableT = self.tables[preset]
+
+    def suggest(self, trial: Trial) -> dict[str, Any]:
+        """What `ask` gives, and the convention."""
+        architecture = self.ask(trial)
+        if self.convention != "torch":
+            architecture["convention"] = self.convention
+        return architecture
+
+    @abstractmethod
+    def ask(self, trial: Trial) -> dict[str, Any]:
+        """Draw an architecture, as `SearchSpace.suggest`."""
 
     def ask_resolution(self, trial: Trial) -> float:
         """The share of the dataset's image size the network works at, as choice "resolution"."""
@@ -45,7 +63,12 @@ class Family(SearchSpace, Generic[TableT]):
                 f"{self.name} builds classifiers, found {outputs}; a task puts a head for maps on "
                 "what `features` gives."
             )
-        return self.classifier(architecture, self.image(architecture, facts), outputs.count)
+        network = self.classifier(architecture, self.image(architecture, facts), outputs.count)
+        return self.conventional(network, architecture)
+
+    def conventional(self, network: nn.Module, architecture: Mapping[str, Any]) -> nn.Module:
+        """`network` after the architecture's own convention, whatever the space's is."""
+        return follow(network, architecture.get("convention", "torch"))
 
     def image(self, architecture: Mapping[str, Any], facts: ImageFacts) -> ImageShape:
         """The images, and the size the network works at; raises BuildError as `build`."""

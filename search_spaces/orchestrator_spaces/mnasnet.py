@@ -195,7 +195,7 @@ class MnasNetSpace(Family[Table]):
     name = "mnasnet"
     tables = TABLES
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
+    def ask(self, trial: Trial) -> dict[str, Any]:
         """Resolution, stages and the widths of stem and head."""
         resolution = self.ask_resolution(trial)
         width = stem = self.table.stem_width.ask(trial, "stem.width")

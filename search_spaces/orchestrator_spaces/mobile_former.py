@@ -319,7 +319,7 @@ class MobileFormerSpace(Family[Table]):
     name = "mobile_former"
     tables = TABLES
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
+    def ask(self, trial: Trial) -> dict[str, Any]:
         """A stage that is left out is None; `tokens` and `head` are pairs of numbers."""
         table = self.table
         tokens = table.tokens.ask(trial, "tokens.count")

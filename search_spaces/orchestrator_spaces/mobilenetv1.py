@@ -135,7 +135,7 @@ class MobileNetV1Space(Family[Table]):
     name = "mobilenetv1"
     tables = TABLES
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
+    def ask(self, trial: Trial) -> dict[str, Any]:
         """Widths are absolute channel counts; a stage has as many blocks as kernels."""
         table = self.table
         return {

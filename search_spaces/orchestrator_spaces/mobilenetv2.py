@@ -153,7 +153,7 @@ class MobileNetV2Space(Family[Table]):
     name = "mobilenetv2"
     tables = TABLES
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
+    def ask(self, trial: Trial) -> dict[str, Any]:
         """Widths are absolute channel counts, an expansion multiplies a block's input width."""
         table = self.table
         return {

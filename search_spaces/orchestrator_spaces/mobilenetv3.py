@@ -161,7 +161,7 @@ class MobileNetV3Space(Family[Table]):
     serves = frozenset({Classes, Maps})
     classifier_choices = frozenset({"head.width", "head.hidden", "head.bias", "head.activation"})
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
+    def ask(self, trial: Trial) -> dict[str, Any]:
         """Resolution; strides, widths and operators of stem, stages and head."""
         table = self.table
         resolution = self.ask_resolution(trial)
@@ -216,7 +216,8 @@ class MobileNetV3Space(Family[Table]):
 
     def features(self, architecture: Mapping[str, Any], facts: ImageFacts) -> nn.Module:
         """The maps at the end of stages; raises BuildError as `build`."""
-        return Pyramid(MobileNetV3Trunk(architecture, self.image(architecture, facts)))
+        pyramid = Pyramid(MobileNetV3Trunk(architecture, self.image(architecture, facts)))
+        return self.conventional(pyramid, architecture)
 
     def published(self) -> Mapping[str, Published]:
         """The papers' networks, or in the small preset what remains of them at 32×32."""

@@ -288,7 +288,7 @@ class MobileViTSpace(Family[Table]):
     name = "mobilevit"
     tables = TABLES
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
+    def ask(self, trial: Trial) -> dict[str, Any]:
         """Widths are absolute channel counts; `transformer` is None in the first stages."""
         table = self.table
         return {

@@ -221,7 +221,7 @@ class ShuffleNetV1Space(Family[Table]):
     name = "shufflenetv1"
     tables = TABLES
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
+    def ask(self, trial: Trial) -> dict[str, Any]:
         """Widths and bottlenecks are absolute channel counts, multiples of the groups."""
         table = self.table
         groups = choose(trial, "groups", table.groups)

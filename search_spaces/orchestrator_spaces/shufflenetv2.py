@@ -186,7 +186,7 @@ class ShuffleNetV2Space(Family[Table]):
     name = "shufflenetv2"
     tables = TABLES
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
+    def ask(self, trial: Trial) -> dict[str, Any]:
         """Widths are absolute channel counts; a stage's `shortcut` is part of its width."""
         table = self.table
         layout = choose(trial, "layout", table.layouts)

@@ -179,7 +179,7 @@ class SqueezeNetSpace(Family[Table]):
     name = "squeezenet"
     tables = TABLES
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
+    def ask(self, trial: Trial) -> dict[str, Any]:
         """Widths are absolute channel counts, for each fire squeeze, expand1 and expand3."""
         table = self.table
         resolution = self.ask_resolution(trial)

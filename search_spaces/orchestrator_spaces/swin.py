@@ -204,7 +204,7 @@ class SwinSpace(Family[Table]):
     name = "swin"
     tables = TABLES
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
+    def ask(self, trial: Trial) -> dict[str, Any]:
         """Larger patches are a choice at the whole image size only: both leave few tokens."""
         table = self.table
         resolution = self.ask_resolution(trial)

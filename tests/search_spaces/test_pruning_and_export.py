@@ -8,8 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-import torch_pruning
-from networks import fresh
+from networks import fresh, prune
 from orchestrator_spaces import orchestrator_search_spaces
 
 from orchestrator.plugins import installed
@@ -36,18 +35,6 @@ def test_pruning_halves_the_rest_and_keeps_fixed_outputs(family):
     assert [layer.weight.shape[0] for layer in fixed] == before
     assert sum(parameter.numel() for parameter in network.parameters()) < 0.7 * params
     assert network(torch.zeros(2, 1, 32, 32)).shape == (2, 10)
-
-
-def prune(network: torch.nn.Module, kept: list[torch.nn.Module]) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it tells which bare parameters it found
-        torch_pruning.pruner.BasePruner(
-            network,
-            torch.zeros(1, 1, 32, 32),
-            torch_pruning.importance.GroupMagnitudeImportance(p=2),
-            pruning_ratio=0.5,
-            ignored_layers=kept,
-        ).step()
 
 
 @pytest.mark.slow

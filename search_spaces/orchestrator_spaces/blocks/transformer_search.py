@@ -87,7 +87,7 @@ class TransformerSearch(Family[Table]):
     def suggest_readout(self, trial: Trial) -> dict[str, Any]:
         """`pooling`, "class" or "mean", and `distilled`: whether there is a second classifier."""
 
-    def suggest(self, trial: Trial) -> dict[str, Any]:
+    def ask(self, trial: Trial) -> dict[str, Any]:
         """Where tokens come from, how they are read out, their width, and the blocks."""
         table = self.table
         resolution = self.ask_resolution(trial)
