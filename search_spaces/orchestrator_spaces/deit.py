@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator import Published, Trial
+from orchestrator import Checkpoint, Published, Trial
 from orchestrator_spaces.blocks.members import scaled
 from orchestrator_spaces.blocks.transformer_search import TransformerSearch, answers
+from orchestrator_spaces.deit_pretrained import PRETRAINED
 
 __all__ = ["DeiTSpace"]
 
@@ -32,6 +33,10 @@ class DeiTSpace(TransformerSearch):
     def published(self) -> Mapping[str, Published]:
         """B, S and Ti with and without distillation, or what remains of them at 32×32."""
         return _published_full() if self.preset == "full" else _published_small()
+
+    def pretrained(self) -> Mapping[str, Checkpoint]:
+        """By timm, and the authors' own files."""
+        return PRETRAINED if self.preset == "full" else {}
 
 
 PAPER = "Touvron et al. 2020, arXiv:2012.12877"

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from orchestrator import Classes, ImageFacts, Maps, Published, Trial
+from orchestrator import Checkpoint, Classes, ImageFacts, Maps, Published, Trial
 from orchestrator_spaces.blocks.attention_bias import AttentionBias
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation
 from orchestrator_spaces.blocks.pyramid import Pyramid, StageEnd, Trunk
@@ -34,6 +34,7 @@ from orchestrator_spaces.blocks.transformer import (
     fused_projections,
 )
 from orchestrator_spaces.blocks.two_classifiers import TwoClassifiers
+from orchestrator_spaces.efficientformer_pretrained import PRETRAINED, translate_efficientformer
 from orchestrator_spaces.efficientformer_published import published_full, published_small
 from orchestrator_spaces.family import Family
 
@@ -357,6 +358,14 @@ class EfficientFormerSpace(Family[Table]):
         """L1, L3 and L7, or in the small preset what remains of them at 32×32."""
         slots = [stage.slots for stage in self.table.stages]
         return published_full(slots) if self.preset == "full" else published_small(slots)
+
+    def pretrained(self) -> Mapping[str, Checkpoint]:
+        """The authors', by timm."""
+        return PRETRAINED if self.preset == "full" else {}
+
+    def translate(self, state: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
+        """From timm's names."""
+        return translate_efficientformer(state, naming)
 
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """The query, key and value projections, whose outputs belong to heads, and the second

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from orchestrator import Published, Trial
+from orchestrator import Checkpoint, Published, Trial
 from orchestrator_spaces.blocks.attention_bias import AttentionBias
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation
 from orchestrator_spaces.blocks.questions import Range, choose
@@ -26,6 +26,7 @@ from orchestrator_spaces.blocks.resolution import ImageShape, resize
 from orchestrator_spaces.blocks.transformer import AttentionShape, LayerScale
 from orchestrator_spaces.blocks.two_classifiers import TwoClassifiers
 from orchestrator_spaces.efficientformer import stem, strided
+from orchestrator_spaces.efficientformerv2_pretrained import PRETRAINED, translate_efficientformerv2
 from orchestrator_spaces.efficientformerv2_published import published_full, published_small
 from orchestrator_spaces.family import Family
 
@@ -369,6 +370,14 @@ class EfficientFormerV2Space(Family[Table]):
     def published(self) -> Mapping[str, Published]:
         """L, S2, S1 and S0, or in the small preset what remains of them at 32×32."""
         return published_full() if self.preset == "full" else published_small()
+
+    def pretrained(self) -> Mapping[str, Checkpoint]:
+        """The authors', by timm."""
+        return PRETRAINED if self.preset == "full" else {}
+
+    def translate(self, state: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
+        """From timm's names."""
+        return translate_efficientformerv2(state, naming)
 
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """What gives queries, keys, values or scores, as their outputs belong to heads, and the

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator import Part, Published, Trial, segments
+from orchestrator import Checkpoint, Part, Published, Trial, segments
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.inverted_residual import InvertedResidual, InvertedResidualShape
 from orchestrator_spaces.blocks.questions import Range, choose
@@ -33,6 +33,7 @@ from orchestrator_spaces.blocks.transformer import (
     fused_projections,
 )
 from orchestrator_spaces.family import Family
+from orchestrator_spaces.mobilevit_pretrained import PRETRAINED, translate_mobilevit
 from orchestrator_spaces.mobilevit_published import published_full, published_small
 
 __all__ = ["MobileViT", "MobileViTSpace"]
@@ -333,6 +334,14 @@ class MobileViTSpace(Family[Table]):
     def published(self) -> Mapping[str, Published]:
         """S, XS and XXS, or in the small preset what remains of them at 32×32."""
         return published_full() if self.preset == "full" else published_small()
+
+    def pretrained(self) -> Mapping[str, Checkpoint]:
+        """The authors', by timm."""
+        return PRETRAINED if self.preset == "full" else {}
+
+    def translate(self, state: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
+        """From timm's names."""
+        return translate_mobilevit(state, naming)
 
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """The query, key and value projections, whose outputs belong to heads."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator import Part, Published, Trial, segments
+from orchestrator import Checkpoint, Part, Published, Trial, segments
 from orchestrator_spaces.blocks.members import by_stage, scaled
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
@@ -32,6 +32,7 @@ from orchestrator_spaces.blocks.transformer import (
 )
 from orchestrator_spaces.blocks.window_attention import Grid, WindowAttention, share_bias
 from orchestrator_spaces.family import Family
+from orchestrator_spaces.swin_pretrained import PRETRAINED, translate_swin
 
 __all__ = ["Swin", "SwinSpace"]
 
@@ -247,6 +248,14 @@ class SwinSpace(Family[Table]):
     def published(self) -> Mapping[str, Published]:
         """B, S and T, or in the small preset what remains of them at 32×32."""
         return _published_full() if self.preset == "full" else _published_small()
+
+    def pretrained(self) -> Mapping[str, Checkpoint]:
+        """By timm and the authors, and of torchvision."""
+        return PRETRAINED if self.preset == "full" else {}
+
+    def translate(self, state: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
+        """From timm's names, the authors' and torchvision's."""
+        return translate_swin(state, naming, head_width=self.table.head_width)
 
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """The query, key and value projections, whose outputs belong to heads."""

@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator import Published, Trial
+from orchestrator import Checkpoint, Published, Trial
 from orchestrator_spaces.blocks.members import scaled
 from orchestrator_spaces.blocks.transformer_search import TransformerSearch, answers
+from orchestrator_spaces.vit_pretrained import PRETRAINED
 
 __all__ = ["ViTSpace"]
 
@@ -33,6 +34,10 @@ class ViTSpace(TransformerSearch):
     def published(self) -> Mapping[str, Published]:
         """B/16, S/16 and Ti/16, or in the small preset what remains of them at 32×32."""
         return _published_full() if self.preset == "full" else _published_small()
+
+    def pretrained(self) -> Mapping[str, Checkpoint]:
+        """Of Google, by timm, and of torchvision."""
+        return PRETRAINED if self.preset == "full" else {}
 
 
 PAPER = "Dosovitskiy et al. 2020, arXiv:2010.11929"

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from orchestrator import Trial
 from orchestrator_spaces.blocks.questions import Range, choose
@@ -26,6 +26,7 @@ from orchestrator_spaces.blocks.vision_transformer import (
     DistilledVisionTransformer,
     VisionTransformer,
 )
+from orchestrator_spaces.blocks.vision_transformer_naming import translate_vision_transformer
 from orchestrator_spaces.family import Family
 
 __all__ = ["SizeTable", "Table", "TransformerSearch", "answers"]
@@ -133,6 +134,11 @@ class TransformerSearch(Family[Table]):
     def side_step(self, architecture: Mapping[str, Any]) -> int:
         """A patch."""
         return self.least_side(architecture)
+
+    def translate(self, state: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
+        """From timm's names and torchvision's."""
+        width = self.table.head_width
+        return translate_vision_transformer(state, naming, family=self.name, head_width=width)
 
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """The query, key and value projections, whose outputs belong to heads."""

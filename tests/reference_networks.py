@@ -1,0 +1,186 @@
+"""Networks of timm and torchvision that ours equal, and what they answered when last asked.
+
+Run as a program, with the names of families or none for all, this stores the answers anew: names
+and shapes of a network's state dict, the eps of its norms, and logits for weights that follow from
+the names. It needs timm and torchvision; the tests do not.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+import warnings
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+STORED = Path(__file__).parent / "search_spaces" / "references"
+LOGITS = 32
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A network of another library, and the family's member that is the same function.
+
+    `naming` is that of the library's state dicts. `first` marks the smallest of each naming, which
+    every run of the tests compares. `options` are those of the space.
+    """
+
+    family: str
+    member: str
+    network: str
+    naming: str = "timm"
+    first: bool = False
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.family}-{self.naming}-{self.network}"
+
+
+def _rows(family: str, networks: Mapping[str, str], **facts: Any) -> tuple[Reference, ...]:
+    """Networks by member, the smallest first."""
+    return tuple(
+        Reference(family, member, network, first=not place, **facts)
+        for place, (member, network) in enumerate(networks.items())
+    )
+
+
+VIT = {"ti16": "vit_tiny_patch16_224", "s16": "vit_small_patch16_224"}
+SIZES = {"ti": "tiny", "s": "small", "b": "base"}
+WINDOWS = "patch4_window7_224"
+REFERENCES = (
+    *_rows("vit", VIT | {"b16": "vit_base_patch16_224"}),
+    Reference("vit", "b16", "vit_b_16", "torchvision"),
+    *_rows("deit", {size: f"deit_{name}_patch16_224" for size, name in SIZES.items()}),
+    *_rows(
+        "deit",
+        {f"{size}-distilled": f"deit_{name}_distilled_patch16_224" for size, name in SIZES.items()},
+    ),
+    *_rows("swin", {size[0]: f"swin_{size}_{WINDOWS}" for size in ("tiny", "small", "base")}),
+    *_rows("swin", {size: f"swin_{size}" for size in "tsb"}, naming="torchvision"),
+    *_rows("mobilevit", {size: f"mobilevit_{size}" for size in ("xxs", "xs", "s")}),
+    *_rows("efficientformer", {size: f"efficientformer_{size}" for size in ("l1", "l3", "l7")}),
+    *_rows(
+        "efficientformerv2", {size: f"efficientformerv2_{size}" for size in ("s0", "s1", "s2", "l")}
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a reference said: `eps` are those of its norms by kind, `logits` the first of them."""
+
+    shapes: dict[str, list[int]]
+    whole_numbers: list[str]
+    eps: dict[str, list[float]]
+    image_size: int
+    logits: list[float]
+
+    def state(self) -> dict[str, Tensor]:
+        """The weights that gave the logits; tensors of whole numbers are all zero."""
+        return filled(self.shapes, self.whole_numbers)
+
+
+def filled(shapes: Mapping[str, Iterable[int]], whole: Iterable[str] = ()) -> dict[str, Tensor]:
+    """Weights that follow from names and shapes alone, of sizes that keep signals alive."""
+    whole = set(whole)
+    return {
+        name: torch.zeros(tuple(shape), dtype=torch.int64)
+        if name in whole
+        else _drawn(name, tuple(shape))
+        for name, shape in shapes.items()
+    }
+
+
+def _drawn(name: str, shape: tuple[int, ...]) -> Tensor:
+    # The legacy generator, whose stream numpy promises never to change.
+    uniform = np.random.RandomState(zlib.crc32(name.encode())).uniform(-1, 1, shape)
+    values = torch.from_numpy(uniform).float()
+    if name.endswith("running_var"):
+        return 1 + 0.5 * values
+    if name.endswith("gamma"):
+        return 0.3 + 0.1 * values
+    if len(shape) == 1:
+        return values * 0.2 + float(name.endswith("weight"))
+    if len(shape) == 3 or "bias" in name:
+        return values
+    return values * sqrt(3 / int(np.prod(shape[1:])))
+
+
+def image(size: int) -> Tensor:
+    """One image, (1, 3, size, size), of no particular sight."""
+    values = np.random.RandomState(size).uniform(-1.7, 1.7, (1, 3, size, size))
+    return torch.from_numpy(values).float()
+
+
+def eps_of(network: nn.Module) -> dict[str, list[float]]:
+    """Those of layer norms and of batch norms."""
+    layer = {each.eps for each in network.modules() if isinstance(each, nn.LayerNorm)}
+    batch = {each.eps for each in network.modules() if isinstance(each, nn.BatchNorm2d)}
+    return {kind: sorted(eps) for kind, eps in (("layer", layer), ("batch", batch)) if eps}
+
+
+def logits_of(network: nn.Module, size: int) -> Tensor:
+    """(1, classes)."""
+    with torch.no_grad():
+        logits: Tensor = network.eval()(image(size))
+    return logits
+
+
+def made(reference: Reference) -> nn.Module:
+    """The library's own network, untrained; ImportError or RuntimeError where it cannot be had."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if reference.naming == "torchvision":
+            maker = getattr(import_module("torchvision.models"), reference.network)
+            network: nn.Module = maker()
+        else:
+            network = import_module("timm").create_model(reference.network)
+    return network
+
+
+def asked(reference: Reference, size: int) -> Answer:
+    """The answer of the library's own network."""
+    network = made(reference)
+    state = network.state_dict()
+    shapes = {name: list(tensor.shape) for name, tensor in state.items()}
+    whole = [name for name, tensor in state.items() if not tensor.is_floating_point()]
+    network.load_state_dict(
+        {name: each for name, each in filled(shapes, whole).items() if name not in whole},
+        strict=False,
+    )
+    logits = [round(value, 6) for value in logits_of(network, size)[0, :LOGITS].tolist()]
+    return Answer(shapes, whole, eps_of(network), size, logits)
+
+
+def stored(reference: Reference) -> Answer:
+    """What was stored of it."""
+    packed = (STORED / f"{reference.family}.json.gz").read_bytes()
+    return Answer(**json.loads(gzip.decompress(packed))[str(reference)])
+
+
+def _store(family: str, references: Iterable[Reference]) -> None:
+    from orchestrator.plugins import installed
+
+    answers = {}
+    for each in references:
+        space = installed().create("space", family, {"preset": "full", **dict(each.options)})
+        answers[str(each)] = vars(asked(each, space.published()[each.member].image_size))
+        print(each, answers[str(each)]["logits"][:4])
+    STORED.mkdir(exist_ok=True)
+    text = json.dumps(answers, separators=(",", ":"))
+    (STORED / f"{family}.json.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+
+
+if __name__ == "__main__":
+    for chosen in sys.argv[1:] or sorted({each.family for each in REFERENCES}):
+        _store(chosen, [each for each in REFERENCES if each.family == chosen])
