@@ -107,15 +107,30 @@ from orchestrator.records import (
 if TYPE_CHECKING:
     from orchestrator.candidate.networks import network, networks
     from orchestrator.config import TrainConfig
-    from orchestrator.training.augmentation import crop, erase, mirror, mix, soft_targets
+    from orchestrator.training.augmentation import (
+        blend,
+        boxes,
+        crop,
+        cut,
+        cutmix,
+        erase,
+        jitter,
+        mirror,
+        mix,
+        soft_targets,
+    )
+    from orchestrator.training.policies import vary
 
 # What needs torch or pydantic, or looks at every plugin, is imported when it is asked for.
 _LATER = {
     "TrainConfig": "orchestrator.config",
     **dict.fromkeys(("network", "networks"), "orchestrator.candidate.networks"),
+    "vary": "orchestrator.training.policies",
     **dict.fromkeys(
-        ("crop", "erase", "mirror", "mix", "soft_targets"), "orchestrator.training.augmentation"
+        ("blend", "boxes", "crop", "cut", "cutmix", "erase", "jitter", "mirror", "mix"),
+        "orchestrator.training.augmentation",
     ),
+    "soft_targets": "orchestrator.training.augmentation",
 }
 
 __version__ = version_of("pareto-orchestrator")
@@ -164,9 +179,15 @@ __all__ = [  # noqa: RUF022
     "Maps",
     "labels_loss",
     "crop",
+    "boxes",
+    "cut",
     "mirror",
+    "jitter",
+    "vary",
     "erase",
     "mix",
+    "cutmix",
+    "blend",
     "soft_targets",
     # Objectives, and the trade-off between them
     "Objective",

@@ -78,23 +78,41 @@ class EarlyStopConfig:
 class TrainConfig:
     """How networks are trained. Probabilities and shares are in [0, 1].
 
+    `batch_size` is that of whole images, of `accumulate` such batches an update of the weights.
+    `learning_rate` is that of the last layer; each layer before it has `layer_decay` times that of
+    the next. `sampling` "balanced" draws every class equally often.
+
+    `crop_area` is the least share of an image's area that is cut out and scaled to the whole.
+    `augment` draws one operation an image (trivial) or two (rand) of a library's. `colour_jitter`
+    changes brightness, contrast and saturation each by a factor in 1 ± itself. Where `mixup_alpha`
+    and `cutmix_alpha` are both above 0, each batch is mixed by one of them.
+
     `scales` are shares of the image size, each batch at one of them: the smaller the images, the
-    more of them a batch has. `batch_size` is that of whole images.
+    more of them a batch has. `grow_from` is the share of the image size at the first epoch, which
+    rises to 1 at the last.
     """
 
     epochs: pydantic.PositiveInt = 5
     final_epochs: pydantic.PositiveInt = 12
     batch_size: pydantic.PositiveInt = 32
+    accumulate: pydantic.PositiveInt = 1
+    sampling: Literal["plain", "balanced"] = "plain"
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: pydantic.PositiveFloat = 4e-3
     weight_decay: pydantic.NonNegativeFloat = 0.02
     momentum: OpenShare = 0.9
     warmup_share: OpenShare = 0.1
+    layer_decay: Scale = 1.0
     label_smoothing: OpenShare = 0.05
     mirror: Literal["auto", "on", "off"] = "auto"
     crop_padding: pydantic.NonNegativeInt = 1
+    crop_area: Scale = 1.0
+    augment: Literal["none", "trivial", "rand"] = "none"
+    colour_jitter: Share = 0.0
     scales: Annotated[tuple[Scale, ...], pydantic.Field(min_length=1)] = (1.0,)
+    grow_from: Scale = 1.0
     mixup_alpha: pydantic.NonNegativeFloat = 0.0
+    cutmix_alpha: pydantic.NonNegativeFloat = 0.0
     erasing: Share = 0.0
     ema_decay: OpenShare = 0.0
     mixed_precision: Literal["auto", "off"] = "auto"

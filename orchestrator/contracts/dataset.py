@@ -22,7 +22,8 @@ Split = Literal["train", "validation", "test"]
 class Samples(Protocol):
     """One split, read by index; `read` is called from several threads at once.
 
-    One that knows all its targets without reading images has them as `targets` (N, …) too.
+    One that knows all its targets without reading images has them as `targets` (N, …) too. One
+    whose `read` cuts images out at random may say so by `cuts`; training then does not cut again.
     """
 
     def __len__(self) -> int:

@@ -22,7 +22,7 @@ from orchestrator.measuring.gate import held
 from orchestrator.supernet.borrowing import Borrower
 from orchestrator.supernet.pool import Subnet, in_turn
 from orchestrator.training import optimisation
-from orchestrator.training.batches import Batches
+from orchestrator.training.batches import Batches, grown
 from orchestrator.training.footing import Footing
 from orchestrator.trials import apart
 
@@ -56,7 +56,9 @@ class Recipe:
             optimizer=self.optimizer,
             learning_rate=self.learning_rate,
             weight_decay=_SGD_DECAY if self.optimizer == "sgd" else base.weight_decay,
+            accumulate=1,
             mixup_alpha=0.0,
+            cutmix_alpha=0.0,
             ema_decay=0.0,
         )
 
@@ -105,7 +107,8 @@ class PathTraining:
     def _order(self, number: int) -> tuple[Batches, list[tuple[np.ndarray, float]]]:
         seed = apart(self.recipe.seed, number)
         batches = Batches(self.footing, self.config, seed=seed)
-        return batches, list(batches.scaled_order())
+        share = grown(self.config.grow_from, number + 1, self.recipe.epochs)
+        return batches, list(batches.scaled_order(share))
 
     def _open(self, number: int) -> list[Subnet]:
         """The part of the pool that this epoch draws from, largest first."""
@@ -136,8 +139,7 @@ class PathTraining:
         borrowed = self.borrower.get(path.genotype)
         network = borrowed.network.train()
         optimizer = self.borrower.with_optimizer(borrowed, self._optimizer)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        optimisation.set_rate(optimizer, rate)
         with self.precision.autocast():
             answer = _answer(network, images)
             loss = self.footing.task.loss(answer, targets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,42 +14,61 @@ from orchestrator.contracts import Batch
 from orchestrator.training.feed import Take
 from orchestrator.training.footing import Footing
 from orchestrator.training.placement import layout_of
+from orchestrator.training.sampling import balanced, labels_of
 
-__all__ = ["Batches", "scaled_side"]
+__all__ = ["Batches", "grown", "scaled_side"]
+
+# Growing images have sides of whole eighths of the image size, which few networks refuse.
+_EIGHTHS = 8
 
 
 class Batches:
-    """The training split in random order, augmented by the task; its own random numbers."""
+    """The training split in random order, augmented by the task; its own random numbers.
+
+    Raises TrainingError for classes that are to be balanced and are not known.
+    """
 
     def __init__(self, footing: Footing, config: TrainConfig, *, seed: int) -> None:
-        self.config = config
+        self._feed = footing.feed("train")
+        cut_already = getattr(self._feed.samples, "cuts", False)
+        self.config = replace(config, crop_area=1.0) if cut_already else config
         self.task = footing.task
         self.facts = footing.facts
-        self._feed = footing.feed("train")
         self._layout = layout_of(footing.placement)
+        balance = config.sampling == "balanced"
+        self._labels = labels_of(self._feed.samples) if balance else None
         self._mirror = footing.dataset.mirror if config.mirror == "auto" else config.mirror == "on"
         self._rng = np.random.default_rng(seed)
         self._seed = seed
         self._rounds = 0
+
+    def _drawn(self) -> np.ndarray:
+        """The images of an epoch in random order."""
+        if self._labels is not None:
+            return balanced(self._labels, self._rng)
+        return self._rng.permutation(len(self._feed))
 
     def order(self) -> Iterator[np.ndarray]:
         """Every image once, in batches of almost equal size.
 
         Equal sizes rather than a small rest: a single image has no batch statistics.
         """
-        order = self._rng.permutation(len(self._feed))
+        order = self._drawn()
         count = min(round(len(order) / self.config.batch_size), len(order) // 2)
         yield from np.array_split(order, max(1, count))
 
-    def scaled_order(self) -> Iterator[tuple[np.ndarray, float]]:
+    def scaled_order(self, share: float = 1.0) -> Iterator[tuple[np.ndarray, float]]:
         """Every image once, in batches, each with the scale it is to be drawn at.
+
+        `share` is that of the image size which images have grown to; balanced, some images come
+        several times and some not.
 
         A batch's size follows its resolution, b_t = H_n W_n b_n / (H_t W_t), as in Mehta &
         Rastegari 2021, arXiv:2110.02178. Scales take turns in random order, so that every epoch
         has as many batches.
         """
         if self.config.scales == (1.0,):
-            yield from ((indices, 1.0) for indices in self.order())
+            yield from ((indices, share) for indices in self.order())
             return
         images, areas = len(self._feed), np.square(self.config.scales)
         count = round(images / (self.config.batch_size * (1 / areas).mean()))
@@ -58,9 +78,10 @@ class Batches:
         self._rng.shuffle(turns)
         ends = np.cumsum(1 / areas[turns])
         ends = np.round(ends / ends[-1] * images).astype(np.int64)
-        batches = np.split(self._rng.permutation(images), ends[:-1])
+        batches = np.split(self._drawn(), ends[:-1])
         yield from (
-            (batch, self.config.scales[turn]) for batch, turn in zip(batches, turns, strict=True)
+            (batch, share * self.config.scales[turn])
+            for batch, turn in zip(batches, turns, strict=True)
         )
 
     def drawn(self, order: Iterable[tuple[np.ndarray, float]]) -> Iterator[Take]:
@@ -93,3 +114,11 @@ class Batches:
 def scaled_side(image_size: int, scale: float) -> int:
     """Pixels a side of an image at a share of its size."""
     return max(1, round(image_size * scale))
+
+
+def grown(start: float, epoch: int, epochs: int) -> float:
+    """The share of the image size at `epoch`, from 1: `start` first, evenly more, 1 at the last."""
+    if epoch >= epochs:
+        return 1.0
+    share = start + (1 - start) * (epoch - 1) / (epochs - 1)
+    return max(1, round(share * _EIGHTHS)) / _EIGHTHS if start < 1 else 1.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import itertools
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,7 @@ from orchestrator.contracts import Loss, Task, Training
 from orchestrator.errors import TrainingError
 from orchestrator.measuring.gate import held
 from orchestrator.training import optimisation
-from orchestrator.training.batches import Batches, scaled_side
+from orchestrator.training.batches import Batches, grown, scaled_side
 from orchestrator.training.footing import Footing
 from orchestrator.training.placement import placed
 from orchestrator.training.scoring import leading_figure
@@ -35,6 +36,8 @@ __all__ = ["TrainRun", "hopeless", "own_loss", "seconds_per_step", "train"]
 # gave trained and inherited weights alike 1.5 to 2.5 points more than at a third.
 _WARM_EPOCHS = 4
 _LEAST_WARM_SHARE = 1 / 3
+# What switches a setting off that asks for smaller images.
+_OFF = {"scales": "[1.0]", "grow_from": "1.0"}
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,10 @@ class TrainRun:
     """One training, beside its recipe.
 
     `loss` defaults to the task's. `on_epoch(epochs done, leading metric on validation)` may return
-    False to stop. `warm` says that the weights are trained already: below four epochs, a lower
-    learning rate.
+    False to stop. `warm` says that the whole network, its head too, was trained on these images
+    before: below four epochs a lower learning rate, and images of the whole size throughout. A
+    network under a new head is not warm, whatever the rest of it was trained on: it learns best at
+    the full rate.
     """
 
     epochs: int
@@ -59,7 +64,7 @@ def train(network: nn.Module, footing: Footing, config: TrainConfig, run: TrainR
     `config.epochs` and `config.threads` are not read here: `run.epochs` counts, and threads are
     the process's. The same arguments give the same curve on a CPU. Raises TrainingError for a
     loss that is not finite, and before the first epoch for a network that does not take images of
-    all of `config.scales`.
+    all of `config.scales`, or smaller ones from which they grow.
     """
     with _seeded(run.seed), placed(network, footing.placement):
         session = _Session(network, footing, config, run)
@@ -132,11 +137,11 @@ class _Session:
         self.optimizer = optimisation.optimizer_of(network, config)
         self.precision = optimisation.Precision(footing.placement)
         self.average = optimisation.Average(network, config.ema_decay) if config.ema_decay else None
-        self.total_steps = run.epochs * len(list(self.batches.scaled_order()))
+        updates = math.ceil(len(list(self.batches.scaled_order())) / config.accumulate)
+        self.total_steps = run.epochs * updates
         self.steps = 0
-        for scale in config.scales:
-            if scale != 1.0:
-                self._check_scale(scale)
+        for key, scale in sorted(self._scales()):
+            self._check_scale(key, scale)
 
     @property
     def judged(self) -> nn.Module:
@@ -147,9 +152,11 @@ class _Session:
         """All batches once; raises TrainingError naming the first step that diverged."""
         self.network.train()
         losses = []
-        for take in self.batches.drawn(self.batches.scaled_order()):
+        order = list(self.batches.scaled_order(self._grown(number)))
+        shares = _shares([len(indices) for indices, _ in order], self.config.accumulate)
+        for take, (share, last) in zip(self.batches.drawn(order), shares, strict=True):
             with held(self.footing.gate):
-                losses.append(self.step(*take()))
+                losses.append(self.step(*take(), share=share, last=last))
         # Looked at once an epoch, so that a GPU is not made to wait at every step.
         finite = torch.isfinite(torch.stack(losses)).tolist()
         if not all(finite):
@@ -159,15 +166,22 @@ class _Session:
                 f"{self.config.learning_rate:g})."
             )
 
-    def step(self, images: Tensor, targets: Tensor) -> Tensor:
-        """One update of the weights; the loss, still on the device."""
-        self._schedule()
+    def step(
+        self, images: Tensor, targets: Tensor, *, share: float = 1.0, last: bool = True
+    ) -> Tensor:
+        """The loss of a batch, still on the device, and with the `last` of several an update.
+
+        `share` is the batch's of the images that make the update.
+        """
         with self.precision.autocast():
             loss = self.loss(images, self._answer(images), targets)
-        self.optimizer.zero_grad()
-        self.precision.update(loss, self.network, self.optimizer)
-        if self.average:
-            self.average.update(self.network)
+        self.precision.backward(loss * share if share < 1 else loss)
+        if last:
+            self._schedule()
+            self.precision.step(self.network, self.optimizer)
+            self.optimizer.zero_grad()
+            if self.average:
+                self.average.update(self.network)
         return loss.detach()
 
     def _answer(self, images: Tensor) -> Tensor:
@@ -178,7 +192,18 @@ class _Session:
             return heads(images)  # type: ignore[no-any-return]
         return self.network(images)  # type: ignore[no-any-return]
 
-    def _check_scale(self, scale: float) -> None:
+    def _grown(self, epoch: int) -> float:
+        """The share of the image size at an epoch, from 1."""
+        return 1.0 if self.run.warm else grown(self.config.grow_from, epoch, self.run.epochs)
+
+    def _scales(self) -> set[tuple[str, float]]:
+        """Every scale but 1 at which images will come, with the setting that asks for it."""
+        shares = {self._grown(epoch + 1) for epoch in range(self.run.epochs)}
+        asked = {("scales", scale) for scale in self.config.scales}
+        asked |= {("grow_from", share * s) for share in shares - {1.0} for s in self.config.scales}
+        return {(key, scale) for key, scale in asked if scale != 1.0}
+
+    def _check_scale(self, key: str, scale: float) -> None:
         """Raise TrainingError where the network, or a teacher in the loss, has one image size."""
         images, targets = self.batches.pair(scale)
         was_training = self.network.training
@@ -189,9 +214,9 @@ class _Session:
         except Exception as error:
             size = self.footing.facts.image_size
             raise TrainingError(
-                f"train.scales: at {scale:g} images have {scaled_side(size, scale)} px, which this "
+                f"train.{key}: at {scale:g} images have {scaled_side(size, scale)} px, which this "
                 f"network or its teacher, made for {size} px, does not take ({error}). Leave "
-                "train.scales at [1.0] for spaces whose networks depend on the image size."
+                f"train.{key} at {_OFF[key]} for spaces whose networks depend on the image size."
             ) from error
         finally:
             self.network.train(was_training)
@@ -206,9 +231,16 @@ class _Session:
         warm = min(1.0, max(_LEAST_WARM_SHARE, self.run.epochs / _WARM_EPOCHS))
         peak = self.config.learning_rate * (warm if self.run.warm else 1.0)
         share = optimisation.schedule(self.steps, self.total_steps, self.config.warmup_share)
-        for group in self.optimizer.param_groups:
-            group["lr"] = peak * share
+        optimisation.set_rate(self.optimizer, peak * share)
         self.steps += 1
+
+
+def _shares(sizes: Sequence[int], together: int) -> Iterator[tuple[float, bool]]:
+    """For each batch its share of the images of an update, and whether it is the last of them."""
+    for start in range(0, len(sizes), together):
+        group = sizes[start : start + together]
+        for place, size in enumerate(group, start=1):
+            yield size / sum(group), place == len(group)
 
 
 @contextmanager

@@ -6,14 +6,24 @@ import copy
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from orchestrator.config import TrainConfig
 from orchestrator.contracts import Placement
+from orchestrator.training.layers import depths_of
 
-__all__ = ["GRADIENT_NORM", "Average", "Precision", "optimizer_of", "schedule", "tensors"]
+__all__ = [
+    "GRADIENT_NORM",
+    "Average",
+    "Precision",
+    "optimizer_of",
+    "schedule",
+    "set_rate",
+    "tensors",
+]
 
 # Gradients are cut to this norm: rarely reached, and it saves a badly scaled network.
 GRADIENT_NORM = 5.0
@@ -35,13 +45,21 @@ class Precision:
         return torch.autocast(self.device, self.dtype)
 
     def update(self, loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Backward, clip, step; float16 gradients are scaled so that they do not vanish."""
+        """One step of one loss."""
+        self.backward(loss)
+        self.step(network, optimizer)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add gradients; those of float16 are scaled so that they do not vanish."""
+        scaled = loss if self.scaler is None else self.scaler.scale(loss)
+        scaled.backward()  # type: ignore[no-untyped-call]
+
+    def step(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Clip the gradients that there are, and move the weights."""
         if self.scaler is None:
-            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
             optimizer.step()
             return
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
         self.scaler.step(optimizer)
@@ -76,24 +94,39 @@ class Average:
 def optimizer_of(
     network: nn.Module, config: TrainConfig, *, fused: bool = True
 ) -> torch.optim.Optimizer:
-    """Norms and biases do not decay.
+    """Norms and biases do not decay; with `layer_decay` early layers learn slower (`set_rate`).
 
     Fused updates cost half on a CPU, but take parameters to be dense in memory: views of larger
     tensors need the others.
     """
-    trained = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
-    free = [p for name, p in trained if p.ndim <= 1 or name.endswith("bias")]
-    decayed = [p for name, p in trained if not (p.ndim <= 1 or name.endswith("bias"))]
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": free, "weight_decay": 0.0},
-    ]
+    groups = list(_groups(network, config))
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
     momentum = config.momentum
     return torch.optim.SGD(
         groups, lr=config.learning_rate, momentum=momentum, nesterov=momentum > 0, fused=fused
     )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Let the last layer of an `optimizer_of` learn at `rate`, those before it at their share."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["rate_share"]
+
+
+def _groups(network: nn.Module, config: TrainConfig) -> Iterator[dict[str, Any]]:
+    """Parameters of one rate and one decay each."""
+    found: dict[tuple[float, float], list[nn.Parameter]] = {(1.0, config.weight_decay): []}
+    last, depths = depths_of(network) if config.layer_decay < 1 else (0, {})
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            free = parameter.ndim <= 1 or name.endswith("bias")
+            share = config.layer_decay ** (last - depths.get(name, last))
+            decay = 0.0 if free else config.weight_decay
+            found.setdefault((share, decay), []).append(parameter)
+    # Decayed ones first.
+    for (share, decay), members in sorted(found.items(), reverse=True):
+        yield {"params": members, "weight_decay": decay, "rate_share": share}
 
 
 def schedule(step: int, steps: int, warmup_share: float) -> float:

@@ -15,11 +15,15 @@ from orchestrator import (
     Metric,
     Outputs,
     Task,
+    blend,
+    boxes,
     crop,
+    cut,
     erase,
+    jitter,
     mirror,
-    mix,
     soft_targets,
+    vary,
 )
 from orchestrator_classification.judge import ClassJudge
 
@@ -48,21 +52,25 @@ class Classification(Task):
     def batch(
         self, batch: Batch, rng: np.random.Generator, recipe: TrainConfig
     ) -> tuple[Tensor, Tensor]:
-        """Crops, mirrors, erases and mixes as the recipe says; targets (B, classes)."""
+        """Crops, mirrors, recolours, erases and mixes as the recipe says; targets (B, classes)."""
         pixels = batch.pixels
         if recipe.crop_padding:
             pixels = crop(pixels, recipe.crop_padding, rng)
+        if recipe.crop_area < 1:
+            pixels = cut(pixels, boxes(len(pixels), recipe.crop_area, rng), batch.side)
         if batch.mirror:
             pixels = mirror(pixels, rng)
+        if recipe.augment != "none":
+            pixels = vary(pixels, recipe.augment, rng)
+        if recipe.colour_jitter:
+            pixels = jitter(pixels, recipe.colour_jitter, rng)
         images = batch.facts.normalise(pixels)
         if batch.side != images.shape[-1]:
             images = functional.interpolate(images, (batch.side, batch.side), mode="bilinear")
         if recipe.erasing:
             images = erase(images, recipe.erasing, rng)
         targets = soft_targets(batch.targets, len(batch.facts.classes), recipe.label_smoothing)
-        if recipe.mixup_alpha:
-            images, targets = mix(images, targets, recipe.mixup_alpha, rng)
-        return images, targets
+        return blend(images, targets, recipe, rng)
 
     def loss(self, answer: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy of logits (B, classes) with probabilities (B, classes)."""

@@ -42,6 +42,11 @@ class FileSamples:
         return len(self.files)
 
     @property
+    def cuts(self) -> bool:
+        """Whether training sees parts of images, so that a recipe need not cut them again."""
+        return self.least_area < 1
+
+    @property
     def targets(self) -> np.ndarray:
         """Labels int64 (N,)."""
         return np.array([file.label for file in self.files], np.int64)

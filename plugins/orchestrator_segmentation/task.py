@@ -21,12 +21,15 @@ from orchestrator import (
     SearchSpace,
     Task,
     Trial,
+    blend,
+    boxes,
     crop,
+    cut,
     erase,
+    jitter,
     mirror,
-    mix,
 )
-from orchestrator.errors import BuildError, ConfigError
+from orchestrator.errors import BuildError, ConfigError, TrainingError
 from orchestrator_segmentation.heads import HEADS, Head, Pyramid, resized
 from orchestrator_segmentation.judge import IGNORE, MaskJudge, class_figure
 from orchestrator_segmentation.network import Segmenter
@@ -104,11 +107,17 @@ class Segmentation(Task):
     def batch(
         self, batch: Batch, rng: np.random.Generator, recipe: TrainConfig
     ) -> tuple[Tensor, Tensor]:
-        """Crops, mirrors, scales, erases and mixes; what comes in from outside is ignored.
+        """Crops, mirrors, scales, recolours, erases and mixes; what is outside is ignored.
 
-        Targets are classes int64 (B, side, side), or with smoothing or mixup probabilities
-        (B, classes, side, side), all 0 where a pixel is to be ignored.
+        Targets are classes int64 (B, side, side), or with smoothing, mixup or CutMix probabilities
+        (B, classes, side, side), all 0 where a pixel is to be ignored. Raises TrainingError for a
+        recipe whose operations would leave the masks behind.
         """
+        if recipe.augment != "none":
+            raise TrainingError(
+                f"train.augment: {recipe.augment} turns and shifts images without their masks, "
+                "expected none for segmentation. train.crop_area and train.colour_jitter do both."
+            )
         # Behind the image's channels the mask, upside down: black, which cropping and erasing
         # bring in, then is what is ignored.
         pixels = torch.cat([batch.pixels, (IGNORE - batch.targets[:, None]).to(torch.uint8)], 1)
@@ -116,7 +125,14 @@ class Segmentation(Task):
             pixels = crop(pixels, recipe.crop_padding, rng)
         if batch.mirror:
             pixels = mirror(pixels, rng)
-        images, hidden = batch.facts.normalise(pixels[:, :-1]), pixels[:, -1:].float()
+        coloured, hidden = pixels[:, :-1], pixels[:, -1:].float()
+        if recipe.crop_area < 1:
+            found = boxes(len(pixels), recipe.crop_area, rng)
+            coloured = cut(coloured, found, batch.side)
+            hidden = cut(hidden, found, batch.side, nearest=True)
+        if recipe.colour_jitter:
+            coloured = jitter(coloured, recipe.colour_jitter, rng)
+        images = batch.facts.normalise(coloured)
         if batch.side != images.shape[-1]:
             side = (batch.side, batch.side)
             images = functional.interpolate(images, side, mode="bilinear")
@@ -125,12 +141,10 @@ class Segmentation(Task):
             both = erase(torch.cat([images, hidden], 1), recipe.erasing, rng)
             images, hidden = both[:, :-1], both[:, -1:]
         masks = IGNORE - hidden[:, 0].long()
-        if not (recipe.label_smoothing or recipe.mixup_alpha):
+        if not (recipe.label_smoothing or recipe.mixup_alpha or recipe.cutmix_alpha):
             return images, masks
         targets = _soft(masks, len(batch.facts.classes), recipe.label_smoothing)
-        if recipe.mixup_alpha:
-            images, targets = mix(images, targets, recipe.mixup_alpha, rng)
-        return images, targets
+        return blend(images, targets, recipe, rng)
 
     def loss(self, answer: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy at the targets' size, the mean over pixels that are not ignored.

@@ -15,7 +15,7 @@ from toy_pyramid import ToyPyramidSpace
 from orchestrator import Batch, ImageFacts, Maps, Subject, TrainConfig
 from orchestrator.candidate.assembly import Assembly, assemble
 from orchestrator.cli.composing import compose, read_command_line
-from orchestrator.errors import BuildError, CandidateError, ConfigError
+from orchestrator.errors import BuildError, CandidateError, ConfigError, TrainingError
 from orchestrator.plugins import installed
 from orchestrator.records import Genotype
 from orchestrator.testing.task import check_task
@@ -115,6 +115,22 @@ def test_masks_move_with_their_images(
     assert bool((images[:, 0][~kept] < 5).all())
     moved = bool(recipe) or mirror
     assert torch.equal(masks, batch.targets) is not moved
+
+
+@pytest.mark.parametrize("recipe", [{"crop_area": 0.3}, {"cutmix_alpha": 1.0}])
+def test_masks_are_cut_and_pasted_with_their_images(recipe: dict[str, float]) -> None:
+    """Coarse masks, as a scaled image is blurred where classes meet."""
+    blocks = _batch().targets[:, ::8, ::8].repeat_interleave(8, 1).repeat_interleave(8, 2)
+    batch = Batch((10 + 100 * blocks).to(torch.uint8)[:, None], blocks, FACTS, False, 16)
+    images, found = Segmentation().batch(batch, np.random.default_rng(1), _recipe(**recipe))
+    masks = found if found.dim() == 3 else found.argmax(1)
+    assert ((images[:, 0] - 10) / 100 - masks).abs().lt(0.3).float().mean() > 0.85
+    assert not torch.equal(masks, blocks)
+
+
+def test_operations_that_leave_masks_behind_are_refused() -> None:
+    with pytest.raises(TrainingError, match="trivial turns and shifts images without their masks"):
+        Segmentation().batch(_batch(), np.random.default_rng(0), _recipe(augment="trivial"))
 
 
 def test_smaller_images_have_smaller_masks() -> None:
