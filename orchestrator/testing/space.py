@@ -17,6 +17,7 @@ from orchestrator.errors import ConfigError
 from orchestrator.records import Architecture
 from orchestrator.testing.exporting import compiled_difference, first_device
 from orchestrator.testing.features import check_features
+from orchestrator.testing.pretrained import check_pretrained
 from orchestrator.trials import AskedTrial, FixedTrial, Question
 
 if TYPE_CHECKING:
@@ -93,8 +94,9 @@ def check_space(
     Of `samples` random architectures each is built, run forward and backward at batch 4; a few,
     or where `thorough` all, are compiled for `device` (by default the first one installed) and run
     by it, and have each of their choices changed in turn. Where it serves `Maps`, the features of a
-    few are checked too. Cost: about 50 ms a sample in a space for small images, and some seconds at
-    the end; a thorough sample costs about a second.
+    few are checked too. Checkpoints must be told in full; `check_pretrained` can also try
+    `translate`. Cost: about 50 ms a sample in a space for small images, and some seconds at the
+    end; a thorough sample costs about a second.
     """
     facts = ImageFacts.unnamed(image_size, in_channels=in_channels, classes=classes)
     case = _Case(space, facts)
@@ -113,6 +115,7 @@ def check_space(
         if thorough or number < VARIED:
             _check_effects(case, interview, architecture)
     check_published(space, classes=classes)
+    check_pretrained(space)
 
 
 def check_published(space: SearchSpace, *, classes: int = 10) -> None:

@@ -7,14 +7,14 @@ answers stand for them.
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from networks import fresh
 from reference_networks import REFERENCES, Answer, Reference, asked, eps_of, logits_of, stored
 
+from orchestrator import SearchSpace
 from orchestrator.plugins import installed
+from orchestrator.testing.pretrained import check_pretrained
 from orchestrator.trials import FixedTrial
 
 # Of the largest logit; arithmetic in another order differs by a tenth of this.
@@ -26,22 +26,23 @@ CASES = [
 ]
 
 
-def member(reference: Reference) -> tuple[Any, torch.nn.Module]:
+def space_of(reference: Reference) -> SearchSpace:
     options = {"preset": "full", **dict(reference.options)}
-    space = installed().create("space", reference.family, options)
-    choices = space.published()[reference.member].choices
-    return space, fresh(
-        space,
-        space.suggest(FixedTrial(choices)),
-        classes=1000,
-        image_size=space.published()[reference.member].image_size,
-    )
+    made: SearchSpace = installed().create("space", reference.family, options)
+    return made
+
+
+def member(reference: Reference) -> torch.nn.Module:
+    space = space_of(reference)
+    point = space.published()[reference.member]
+    architecture = space.suggest(FixedTrial(point.choices))
+    return fresh(space, architecture, classes=1000, image_size=point.image_size)
 
 
 def carried_over(reference: Reference, answer: Answer) -> torch.nn.Module:
     """Our member with the reference's weights; every name and shape is there, and no other."""
-    space, network = member(reference)
-    translated = space.translate(answer.state(), reference.naming)
+    network = member(reference)
+    translated = space_of(reference).translate(answer.state(), reference.naming)
     own = network.state_dict()
     wanted = {name: tensor.shape for name, tensor in own.items() if tensor.is_floating_point()}
     found = {name: tensor.shape for name, tensor in translated.items() if name in wanted}
@@ -58,6 +59,34 @@ def check_same(reference: Reference, answer: Answer) -> None:
     wanted = torch.tensor(answer.logits)
     assert wanted.std() > 0.1
     assert float((found - wanted).abs().max() / wanted.abs().max()) < NEAR
+
+
+def file_of(answer: Answer, classes: int) -> dict[str, torch.Tensor]:
+    """Names and shapes of a checkpoint of so many classes; there is nothing in the tensors."""
+    return {
+        name: torch.empty([classes if size == 1000 else size for size in shape], device="meta")
+        for name, shape in answer.shapes.items()
+    }
+
+
+@pytest.mark.parametrize("reference", REFERENCES, ids=str)
+def test_every_listed_checkpoint_of_a_reference_has_the_members_names_and_shapes(reference):
+    space, answer = space_of(reference), stored(reference)
+    files = {
+        tag: file_of(answer, checkpoint.classes)
+        for tag, checkpoint in space.pretrained().items()
+        if (checkpoint.member, checkpoint.naming) == (reference.member, reference.naming)
+    }
+    assert files
+    check_pretrained(space, files)
+
+
+@pytest.mark.parametrize("family", sorted({each.family for each in REFERENCES}))
+def test_every_listed_checkpoint_has_a_reference(family):
+    space = installed().create("space", family, {"preset": "full"})
+    compared = {(each.member, each.naming) for each in REFERENCES if each.family == family}
+    listed = {(each.member, each.naming) for each in space.pretrained().values()}
+    assert listed == compared
 
 
 @pytest.mark.parametrize("reference", CASES)

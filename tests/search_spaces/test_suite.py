@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import torch
 from torch import nn
 
-from orchestrator import Classes, Published, SearchSpace
+from orchestrator import Checkpoint, Classes, Published, SearchSpace
+from orchestrator.testing.pretrained import check_pretrained
 from orchestrator.testing.space import check_space
 
 
@@ -69,6 +73,71 @@ class NoPoint(Sound):
 class WrongCount(Sound):
     def published(self):
         return {"big": Published({"width": 8}, 32, "nobody", params=1)}
+
+
+FILE = Checkpoint("big", ("hf://nobody/big/w.safetensors",), "theirs", "MIT", "nobody", classes=9)
+
+
+class Trained(Sound):
+    """Its names are the numbers of `Sequential`, the file's begin with "their."."""
+
+    file = FILE
+
+    def published(self):
+        return {"big": Published({"width": 8}, 32, "nobody")}
+
+    def pretrained(self):
+        return {"first": self.file}
+
+    def translate(self, state, naming):
+        return {name.removeprefix("their."): tensor for name, tensor in state.items()}
+
+
+def file_of(classes):
+    shapes = {"2.weight": (8, 3), "2.bias": (8,), "4.weight": (classes, 8), "4.bias": (classes,)}
+    return {f"their.{name}": torch.empty(shape) for name, shape in shapes.items()}
+
+
+def test_a_space_with_checkpoints_passes():
+    check_space(Trained(preset="full"), samples=1)
+    check_pretrained(Trained(preset="full"), {"first": file_of(9)})
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"member": "small"}, "first is of 'small', which sound does not publish"),
+        ({"licence": ""}, "first needs its licence"),
+        ({"credit": ""}, "first needs its credit"),
+        ({"locations": ()}, "first needs its locations"),
+        ({"locations": ("big.pth",)}, "first lies at 'big.pth', expected pkg://"),
+        ({"sha256": "B0353104"}, "expected at most 64 digits 0-9a-f"),
+        ({"mean": (0.5,)}, "normalises"),
+        ({"options": {"colour": "red"}}, "does not take the options"),
+    ],
+)
+def test_a_checkpoint_not_told_in_full_is_found(facts, message, monkeypatch):
+    monkeypatch.setattr(Trained, "file", replace(FILE, **facts))
+    with pytest.raises(AssertionError, match=message):
+        check_pretrained(Trained(preset="full"))
+
+
+def test_checkpoints_of_a_small_preset_are_refused():
+    with pytest.raises(AssertionError, match="nobody publishes weights of a network scaled down"):
+        check_pretrained(Trained(preset="small"))
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (file_of(10), r"other shapes .*\(10, 8\), \(9, 8\)"),
+        ({**file_of(9), "their.5.bias": torch.empty(1)}, r"lacks \['5.bias'\]"),
+        ({"their.2.bias": torch.empty(8)}, r"the network has \['2.weight'.* more"),
+    ],
+)
+def test_a_translation_to_other_names_or_shapes_is_found(state, message):
+    with pytest.raises(AssertionError, match=message):
+        check_pretrained(Trained(preset="full"), {"first": state})
 
 
 def test_a_sound_space_passes():
