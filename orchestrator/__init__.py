@@ -10,6 +10,7 @@ which each may import those below it:
     plan/        what a search will cost and whether its budgets can be met
     search/      proposer, journal and samplers; the loop, the cluster and its workers
     candidate/   one candidate on its way: assembly, compression, evaluation, finalists
+    pretrained/  trained weights to start from: listed, fetched, translated, shared out
     bundle/      a finalist's folder: written, verified, rebuilt; its card
     estimators/  how accuracy is known during the search
     supernet/    weights shared by all networks of a space
@@ -97,6 +98,7 @@ from orchestrator.records import (
     Architecture,
     Check,
     Choices,
+    Credit,
     Finalist,
     Genotype,
     Outcome,
@@ -152,6 +154,7 @@ __all__ = [  # noqa: RUF022
     "Outcome",
     "Check",
     "Finalist",
+    "Credit",
     # Search spaces
     "SearchSpace",
     "Trial",

@@ -157,7 +157,11 @@ class TrackingConfig:
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """All of it."""
+    """All of it.
+
+    `weights` are those that networks start from: "auto", a name as `weights` lists it, the path of
+    a file or of a bundle; None starts from noise.
+    """
 
     space: Chosen
     dataset: Chosen
@@ -168,6 +172,7 @@ class StudyConfig:
     task: Chosen = Chosen("classification")
     compressor: Mapping[str, Chosen] = field(default_factory=dict)
     teacher: str | None = None
+    weights: str | None = None
     train: TrainConfig = field(default_factory=TrainConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     run: RunConfig = field(default_factory=RunConfig)

@@ -5,6 +5,7 @@
     │   ├── ConfigError       a key, a value or a combination in the configuration
     │   │   └── BudgetError   a budget that nothing in the space can meet
     │   ├── DataError         a missing folder, an empty class, no readable image
+    │   ├── WeightsError      trained weights that cannot be had, read or fitted
     │   ├── PluginError       an unknown name, a clash, a plugin that does not load
     │   └── RunError          a run's folder that cannot be read, locked or resumed
     ├── CandidateError        one candidate is lost, the search goes on
@@ -44,6 +45,7 @@ __all__ = [
     "SharingError",
     "TrainingError",
     "UsageError",
+    "WeightsError",
     "closest",
     "disk_trouble",
 ]
@@ -75,6 +77,10 @@ class BudgetError(ConfigError):
 
 class DataError(UsageError):
     """A missing folder, an empty class, no readable image."""
+
+
+class WeightsError(UsageError):
+    """Trained weights to start from that cannot be had or read, or that do not fit."""
 
 
 class PluginError(UsageError):

@@ -17,6 +17,7 @@ __all__ = [
     "Architecture",
     "Check",
     "Choices",
+    "Credit",
     "Finalist",
     "Genotype",
     "Latency",
@@ -49,6 +50,45 @@ class Latency:
     median_ms: float
     high_ms: float
     runs: int
+
+
+@dataclass(frozen=True)
+class Credit:
+    """What trained weights a network started from, and whom they are owed to.
+
+    `name` is "family/tag" or the path that was given, `source` where the file came from, `sha256`
+    that of the released file, `member` the published network, or the key of one's own. `exact` is
+    False where its answers are not quite those it was released with, `checked` where its publisher
+    tells no sha256 to compare. `part` says what of it was taken.
+    """
+
+    UNKNOWN: ClassVar[str] = "unknown"
+
+    name: str
+    source: str
+    sha256: str
+    licence: str
+    credit: str
+    data: str
+    member: str
+    exact: bool = True
+    classes: int = 1000
+    checked: bool = True
+    part: str = ""
+
+    @property
+    def unlicensed(self) -> bool:
+        """Whether its publisher says no licence."""
+        return self.licence == self.UNKNOWN
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of JSON values; `from_json` is its inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Credit:
+        """What `to_json` gave; TypeError where it is damaged, RunError for a newer version's."""
+        return cls(**understood(data, "a credit", format=0, fields=[f.name for f in fields(cls)]))
 
 
 @dataclass(frozen=True)

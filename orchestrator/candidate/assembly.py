@@ -21,10 +21,11 @@ from orchestrator.contracts import (
 )
 from orchestrator.errors import ConfigError, closest
 from orchestrator.plugins import Plugins
+from orchestrator.pretrained.settling import settled
 from orchestrator.records import Genotype
 from orchestrator.training.building import draw_plain
 
-__all__ = ["Assembly", "Target", "assemble", "draw", "excess"]
+__all__ = ["Assembly", "Target", "assemble", "draw", "excess", "settle"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Assembly:
 def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
     """Create every part; raises UsageError for what does not exist or does not fit together."""
     make = plugins.create
-    _check_preset(config, plugins)
+    config = settle(config, plugins)
     devices = {key: make("device", item.name, item.options) for key, item in config.device.items()}
     first = next(iter(devices))
     estimator = make("estimator", config.estimator.name, config.estimator.options)
@@ -126,6 +127,12 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
     _check_asked(assembly)
     assembly.compression.check()
     return assembly
+
+
+def settle(config: StudyConfig, plugins: Plugins) -> StudyConfig:
+    """The configuration with what its weights ask for written into it; raises UsageError."""
+    _check_preset(config, plugins)
+    return settled(config, plugins)
 
 
 def _check_served(assembly: Assembly) -> None:

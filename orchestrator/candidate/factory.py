@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from orchestrator.bundle import rebuild
-from orchestrator.candidate.assembly import Assembly, assemble
+from orchestrator.candidate.assembly import Assembly, assemble, settle
 from orchestrator.config import StudyConfig
 from orchestrator.contracts import (
     Artifact,
@@ -86,7 +86,7 @@ class Factory:
     """
 
     def __init__(self, config: StudyConfig, folder: Path, gate: Gate, plugins: Plugins) -> None:
-        self.config = config
+        self.config = config = settle(config, plugins)
         self.folder = folder
         self.gate = gate
         self.plugins = plugins

@@ -41,6 +41,7 @@ def run(config: StudyConfig, folder: Path, overrides: Sequence[str], viewer: Vie
     home = RunFolder(folder)
     home.refuse_second_search()
     factory = Factory(config, folder, host_gate(), installed())
+    config = factory.config
     plan = make_plan(factory, _concurrent(config))
     viewer.plan(config, plan)
     home.start(config, plan, overrides)

@@ -33,8 +33,10 @@ class ImageFolder(Dataset):
     own class folders where there is no `train`: by `seed`, with the same share of each class.
 
     `per_class` takes the first that many files of each class, by name, into the pool that is
-    dealt out; given validation and test folders are read whole. `normalise` "auto" takes mean
-    and deviation of the training images, "imagenet" those of ImageNet.
+    dealt out; given validation and test folders are read whole. `normalise` "auto" takes mean and
+    deviation of the images that weights were trained with (`trained_with`, which a search that
+    starts from such weights tells; for as many channels), else of the training images;
+    "imagenet" takes those of ImageNet.
 
     Files that are no readable image are left out and counted in `notes`. Decoded "ahead", images
     are kept below `cache` (by default ORCHESTRATOR_CACHE, or the user's cache folder) and
@@ -62,6 +64,7 @@ class ImageFolder(Dataset):
         cache: str | None = None,
         decode: Literal["ahead", "demand"] = "ahead",
         least_area: float = 0.35,
+        trained_with: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
     ) -> None:
         check_shares(validation_share=validation_share, test_share=test_share)
         _check_options(image_size, in_channels, per_class, normalise)
@@ -80,6 +83,8 @@ class ImageFolder(Dataset):
         for name, found in self._decoded.items():
             _check_complete(name, found, self.classes)
         self.mean, self.deviation = _normalisation(self._decoded["train"], normalise)
+        if normalise == "auto" and trained_with and len(trained_with[0]) == in_channels:
+            self.mean, self.deviation = trained_with
         self.notes = (*listing.notes, *_skipped_notes(self.root, self._decoded))
 
     def split(self, name: Literal["train", "validation", "test"]) -> Samples:

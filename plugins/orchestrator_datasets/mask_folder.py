@@ -36,8 +36,10 @@ class MaskFolder(Dataset):
     Splits that are missing are dealt out of train, or of `root`'s own images, by `seed`. Images
     without a mask and images that cannot be read are left out and counted in `notes`. Images are
     turned upright, the shorter side scaled to `image_size` and the centre cut out, masks alike
-    without blending. Raises DataError, naming the file, for a mask of another size than its
-    image, for one that is no index mask, and for values that no class has.
+    without blending. They are normalised by mean and deviation of what weights were trained with
+    (`trained_with`, which a search that starts from such weights tells; for as many channels),
+    else of the training images. Raises DataError, naming the file, for a mask of another size
+    than its image, for one that is no index mask, and for values that no class has.
     """
 
     name = "mask_folder"
@@ -56,6 +58,7 @@ class MaskFolder(Dataset):
         mirror: bool = True,
         licence: str = "unknown",
         cache: str | None = None,
+        trained_with: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
     ) -> None:
         check_shares(validation_share=validation_share, test_share=test_share)
         _check_options(image_size, ignore_index)
@@ -77,6 +80,8 @@ class MaskFolder(Dataset):
                 "all training images have one and the same colour, expected something to see. "
                 "Look at the files, or at dataset.image_size."
             )
+        if trained_with and len(trained_with[0]) == in_channels:
+            self.mean, self.deviation = trained_with
         self.notes = (*listing.notes, *_skipped_notes(self.root, self._decoded))
 
     def split(self, name: Literal["train", "validation", "test"]) -> MaskSamples:

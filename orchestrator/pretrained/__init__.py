@@ -1,0 +1,1 @@
+"""Trained weights to start from: listed, fetched, read, translated and credited."""

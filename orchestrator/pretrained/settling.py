@@ -1,0 +1,121 @@
+"""What starting from trained weights asks of a search's configuration, written into it.
+
+So that workers, a resumed run and the bundles agree, also where the file is gone meanwhile.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from orchestrator.bundle.facts import read_facts
+from orchestrator.config import Chosen, StudyConfig
+from orchestrator.contracts import Checkpoint, SearchSpace
+from orchestrator.errors import ConfigError
+from orchestrator.plugins import Plugins
+from orchestrator.pretrained.identifying import identify, is_path, released_as
+from orchestrator.pretrained.listing import find
+
+__all__ = ["settled"]
+
+# What a dataset's constructor calls the mean and deviation that weights were trained with.
+_TRAINED_WITH = "trained_with"
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What weights ask: options of the space, mean and deviation of pixels; their lasting name."""
+
+    weights: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
+
+
+def settled(config: StudyConfig, plugins: Plugins) -> StudyConfig:
+    """The configuration with the options that its weights ask for; the same where it has none.
+
+    Settled once, it stays. Raises ConfigError for a name that there is not and for an option that
+    contradicts, and WeightsError for a file that does not fit.
+    """
+    weights = config.weights
+    if weights is None or _gone(weights):
+        return config
+    chosen = config.space
+    wish = _wish(weights, plugins.create("space", chosen.name, chosen.options), chosen.options)
+    space = Chosen(chosen.name, {**chosen.options, **_agreed(wish, chosen.options)})
+    dataset = _with_normalisation(config.dataset, wish, plugins)
+    return replace(config, weights=wish.weights, space=space, dataset=dataset)
+
+
+def _gone(weights: str) -> bool:
+    """A path that was settled and is no longer there: what it asked for is written down."""
+    path = Path(weights)
+    return path.is_absolute() and not path.exists()
+
+
+def _wish(weights: str, space: SearchSpace, options: Mapping[str, Any]) -> _Wish:
+    if not is_path(weights):
+        listed = find(weights, space)
+        return _of_checkpoint(listed.name, listed.checkpoint)
+    path = Path(weights).expanduser().absolute()
+    if path.is_dir():
+        facts = read_facts(path)
+        asked = {k: v for k, v in facts["space_options"].items() if k != "preset"}
+        return _Wish(str(path), asked, tuple(facts["mean"]), tuple(facts["deviation"]))
+    told = json.dumps(dict(options), sort_keys=True, default=str)
+    return _of_file(path, path.stat().st_mtime_ns, told, _Kept(space))
+
+
+class _Kept:
+    """A space as an argument that a cache does not compare."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Kept) and self.space.name == other.space.name
+
+    def __hash__(self) -> int:
+        return hash(self.space.name)
+
+
+@lru_cache(maxsize=8)
+def _of_file(path: Path, modified_ns: int, options: str, kept: _Kept) -> _Wish:
+    """A file is looked into once a process."""
+    known = released_as(path, kept.space)
+    if known is not None:
+        return _of_checkpoint(str(path), known.checkpoint)
+    fit = identify(path, kept.space)
+    return _of_checkpoint(str(path), fit.listed[0].checkpoint) if fit.listed else _Wish(str(path))
+
+
+def _of_checkpoint(weights: str, checkpoint: Checkpoint) -> _Wish:
+    return _Wish(weights, checkpoint.options, checkpoint.mean, checkpoint.deviation)
+
+
+def _agreed(wish: _Wish, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options asked for; raises ConfigError for one that the user has set otherwise."""
+    for name, wanted in wish.options.items():
+        found = options.get(name)
+        if found is not None and found != wanted:
+            raise ConfigError(
+                f"space.{name}: found {found}, but weights={wish.weights} need {wanted}, as their "
+                f"network is another function otherwise. Leave space.{name} out, or choose other "
+                "weights."
+            )
+    return wish.options
+
+
+def _with_normalisation(dataset: Chosen, wish: _Wish, plugins: Plugins) -> Chosen:
+    """Tell the dataset what the weights were trained with, where it asks for that."""
+    takes = inspect.signature(plugins.resolve("dataset", dataset.name)).parameters
+    if not wish.mean or _TRAINED_WITH not in takes or dataset.options.get(_TRAINED_WITH):
+        return dataset
+    told = [list(wish.mean), list(wish.deviation)]
+    return Chosen(dataset.name, {**dataset.options, _TRAINED_WITH: told})
