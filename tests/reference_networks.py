@@ -130,9 +130,11 @@ def eps_of(network: nn.Module) -> dict[str, list[float]]:
 
 
 def logits_of(network: nn.Module, size: int) -> Tensor:
-    """(1, classes)."""
+    """(1, classes), in double precision: an attention that wavers between two tokens multiplies
+    what single precision rounds off.
+    """
     with torch.no_grad():
-        logits: Tensor = network.eval()(image(size))
+        logits: Tensor = network.double().eval()(image(size).double())
     return logits
 
 
@@ -158,7 +160,7 @@ def asked(reference: Reference, size: int) -> Answer:
         {name: each for name, each in filled(shapes, whole).items() if name not in whole},
         strict=False,
     )
-    logits = [round(value, 6) for value in logits_of(network, size)[0, :LOGITS].tolist()]
+    logits = [float(f"{value:.12g}") for value in logits_of(network, size)[0, :LOGITS].tolist()]
     return Answer(shapes, whole, eps_of(network), size, logits)
 
 
