@@ -150,6 +150,10 @@ class SearchSpace(ABC):
 
         Attention projections and layers that feed a channel shuffle belong here; what follows
         from pruning their inputs is still allowed. The classifier is always kept.
+
+        Heads of attention may be sorted whole where the module that has them offers a method
+        `head_layers()`: (layers whose tensors hold one head after another along dimension 0,
+        layers that read heads along dimension 1 of their weight, number of heads).
         """
         return ()
 

@@ -24,6 +24,7 @@ from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.blocks.transformer import (
     AttentionShape,
+    HeadLayers,
     Mlp,
     MultiHeadAttention,
     TransformerBlock,
@@ -184,6 +185,13 @@ class SparseAttention(MultiHeadAttention):
         if block.rate > 1:
             width = block.attention.heads * block.attention.value_width
             self.propagation = Propagation(width, block.rate, block.side)
+
+    def head_layers(self) -> HeadLayers:
+        """What propagates the heads' answers keeps their channels where they are."""
+        outputs, inputs, heads = super().head_layers()
+        if hasattr(self, "propagation"):
+            outputs = [*outputs, *self.propagation.spread, self.propagation.norm]
+        return outputs, inputs, heads
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, side, side, C) → the same."""

@@ -23,7 +23,7 @@ from orchestrator_spaces.blocks.attention_bias import AttentionBias
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape, resize
-from orchestrator_spaces.blocks.transformer import AttentionShape, LayerScale
+from orchestrator_spaces.blocks.transformer import AttentionShape, HeadLayers, LayerScale
 from orchestrator_spaces.blocks.two_classifiers import TwoClassifiers
 from orchestrator_spaces.efficientformer import stem, strided
 from orchestrator_spaces.efficientformerv2_pretrained import PRETRAINED, translate_efficientformerv2
@@ -143,6 +143,12 @@ class MapAttention(nn.Module):
         self.activation = activation(ACTIVATION)
         self.project = _convolution(inner, width, 1)
 
+    def head_layers(self) -> HeadLayers:
+        """Talking heads give and read heads."""
+        outputs, inputs, heads = _head_layers(self)
+        talks = [self.talk_before, self.talk_after]
+        return [*outputs, *talks], [*inputs, *talks], heads
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, side, side) → the same."""
         if hasattr(self, "reduce"):
@@ -175,6 +181,10 @@ class DownsamplingAttention(nn.Module):
         self.activation = activation(ACTIVATION)
         self.project = _convolution(inner, width, 1)
 
+    def head_layers(self) -> HeadLayers:
+        """Heads may change places together."""
+        return _head_layers(self)
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, side, side) → (B, width, ⌈side/2⌉, ⌈side/2⌉)."""
         value = self.value(x)  # (B, heads · v, side, side)
@@ -185,6 +195,13 @@ class DownsamplingAttention(nn.Module):
         x = _to_map(_by_head(value, self.heads) @ scores.transpose(2, 3), self.side)
         x = self.project(self.activation(x + self.local(value)))
         return x
+
+
+def _head_layers(attention: MapAttention | DownsamplingAttention) -> HeadLayers:
+    """Queries, keys, values and what is local of them, each with its norm; the bias."""
+    parts = (attention.query, attention.key, attention.value, attention.local)
+    outputs = [layer for part in parts for layer in part]
+    return [*outputs, attention.bias.by_head()], [attention.project[0]], attention.heads
 
 
 def _by_head(x: Tensor, heads: int) -> Tensor:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from orchestrator_spaces.blocks.transformer import ScoreBias
+
 __all__ = ["AttentionBias"]
 
 
-class AttentionBias(nn.Module):
+class AttentionBias(ScoreBias):
     """One number for each head and each distance (|Δrow|, |Δcolumn|) on a side × side map.
 
     With `stride` s the queries are every s-th row and column of the map the keys come from. The
@@ -29,6 +31,10 @@ class AttentionBias(nn.Module):
     def forward(self) -> Tensor:
         """(heads, N_q, N), N = side² keys and N_q = ⌈side/stride⌉² queries, row by row."""
         return self.bias.flatten(1)[:, self.entries]
+
+    def by_head(self) -> nn.Module:
+        """The table as it is."""
+        return nn.ParameterList([self.bias])
 
 
 def _entries(side: int, stride: int) -> Tensor:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +14,12 @@ from orchestrator_spaces.blocks.convolution import activation
 
 __all__ = [
     "AttentionShape",
+    "HeadLayers",
     "LayerScale",
     "Mlp",
     "MultiHeadAttention",
     "PatchEmbedding",
+    "ScoreBias",
     "TransformerBlock",
     "fused_projections",
 ]
@@ -31,15 +35,34 @@ class AttentionShape:
     value_width: int
 
 
+# What an attention's `head_layers` gives, for who sorts heads and keeps them whole: layers whose
+# tensors hold one head after another along the first dimension, layers that read heads along the
+# second dimension of their weight, and the number of heads.
+HeadLayers: TypeAlias = tuple[list[nn.Module], list[nn.Module], int]
+
+
+class ScoreBias(nn.Module):
+    """What is added to the scores of attention, with a table that has an entry for each head."""
+
+    @abstractmethod
+    def forward(self) -> Tensor:
+        """(heads, N, N), or what broadcasts to it."""
+
+    @abstractmethod
+    def by_head(self) -> nn.Module:
+        """A layer whose only parameter is the table, in its own memory, heads first."""
+
+
 class MultiHeadAttention(nn.Module):
     """Attention among all tokens of an image, or of each of its windows.
 
     One projection holds query, key and value head by head, so that its leading outputs are the
-    first heads. `bias`, called without arguments, gives what is added to the scores: (heads, N,
-    N), or what broadcasts to it.
+    first heads.
     """
 
-    def __init__(self, shape: AttentionShape, *, bias: nn.Module | None = None) -> None:
+    bias: ScoreBias
+
+    def __init__(self, shape: AttentionShape, *, bias: ScoreBias | None = None) -> None:
         super().__init__()
         self.heads = shape.heads
         self.widths = [shape.key_width, shape.key_width, shape.value_width]
@@ -53,6 +76,11 @@ class MultiHeadAttention(nn.Module):
         """(B, …, N, C) → the same."""
         x = self.project(self.attend(x))
         return x
+
+    def head_layers(self) -> HeadLayers:
+        """Heads may change places together: query, key and value of a head follow one another."""
+        tables = [self.bias.by_head()] if hasattr(self, "bias") else []
+        return [self.qkv, *tables], [self.project], self.heads
 
     def attend(self, x: Tensor) -> Tensor:
         """(B, …, N, C) → (B, …, N, heads · v): the heads' answers before the projection."""

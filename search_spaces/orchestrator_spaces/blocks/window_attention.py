@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from orchestrator import Part
-from orchestrator_spaces.blocks.transformer import AttentionShape, MultiHeadAttention
+from orchestrator_spaces.blocks.transformer import AttentionShape, MultiHeadAttention, ScoreBias
 
 __all__ = ["Grid", "PositionBias", "WindowAttention", "merge", "partition", "share_bias"]
 
@@ -68,7 +68,7 @@ def merge(x: Tensor, grid: Grid) -> Tensor:
     return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
-class PositionBias(nn.Module):
+class PositionBias(ScoreBias):
     """A learned bias for each head and each offset between two tokens of a window.
 
     Offset (0, 0) is the centre of the table, so that a smaller window's table is a larger one's
@@ -94,6 +94,10 @@ class PositionBias(nn.Module):
         """(heads, window², window²); with shifted windows (count², heads, window², window²)."""
         bias = self.table[0].flatten(1)[:, self.offsets]
         return bias + self.apart if self.shifted else bias
+
+    def by_head(self) -> nn.Module:
+        """The table as (heads, 1, span, span)."""
+        return nn.ParameterList([self.table.detach().transpose(0, 1)])
 
 
 class WindowAttention(nn.Module):
