@@ -125,7 +125,8 @@ class BudgetConfig:
     """How much search is paid for.
 
     `candidates` counts those that pass their budgets before training; `minutes` ends the search
-    earlier; `concurrent` 0 means one a core; `finalists` is how many of the front are shipped.
+    earlier; `concurrent` 0 means one a core; `finalists` is how many of the front are shipped,
+    each the best on validation of as many trainings as there are `seeds`.
     `checked` candidates near the front are trained further where the estimator is approximate; 0
     trusts it blindly.
     """
@@ -134,6 +135,7 @@ class BudgetConfig:
     minutes: pydantic.PositiveFloat | None = None
     concurrent: pydantic.NonNegativeInt = 0
     finalists: pydantic.PositiveInt = 4
+    seeds: pydantic.PositiveInt = 1
     checked: pydantic.NonNegativeInt = 8
 
 

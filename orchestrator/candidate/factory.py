@@ -102,6 +102,14 @@ class Factory:
         other.assembly = replace(self.assembly, estimator=estimator)
         return other
 
+    def with_seed(self, turn: int) -> Factory:
+        """The factory for the `turn`-th of several trainings; the first has the run's own seed."""
+        if not turn:
+            return self
+        other, seed = copy.copy(self), apart(self.config.run.seed, turn)
+        other.config = replace(self.config, run=replace(self.config.run, seed=seed))
+        return other
+
     @property
     def notes(self) -> list[str]:
         """What the user should be told of the training images that parts ask for."""

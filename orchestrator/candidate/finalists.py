@@ -52,10 +52,14 @@ class _Variant:
 
 @dataclass
 class _Finalist:
-    """A finalist on its way; `files` are what each device that is asked would run."""
+    """A finalist on its way; `files` are what each device that is asked would run.
+
+    `reached` is the leading metric on validation of each training, before any compression.
+    """
 
     record: Record
     network: nn.Module
+    reached: Sequence[float]
     files: dict[str, Artifact] = field(default_factory=dict)
     variants: dict[str, _Variant] = field(default_factory=dict)
     ranges: Mapping[str, Any] = field(default_factory=dict)
@@ -110,16 +114,8 @@ def make_teacher(genotype: Genotype, factory: Factory) -> dict[str, Any]:
 
 def _train_and_export(record: Record, factory: Factory, work: Path) -> _Finalist:
     genotype, epochs = record.genotype, factory.config.train.final_epochs
-    network = factory.build(genotype)
-    warm = _inherit(network, genotype, factory)
-    run = TrainRun(
-        epochs=epochs,
-        seed=seed_of(genotype, factory.config.run.seed),
-        loss=factory.loss(genotype),
-        warm=warm,
-    )
-    train(network, factory.footing, factory.config.train, run)
-    finalist = _Finalist(record, network)
+    finalist = _best_trained(record, factory)
+    network = finalist.network
     if any(factory.assembly.compression.active(NetworkCompressor, genotype)):
         plain = Treatment(genotype.plain(), epochs)
         artifacts = factory.compile(network, plain, work / _UNCOMPRESSED, final=True)
@@ -136,6 +132,32 @@ def _train_and_export(record: Record, factory: Factory, work: Path) -> _Finalist
         apart = factory.distance(shipped.artifact, own.artifact, "validation")
         finalist.agreement = 1 - apart
     return finalist
+
+
+def _best_trained(record: Record, factory: Factory) -> _Finalist:
+    """The best on validation of as many trainings as there are seeds; the first has the run's."""
+    best: nn.Module | None = None
+    reached: list[float] = []
+    for turn in range(factory.config.budget.seeds):
+        network, figure = _trained(record.genotype, factory.with_seed(turn))
+        if best is None or figure > max(reached):
+            best = network
+        reached.append(figure)
+    assert best is not None
+    return _Finalist(record, best, reached)
+
+
+def _trained(genotype: Genotype, factory: Factory) -> tuple[nn.Module, float]:
+    """A network trained as a finalist is, and its leading metric on validation."""
+    network = factory.build(genotype)
+    warm = _inherit(network, genotype, factory)
+    run = TrainRun(
+        epochs=factory.config.train.final_epochs,
+        seed=seed_of(genotype, factory.config.run.seed),
+        loss=factory.loss(genotype),
+        warm=warm,
+    )
+    return network, train(network, factory.footing, factory.config.train, run).curve[-1]
 
 
 def _inherit(network: nn.Module, genotype: Genotype, factory: Factory) -> bool:
@@ -267,6 +289,8 @@ def _figures(finalist: _Finalist, factory: Factory) -> dict[str, Any]:
     }
     if factory.assembly.task.leading.of_images:
         figures["test_images"] = shipped.test.count
+    if len(finalist.reached) > 1:
+        figures |= _spread(finalist.reached, leading)
     if shipped is not before:
         figures |= {
             f"test_{leading}_fp32": before.test.figures()[leading],
@@ -275,6 +299,16 @@ def _figures(finalist: _Finalist, factory: Factory) -> dict[str, Any]:
             "agreement": finalist.agreement,
         }
     return figures
+
+
+def _spread(reached: Sequence[float], leading: str) -> dict[str, float]:
+    """What the seeds reached on validation: the network itself, before any compression."""
+    return {
+        "seeds": len(reached),
+        f"seeds_mean_{leading}": sum(reached) / len(reached),
+        f"seeds_lowest_{leading}": min(reached),
+        f"seeds_highest_{leading}": max(reached),
+    }
 
 
 def _without(values: Mapping[str, float], name: str) -> dict[str, float]:

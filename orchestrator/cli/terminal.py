@@ -155,7 +155,8 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
         "compressors": plan.compression or " → ".join(config.compressor) or "none",
         "estimator": _described("estimator", config.estimator.name),
         "sampler": f"{config.sampler.name}, {config.budget.candidates} candidates, "
-        f"then {config.budget.finalists} finalists",
+        f"then {config.budget.finalists} finalists"
+        + (f", each the best of {config.budget.seeds} seeds" if config.budget.seeds > 1 else ""),
     }.items():
         facts.add_row(f"[bold]{name}[/bold]", escape(text))
     return [facts, _objective_table(config, plan)]

@@ -287,7 +287,7 @@ def _forecast_seconds(
     checks = budget.checked * config.train.epochs if estimator.approximate else 0
     # Retraining after pruning, a second export and calibration are in the factors.
     candidate_s = 1.2 * each * epoch_s + 3 * deployed_seconds
-    finalist_s = 1.3 * config.train.final_epochs * epoch_s + 8 * deployed_seconds
+    finalist_s = 1.3 * budget.seeds * config.train.final_epochs * epoch_s + 8 * deployed_seconds
     work_s = budget.candidates * candidate_s + budget.finalists * finalist_s
     work_s += 1.2 * checks * epoch_s
     limit = 60 * budget.minutes if budget.minutes else math.inf

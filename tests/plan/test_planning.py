@@ -147,3 +147,8 @@ def test_a_compressor_that_lacks_what_it_requires_is_refused(tmp_path: Path) -> 
     halving.requires = frozenset({"onnx"})
     with pytest.raises(ConfigError, match=r"requires \['onnx'\]"):
         made.assembly.compression.check()
+
+
+def test_every_seed_of_a_finalist_is_forecast(tmp_path: Path) -> None:
+    seconds = [plan(tmp_path, budget={"seeds": seeds}).seconds for seeds in (1, 1_000_000)]
+    assert seconds[1] > 10 * seconds[0]

@@ -56,6 +56,22 @@ def test_jitter_changes_brightness_contrast_and_saturation_of_each_image() -> No
     assert 0 <= found.min() <= found.max() <= 255
 
 
+def test_jitter_is_brightness_then_contrast_then_saturation() -> None:
+    pixels = torch.rand(5, 3, 8, 8) * 60 + 90
+    drawn = np.random.default_rng(3).uniform(0.7, 1.3, (3, 5, 1, 1)).astype(np.float32)
+    brightness, contrast, saturation = torch.from_numpy(drawn)[..., None]
+
+    def grey(images: torch.Tensor) -> torch.Tensor:
+        red, green, blue = images.unbind(1)
+        return (0.299 * red + 0.587 * green + 0.114 * blue)[:, None]
+
+    told = pixels * brightness
+    told = told * contrast + grey(told).mean((2, 3), keepdim=True) * (1 - contrast)
+    told = told * saturation + grey(told) * (1 - saturation)
+    found = augmentation.jitter(pixels, 0.3, np.random.default_rng(3))
+    assert torch.allclose(found, told.clamp(0, 255), atol=1e-2)
+
+
 def test_jitter_of_grey_images_leaves_saturation_out() -> None:
     pixels = slope().repeat(8, 1, 1, 1)
     found = augmentation.jitter(pixels, 0.5, np.random.default_rng(0))
