@@ -46,10 +46,12 @@ class Reference:
         return f"{self.family}-{self.naming}-{self.network}"
 
 
-def _rows(family: str, networks: Mapping[str, str], **facts: Any) -> tuple[Reference, ...]:
-    """Networks by member, the smallest first."""
+def _rows(
+    family: str, networks: Mapping[str, str], *, smallest: bool = True, **facts: Any
+) -> tuple[Reference, ...]:
+    """Networks by member, the smallest first; not `smallest`: there are smaller ones elsewhere."""
     return tuple(
-        Reference(family, member, network, first=not place, **facts)
+        Reference(family, member, network, first=smallest and not place, **facts)
         for place, (member, network) in enumerate(networks.items())
     )
 
@@ -57,7 +59,71 @@ def _rows(family: str, networks: Mapping[str, str], **facts: Any) -> tuple[Refer
 VIT = {"ti16": "vit_tiny_patch16_224", "s16": "vit_small_patch16_224"}
 SIZES = {"ti": "tiny", "s": "small", "b": "base"}
 WINDOWS = "patch4_window7_224"
+TF, EPS = (("convention", "tensorflow"),), (("convention", "eps-1e-3"),)
+TORCHVISION = "torchvision"
+MINIMAL = {
+    f"{size}-minimalistic": f"tf_mobilenetv3_{size}_minimal_100" for size in ("small", "large")
+}
+CONVOLUTIONAL = (
+    *_rows("mobilenetv1", {"1.0": "mobilenetv1_100"}),
+    *_rows(
+        "mobilenetv2",
+        {
+            factor: f"mobilenetv2_{round(100 * float(factor)):03}"
+            for factor in ("0.35", "0.5", "0.75", "1.0", "1.4")
+        },
+    ),
+    *_rows("mobilenetv2", {"1.0": "mobilenet_v2"}, naming=TORCHVISION),
+    *_rows(
+        "mobilenetv3",
+        {
+            f"{size}-{factor}": f"mobilenetv3_{size}_{round(100 * float(factor)):03}"
+            for size in ("small", "large")
+            for factor in ("0.75", "1.0")
+        },
+    ),
+    *_rows(
+        "mobilenetv3",
+        {
+            f"{size}-{factor}": f"tf_mobilenetv3_{size}_{round(100 * float(factor)):03}"
+            for size in ("small", "large")
+            for factor in ("0.75", "1.0")
+        }
+        | MINIMAL,
+        options=TF,
+    ),
+    *_rows(
+        "mobilenetv3",
+        {"small-1.0": "mobilenet_v3_small", "large-1.0": "mobilenet_v3_large"},
+        naming=TORCHVISION,
+        options=EPS,
+    ),
+    *_rows("mnasnet", {"small-timm": "mnasnet_small", "a1": "semnasnet_100", "b1": "mnasnet_100"}),
+    *_rows("mnasnet", {"b1": "mnasnet1_0"}, naming=TORCHVISION),
+    *_rows("squeezenet", {"1.1": "squeezenet1_1", "1.0": "squeezenet1_0"}, naming=TORCHVISION),
+    *_rows("efficientnet", {f"b{n}": f"efficientnet_b{n}" for n in range(8)}),
+    *_rows("efficientnet", {f"b{n}": f"tf_efficientnet_b{n}" for n in range(8)}, options=TF),
+    *_rows("efficientnet", {f"b{n}": f"efficientnet_b{n}" for n in range(5)}, naming=TORCHVISION),
+    *_rows(
+        "efficientnet",
+        {f"b{n}": f"efficientnet_b{n}" for n in range(5, 8)},
+        naming=TORCHVISION,
+        options=EPS,
+        smallest=False,
+    ),
+    *_rows("efficientnet_lite", {f"lite{n}": f"efficientnet_lite{n}" for n in range(5)}),
+    *_rows(
+        "efficientnet_lite", {f"lite{n}": f"tf_efficientnet_lite{n}" for n in range(5)}, options=TF
+    ),
+    *_rows(
+        "efficientnet_lite",
+        {f"lite{n}": f"efficientnet-lite{n}" for n in range(5)},
+        naming="efficientnet_lite_pytorch",
+        options=TF,
+    ),
+)
 REFERENCES = (
+    *CONVOLUTIONAL,
     *_rows("vit", VIT | {"b16": "vit_base_patch16_224"}),
     Reference("vit", "b16", "vit_b_16", "torchvision"),
     *_rows("deit", {size: f"deit_{name}_patch16_224" for size, name in SIZES.items()}),
@@ -145,6 +211,9 @@ def made(reference: Reference) -> nn.Module:
         if reference.naming == "torchvision":
             maker = getattr(import_module("torchvision.models"), reference.network)
             network: nn.Module = maker()
+        elif reference.naming == "efficientnet_lite_pytorch":
+            maker = import_module(reference.naming).EfficientNet
+            network = maker.from_name(reference.network)
         else:
             network = import_module("timm").create_model(reference.network)
     return network
@@ -156,10 +225,9 @@ def asked(reference: Reference, size: int) -> Answer:
     state = network.state_dict()
     shapes = {name: list(tensor.shape) for name, tensor in state.items()}
     whole = [name for name, tensor in state.items() if not tensor.is_floating_point()]
-    network.load_state_dict(
-        {name: each for name, each in filled(shapes, whole).items() if name not in whole},
-        strict=False,
-    )
+    # In place of its own tensors, as the dictionary holds versions that torchvision asks for.
+    state.update({name: each for name, each in filled(shapes, whole).items() if name not in whole})
+    network.load_state_dict(state)
     logits = [float(f"{value:.12g}") for value in logits_of(network, size)[0, :LOGITS].tolist()]
     return Answer(shapes, whole, eps_of(network), size, logits)
 

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from orchestrator import Published, Trial
+from orchestrator import Checkpoint, Published, Trial
 from orchestrator_spaces.blocks.channel_attention import ATTENTIONS, Gate
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation, round_to_8
 from orchestrator_spaces.blocks.inverted_residual import (
@@ -31,6 +31,11 @@ from orchestrator_spaces.blocks.inverted_residual import (
 )
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
+from orchestrator_spaces.efficientnet_pretrained import (
+    LITE_PRETRAINED,
+    PRETRAINED,
+    translate_efficientnet,
+)
 from orchestrator_spaces.family import Family
 
 __all__ = ["EfficientNet", "EfficientNetLiteSpace", "EfficientNetSpace"]
@@ -261,6 +266,18 @@ class EfficientNetSpace(Family[Table]):
         rows = B_ROWS if self.preset == "full" else B_SMALL_ROWS
         return {name: row.published(self.table) for name, row in rows.items()}
 
+    def pretrained(self) -> Mapping[str, Checkpoint]:
+        """torchvision's and timm's, and the authors' by timm."""
+        return PRETRAINED if self.preset == "full" else {}
+
+    def translate(self, state: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
+        """From the names that `pretrained` tells."""
+        table = self.table
+        coefficients = {row.depth for row in (*B_ROWS.values(), *LITE_ROWS.values())}
+        stages = range(len(table.stages))
+        depths = [tuple(table.repeats(index, each) for index in stages) for each in coefficients]
+        return translate_efficientnet(state, naming, {sum(each): each for each in depths})
+
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """What spatial attention averages over."""
         return spatially_gated_layers(network)
@@ -276,6 +293,10 @@ class EfficientNetLiteSpace(EfficientNetSpace):
         """Lite0 to Lite4, or in the small preset what remains of some of them at 32×32."""
         rows = LITE_ROWS if self.preset == "full" else LITE_SMALL_ROWS
         return {name: row.published(self.table) for name, row in rows.items()}
+
+    def pretrained(self) -> Mapping[str, Checkpoint]:
+        """timm's, and the authors' by a package and by timm."""
+        return LITE_PRETRAINED if self.preset == "full" else {}
 
 
 @dataclass(frozen=True)

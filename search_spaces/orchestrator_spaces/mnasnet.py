@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Published, Trial
+from orchestrator import Checkpoint, Published, Trial
 from orchestrator_spaces.blocks.channel_attention import Gate, SqueezeExcitation
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.inverted_residual import (
@@ -27,6 +27,7 @@ from orchestrator_spaces.blocks.members import scaled
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.family import Family
+from orchestrator_spaces.mnasnet_pretrained import PRETRAINED, translate_mnasnet
 
 __all__ = ["Layer", "MnasNet", "MnasNetSpace"]
 
@@ -240,6 +241,14 @@ class MnasNetSpace(Family[Table]):
         """A1, B1 and small, or in the small preset what remains of them at 32×32."""
         return _published_full() if self.preset == "full" else _published_small()
 
+    def pretrained(self) -> Mapping[str, Checkpoint]:
+        """torchvision's and timm's."""
+        return PRETRAINED if self.preset == "full" else {}
+
+    def translate(self, state: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
+        """From the names that `pretrained` tells."""
+        return translate_mnasnet(state, naming)
+
 
 @dataclass(frozen=True)
 class Row:
@@ -287,13 +296,16 @@ PAPER = "Tan et al. 2019, arXiv:1807.11626"
 
 def _published_full() -> dict[str, Published]:
     source = f"{PAPER}; tensorflow/tpu models/official/mnasnet"
+    timm = f"{PAPER}; timm's form, which adds the first stage's input as well"
     a1, b1, mini = (
         _choices(FULL, stem, 1280, rows) for stem, rows in ((32, A1), (32, B1), (8, MINI))
     )
+    skipping = mini | {"stages.0.skip": "identity"}
     return {
         "b1": Published(b1, 224, source, 4_383_312, 314_415_872, 74.5),
         "a1": Published(a1, 224, source, 3_887_038, 311_579_072, 75.2),
         "small": Published(mini, 224, source, 2_030_264, 68_339_184, 66.0),
+        "small-timm": Published(skipping, 224, timm, 2_030_264, 68_339_184),
     }
 
 

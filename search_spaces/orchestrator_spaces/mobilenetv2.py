@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Published, Trial
+from orchestrator import Checkpoint, Published, Trial
 from orchestrator_spaces.blocks.channel_attention import ATTENTIONS, Gate
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation, round_to_8
 from orchestrator_spaces.blocks.inverted_residual import (
@@ -28,6 +28,7 @@ from orchestrator_spaces.blocks.members import scaled
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.family import Family
+from orchestrator_spaces.mobilenetv2_pretrained import PRETRAINED, translate_mobilenetv2
 
 __all__ = ["MobileNetV2", "MobileNetV2Space"]
 
@@ -206,6 +207,14 @@ class MobileNetV2Space(Family[Table]):
     def published(self) -> Mapping[str, Published]:
         """The paper's networks, or in the small preset what remains of them at 32×32."""
         return _published_full() if self.preset == "full" else _published_small()
+
+    def pretrained(self) -> Mapping[str, Checkpoint]:
+        """torchvision's and timm's."""
+        return PRETRAINED if self.preset == "full" else {}
+
+    def translate(self, state: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
+        """From the names that `pretrained` tells."""
+        return translate_mobilenetv2(state, naming)
 
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """The depthwise convolutions that feed spatial attention."""

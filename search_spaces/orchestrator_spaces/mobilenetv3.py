@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Classes, ImageFacts, Maps, Published, Trial
+from orchestrator import Checkpoint, Classes, ImageFacts, Maps, Published, Trial
 from orchestrator_spaces.blocks.channel_attention import ATTENTIONS, Gate
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation, round_to_8
 from orchestrator_spaces.blocks.inverted_residual import (
@@ -28,6 +28,7 @@ from orchestrator_spaces.blocks.pyramid import Pyramid, StageEnd, Trunk
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.family import Family
+from orchestrator_spaces.mobilenetv3_pretrained import PRETRAINED, translate_mobilenetv3
 from orchestrator_spaces.mobilenetv3_published import HS, RE, published_full, published_small
 
 __all__ = ["MobileNetV3", "MobileNetV3Space"]
@@ -222,6 +223,14 @@ class MobileNetV3Space(Family[Table]):
     def published(self) -> Mapping[str, Published]:
         """The papers' networks, or in the small preset what remains of them at 32×32."""
         return published_full() if self.preset == "full" else published_small()
+
+    def pretrained(self) -> Mapping[str, Checkpoint]:
+        """torchvision's, timm's, and the authors' by timm."""
+        return PRETRAINED if self.preset == "full" else {}
+
+    def translate(self, state: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
+        """From the names that `pretrained` tells."""
+        return translate_mobilenetv3(state, naming)
 
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """What spatial attention averages over."""

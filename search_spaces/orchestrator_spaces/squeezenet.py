@@ -20,13 +20,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Published, Trial
+from orchestrator import Checkpoint, Published, Trial
 from orchestrator_spaces.blocks.convolution import activation
 from orchestrator_spaces.blocks.fire import Fire, FireShape, JoinedConv, MapsPool, activated, draw
 from orchestrator_spaces.blocks.members import scaled
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.family import Family
+from orchestrator_spaces.squeezenet_pretrained import PRETRAINED, translate_squeezenet
 
 __all__ = ["SqueezeNet", "SqueezeNetSpace"]
 
@@ -228,6 +229,14 @@ class SqueezeNetSpace(Family[Table]):
     def published(self) -> Mapping[str, Published]:
         """SqueezeNet 1.0 and 1.1, or in the small preset what remains of them at 32×32."""
         return _published_full() if self.preset == "full" else _published_small()
+
+    def pretrained(self) -> Mapping[str, Checkpoint]:
+        """torchvision's."""
+        return PRETRAINED if self.preset == "full" else {}
+
+    def translate(self, state: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
+        """From the names that `pretrained` tells."""
+        return translate_squeezenet(state, naming)
 
 
 PAPER = "Iandola et al. 2016, arXiv:1602.07360"

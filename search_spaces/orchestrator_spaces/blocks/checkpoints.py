@@ -7,7 +7,18 @@ from typing import Any
 
 from orchestrator import Checkpoint
 
-__all__ = ["HALF", "IMAGENET_21K", "PLAIN", "release", "timm_file", "torchvision_file"]
+__all__ = [
+    "BY_TORCHVISION",
+    "EPS",
+    "HALF",
+    "IMAGENET_21K",
+    "PLAIN",
+    "TENSORFLOW",
+    "WIGHTMAN",
+    "release",
+    "timm_file",
+    "torchvision_file",
+]
 
 IMAGENET_21K = (
     "ImageNet-21k, then ImageNet-1k where there are 1000 classes "
@@ -16,6 +27,9 @@ IMAGENET_21K = (
 # Normalisations other than ImageNet's own statistics: to [-1, 1], and none.
 HALF: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "deviation": (0.5, 0.5, 0.5)}
 PLAIN: dict[str, Any] = {"mean": (0.0, 0.0, 0.0), "deviation": (1.0, 1.0, 1.0)}
+# Options of a space whose networks follow another convention (see `blocks/convention.py`).
+TENSORFLOW: dict[str, Any] = {"convention": "tensorflow"}
+EPS: dict[str, Any] = {"convention": "eps-1e-3"}
 
 
 def release(naming: str, licence: str, credit: str, **facts: Any) -> Checkpoint:
@@ -34,3 +48,13 @@ def torchvision_file(common: Checkpoint, member: str, file: str, **facts: Any) -
     digits = file.removesuffix(".pth").rpartition("-")[2]
     location = f"https://download.pytorch.org/models/{file}"
     return replace(common, member=member, locations=(location,), sha256=digits, **facts)
+
+
+# Trained by the libraries' own maintainers.
+WIGHTMAN = release("timm", "Apache-2.0", "Wightman et al., huggingface/pytorch-image-models")
+BY_TORCHVISION = release(
+    "torchvision",
+    "BSD-3-Clause",
+    "torchvision, references/classification",
+    interpolation="bilinear",
+)
