@@ -139,8 +139,9 @@ class _Evaluation:
         self.now.step = "training"
         self.now.extra["trained"] = True
         estimator = self.assembly.estimator
-        network = preview if estimator.predicts else self.factory.build(self.now.genotype)
-        estimate = estimator.estimate(network, self.now.genotype, self._estimation())
+        estimate = estimator.estimate(
+            self._untrained(preview), self.now.genotype, self._estimation()
+        )
         self.now.curve = list(estimate.curve)
         if estimate.stopped:
             done = len(self.now.curve)
@@ -157,6 +158,15 @@ class _Evaluation:
         artifact = self._compile(network, treatment, folder / "model")
         self._take_final(network, artifact)
         return self._judged()
+
+    def _untrained(self, preview: nn.Module) -> nn.Module:
+        """What the estimator is given: in the final shape if it only looks."""
+        if not self.assembly.estimator.predicts:
+            return self.factory.started(self.now.genotype)
+        if self.factory.start is None:
+            return preview
+        started = self.factory.started(self.now.genotype)
+        return self.factory.compress(started, self.previewed)
 
     def _judged(self) -> Record:
         broken = self._broken()

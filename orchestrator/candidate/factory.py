@@ -35,6 +35,7 @@ from orchestrator.contracts import (
 )
 from orchestrator.measuring.gate import Gate, held
 from orchestrator.plugins import Plugins
+from orchestrator.pretrained.starting import StartingWeights, load_start
 from orchestrator.records import Choices, Genotype
 from orchestrator.training.building import build_network
 from orchestrator.training.calibration import Calibration
@@ -122,6 +123,23 @@ class Factory:
         return build_network(
             assembly.space, genotype, assembly.facts, seed=seed, task=assembly.task
         )
+
+    @property
+    def start(self) -> StartingWeights | None:
+        """The trained weights that the run starts from; None where it starts from noise.
+
+        Raises RunError where they are not in the run's folder yet.
+        """
+        if self.config.weights is None:
+            return None
+        return load_start(self.folder, self.assembly.space)
+
+    def started(self, genotype: Genotype) -> nn.Module:
+        """As `build`, with the part of the starting weights that the network can hold."""
+        network = self.build(genotype)
+        if self.start is not None:
+            self.start.give(network)
+        return network
 
     def macs(self, genotype: Genotype) -> float:
         """Multiply-adds of the plain network for one image; raises BuildError."""
@@ -252,6 +270,7 @@ class Factory:
             objectives=self.assembly.asked,
             seed=seed_of(genotype, seed) if genotype else seed,
             loss=self.loss(genotype) if genotype else None,
+            start=self.start,
         )
 
     def measure(self, objective: Objective, subject: Subject) -> float:

@@ -100,7 +100,7 @@ def finish(record: Record, factory: Factory, measure: Measure) -> Finalist:
 
 def make_teacher(genotype: Genotype, factory: Factory) -> dict[str, Any]:
     """Train the network that others are distilled from; it becomes the folder `teacher`."""
-    network = factory.build(genotype)
+    network = factory.started(genotype)
     config = factory.config
     run = TrainRun(
         epochs=config.train.final_epochs,
@@ -149,7 +149,7 @@ def _best_trained(record: Record, factory: Factory) -> _Finalist:
 
 def _trained(genotype: Genotype, factory: Factory) -> tuple[nn.Module, float]:
     """A network trained as a finalist is, and its leading metric on validation."""
-    network = factory.build(genotype)
+    network = factory.started(genotype)
     warm = _inherit(network, genotype, factory)
     run = TrainRun(
         epochs=factory.config.train.final_epochs,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 __all__ = ["Checkpoint", "Start"]
 
@@ -56,4 +56,11 @@ class Start(Protocol):
         weights. Where the network is larger than the checkpoint's, what is new is such that the
         function stays. Returns the names of parameters it had nothing for; SharingError for two
         operators that share a name.
+        """
+
+    def whole(self, network: nn.Module) -> Mapping[str, Tensor]:
+        """All of each trained parameter that `network` has, under its name there.
+
+        For a store of which many networks use a part; larger or smaller than in `network`, and not
+        to be written to.
         """

@@ -148,9 +148,12 @@ def _file(context: EstimationContext) -> Path:
 
 
 def _built(genotype: Genotype, context: EstimationContext) -> nn.Module:
-    return build_network(
+    network = build_network(
         context.space, genotype, context.facts, seed=context.seed, task=context.task
     )
+    if context.start is not None:
+        context.start.give(network)
+    return network
 
 
 def _usable(anchors: Sequence[Anchor]) -> list[Anchor]:

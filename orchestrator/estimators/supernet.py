@@ -34,6 +34,10 @@ __all__ = ["SupernetEstimator"]
 _METHODS = ("single_path", "sandwich", "progressive")
 _OPTIMIZERS = ("auto", "sgd", "adamw")
 _SGD_RATE = 0.2
+# From noise, and from trained weights: a tenth of the epochs, steps that break less.
+_EPOCHS = 30
+_STARTED_EPOCHS = 4
+_STARTED_RATE = 2e-3
 # The check trains three networks for a tenth of the epochs each.
 _CHECK_COST = 1.2
 
@@ -45,9 +49,10 @@ class SupernetEstimator(Estimator):
     from what they inherit. Where the space's names turn out to mix roles, candidates are trained
     instead and the reason is told.
 
-    `epochs` passes over the training images, one of `paths` random architectures a step. `images`
-    is how many set batch norm's statistics before a network is judged. `workers` above 1 train
-    data-parallel on a Ray cluster.
+    `epochs` passes over the training images, one of `paths` random architectures a step; "auto" is
+    30 from noise and 4 where the search starts from trained weights, which the shared ones then
+    begin with. `images` is how many set batch norm's statistics before a network is judged.
+    `workers` above 1 train data-parallel on a Ray cluster.
     """
 
     name = "supernet"
@@ -57,7 +62,7 @@ class SupernetEstimator(Estimator):
         self,
         *,
         method: Literal["single_path", "sandwich", "progressive"] = "single_path",
-        epochs: int = 30,
+        epochs: int | Literal["auto"] = "auto",
         batch_size: int = 64,
         optimizer: Literal["auto", "sgd", "adamw"] = "auto",
         learning_rate: float | None = None,
@@ -67,7 +72,10 @@ class SupernetEstimator(Estimator):
     ) -> None:
         _check("method", method, _METHODS)
         _check("optimizer", optimizer, _OPTIMIZERS)
-        counts = {"epochs": epochs, "batch_size": batch_size, "paths": paths, "images": images}
+        if isinstance(epochs, str):
+            _check("epochs", epochs, ("auto",))
+        least = 1 if isinstance(epochs, str) else epochs
+        counts = {"epochs": least, "batch_size": batch_size, "paths": paths, "images": images}
         for name, count in {**counts, "workers": workers}.items():
             if count < 1:
                 raise ConfigError(f"estimator.{name}: found {count}, expected at least 1.")
@@ -128,9 +136,13 @@ class SupernetEstimator(Estimator):
         return Estimate(network.eval(), (figure,))
 
     def training_epochs(self, train: TrainConfig) -> tuple[float, float]:
-        """A candidate's evaluation costs about half an epoch; more if weights are not shared."""
+        """A candidate's evaluation costs about half an epoch; more if weights are not shared.
+
+        The shared training is taken to start from noise, as nothing else is known here.
+        """
         steps = 4 if self.method == "sandwich" else 1
-        return _CHECK_COST * steps * self.epochs / self.workers, 0.5
+        epochs = _EPOCHS if isinstance(self.epochs, str) else self.epochs
+        return _CHECK_COST * steps * epochs / self.workers, 0.5
 
     def initial_weights(
         self, genotype: Genotype, context: EstimationContext
@@ -145,6 +157,8 @@ class SupernetEstimator(Estimator):
         network = build_network(
             context.space, genotype, context.facts, seed=context.seed, task=context.task
         )
+        if context.start is not None:
+            context.start.give(network)  # batch norm's statistics, which are not shared
         store.inherit(network)
         return network.state_dict()
 
@@ -156,11 +170,12 @@ class SupernetEstimator(Estimator):
             store, begun = Store.load(context.space, partial, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(context.seed)
-            borrower = Borrower(store, context.task, context.facts)
+            borrower = Borrower(store, context.task, context.facts, context.start)
             paths = draw_subnets(borrower, count=self.paths, seed=context.seed)
-            setting = Setting(self._recipe(store, context), context.train)
+            recipe = self._recipe(store, context)
+            setting = Setting(recipe, context.train)
             training = PathTraining(borrower, paths, footing, setting)
-            for epoch in range(begun["epochs"], self.epochs):
+            for epoch in range(begun["epochs"], recipe.epochs):
                 training.epoch(epoch, lambda done: _report(context, done, training.steps))
                 if _leads():
                     store.save(partial, {"epochs": epoch + 1}, memory=True)
@@ -175,14 +190,18 @@ class SupernetEstimator(Estimator):
         """SGD where batch norm keeps networks steady; AdamW where they have none of it.
 
         A transformer with layer norm alone learns next to nothing with SGD in a search's time.
+        Trained weights are gone on with by AdamW.
         """
+        started = context.start is not None
         optimizer = self.optimizer
         if optimizer == "auto":
-            optimizer = "sgd" if store.normed else "adamw"
-        default = _SGD_RATE if optimizer == "sgd" else context.train.learning_rate
+            optimizer = "sgd" if store.normed and not started else "adamw"
+        rate = _STARTED_RATE if started else context.train.learning_rate
+        default = _SGD_RATE if optimizer == "sgd" else rate
+        epochs = _STARTED_EPOCHS if started else _EPOCHS
         return Recipe(
             method=self.method,
-            epochs=self.epochs,
+            epochs=epochs if isinstance(self.epochs, str) else self.epochs,
             batch_size=self.batch_size,
             optimizer=optimizer,
             learning_rate=self.learning_rate or default,

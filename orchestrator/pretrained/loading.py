@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,9 @@ class Loaded:
 
     `genotype` is the network's, without compression; `facts` are those of the images it was
     trained for, with the dataset's channels and classes: built for these, it has every tensor in
-    its shape. The classifier's are left out where its classes are others than the dataset's.
-    `notes` are what the user should be told.
+    its shape. The classifier's are in `head` instead where its classes are others than the
+    dataset's: what it reads of the features tells how much they matter. `notes` are what the user
+    should be told.
     """
 
     credit: Credit
@@ -55,6 +56,7 @@ class Loaded:
     facts: ImageFacts
     tensors: Mapping[str, Tensor]
     notes: tuple[str, ...] = ()
+    head: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,11 @@ def load_checkpoint(
     """
     found = _found(weights, space)
     tensors, changes = dict(found.tensors), []
+    left = dict[str, Tensor]()
     own = replace(facts, image_size=found.image_size)
     if not _keeps_classifier(found, facts, task):
         head = head_names(space, found.genotype, own)
-        tensors = {name: tensor for name, tensor in tensors.items() if name not in head}
+        left = {name: tensors.pop(name) for name in head}
         changes.append(
             f"not the classifier, as its {found.credit.classes} classes are not known to be the "
             f"dataset's {len(facts.classes)}"
@@ -97,7 +100,8 @@ def load_checkpoint(
         changes.append(change)
     part = "; ".join(["all of it", *changes])
     notes = (*found.notes, f"weights of {found.credit.name}: {part}", *_unchecked(found.credit))
-    return Loaded(replace(found.credit, part=part), found.genotype, own, tensors, notes)
+    credit = replace(found.credit, part=part)
+    return Loaded(credit, found.genotype, own, tensors, notes, left)
 
 
 def _found(weights: str, space: SearchSpace) -> _Found:

@@ -16,6 +16,8 @@ from orchestrator.candidate.factory import Factory
 from orchestrator.contracts import Budget, Estimator, Ground, Proposal
 from orchestrator.errors import OrchestratorError
 from orchestrator.plugins import Plugins
+from orchestrator.pretrained.loading import load_checkpoint
+from orchestrator.pretrained.starting import prepare_start
 from orchestrator.records import Check, Finalist, Record
 from orchestrator.search.cluster import Cluster, Job
 from orchestrator.search.loop import Callbacks, Limits, search
@@ -58,14 +60,31 @@ class Phases:
         """Who is told what happens."""
         return self.factory.plugins
 
+    def begin(self) -> None:
+        """Put the trained weights that networks start from into the run's folder, if any."""
+        config, assembly = self.study.config, self.assembly
+        if config.weights is None:
+            return
+        self.viewer.phase("starting weights", 1)
+        load = partial(
+            load_checkpoint, config.weights, assembly.space, assembly.facts, assembly.task
+        )
+        start = prepare_start(self.study.folder, assembly.space, assembly.facts.shape, load)
+        for note in start.notes:
+            self.viewer.note(note)
+        self.viewer.step(self.study, 1)
+
     def teach(self) -> None:
         """Train the teacher, unless there is one or none is needed."""
         study = self.study
         if study.plan.teacher is None or (study.folder / "teacher").is_dir():
             return
         self.viewer.phase("teacher", 1)
+        start = self.factory.start
+        # The checkpoint's own network knows most, and least of it is new.
+        genotype = study.plan.teacher if start is None else start.genotype.to_json()
         job = Job(worker("train_teacher"), self.common)
-        for _, result in self.cluster.map(job, [{"genotype": study.plan.teacher}]):
+        for _, result in self.cluster.map(job, [{"genotype": genotype}]):
             if isinstance(result, Exception):
                 raise OrchestratorError(f"the teacher cannot be trained: {result}") from result
             reached = human(result[f"validation_{study.leading}"], "share")

@@ -110,6 +110,7 @@ def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
             _start_meters(cluster, common, study, devices)
             common["meters"] = cluster.meters
             phases = Phases(study, factory, viewer, cluster, common)
+            phases.begin()
             phases.teach()
             phases.prepare()
             phases.search()

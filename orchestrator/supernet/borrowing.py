@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from orchestrator.contracts import ImageFacts, Task
+from orchestrator.contracts import ImageFacts, Start, Task
 from orchestrator.records import Genotype
 from orchestrator.supernet.regions import Region
 from orchestrator.supernet.store import Owned, Store, owned_parameters
@@ -114,13 +114,17 @@ def release(network: nn.Module) -> None:
 class Borrower:
     """Gives borrowed networks by genotype, built once and kept ready where the store lies.
 
-    A network that the store does not cover makes it grow.
+    A network that the store does not cover makes it grow. With a `start`, the store and what it
+    does not hold yet begin with trained weights.
     """
 
-    def __init__(self, store: Store, task: Task, facts: ImageFacts) -> None:
+    def __init__(
+        self, store: Store, task: Task, facts: ImageFacts, start: Start | None = None
+    ) -> None:
         self.store = store
         self.task = task
         self.facts = facts
+        self.start = start
         self._ready: OrderedDict[str, Borrowed] = OrderedDict()
 
     def get(self, genotype: Genotype) -> Borrowed:
@@ -129,6 +133,8 @@ class Borrower:
         borrowed = self._ready.get(key)
         if borrowed is None or borrowed.version != self.store.version:
             network = self.build(genotype) if borrowed is None else borrowed.network
+            if self.start is not None:
+                self.store.seed(self.start.whole(network))
             network.to(self.store.device)
             self.store.grow(network)
             borrowed = borrow(network, self.store)
@@ -140,8 +146,11 @@ class Borrower:
         return borrowed
 
     def build(self, genotype: Genotype, *, seed: int | None = None) -> nn.Module:
-        """A fresh network with weights of its own; raises BuildError."""
-        return build_network(self.store.space, genotype, self.facts, seed=seed, task=self.task)
+        """A fresh network with weights of its own, trained ones if any; raises BuildError."""
+        network = build_network(self.store.space, genotype, self.facts, seed=seed, task=self.task)
+        if self.start is not None:
+            self.start.give(network)
+        return network
 
     def with_optimizer(
         self, borrowed: Borrowed, make: Callable[[nn.Module], torch.optim.Optimizer]

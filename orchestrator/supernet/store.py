@@ -82,6 +82,8 @@ class Store:
         self.version = 0
         # Whether any network so far had batch norm.
         self.normed = False
+        # Entries that began with trained weights, so that what is new beside them must be still.
+        self.seeded: set[str] = set()
 
     def region(self, owned: Owned) -> Region:
         """Where a network's parameter lies; raises SharingError where it does not fit."""
@@ -94,8 +96,20 @@ class Store:
         return all(self._fits(owned) for owned in owned_parameters(network))
 
     @torch.no_grad()
+    def seed(self, tensors: Mapping[str, Tensor]) -> None:
+        """Begin with trained weights, by name and whole; entries there are already stay."""
+        for name, tensor in tensors.items():
+            if name not in self.tensors:
+                self.tensors[name] = _laid_out(tensor.detach().clone().to(self.device))
+                self.seeded.add(name)
+                self.version += 1
+
+    @torch.no_grad()
     def grow(self, network: nn.Module) -> None:
-        """Make room for all of `network`; what is new starts with the network's own values."""
+        """Make room for all of `network`; what is new starts with the network's own values.
+
+        What neither holds is drawn, and 0 in an entry that was seeded.
+        """
         self.normed |= any(isinstance(module, _BatchNorm) for module in network.modules())
         for owned in owned_parameters(network):
             if not self._fits(owned):
@@ -142,7 +156,7 @@ class Store:
             for name, entry in self.memory.items():
                 for key, tensor in entry.items():
                     tensors[f"{_STATE}{key}/{name}"] = _to_file(tensor)
-        stored = json.dumps({"format": _FORMAT, **facts})
+        stored = json.dumps({"format": _FORMAT, "seeded": sorted(self.seeded), **facts})
         write_weights(tensors, path, notes={"facts": stored})
 
     @classmethod
@@ -158,6 +172,7 @@ class Store:
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 facts = understood(json.loads(file.metadata()["facts"]), path, format=_FORMAT)
+                store.seeded.update(facts.pop("seeded", ()))
                 for name in file.keys():  # noqa: SIM118  (no mapping)
                     store._adopt(name, file.get_tensor(name))
         except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
@@ -190,17 +205,24 @@ class Store:
             self.tensors[owned.name] = _laid_out(fresh.clone())
             return
         shape = tuple(map(max, known.shape, fresh.shape))
-        # What neither holds, a corner between the two, is drawn like the new one; on the CPU, so
-        # that it is the same everywhere.
-        generator = torch.Generator().manual_seed(len(self.tensors))
-        grown = torch.empty(shape, dtype=known.dtype).normal_(generator=generator).to(self.device)
-        grown.mul_(_spread(fresh)).add_(fresh.mean())
+        grown = self._corner(owned.name, shape, fresh)
         self._put(owned, grown, fresh)
         self.tensors[owned.name] = self._put(owned, grown, known)
         for key, tensor in self.memory.get(owned.name, {}).items():
             if tensor.dim():
                 blank = torch.zeros(shape, dtype=tensor.dtype, device=self.device)
                 self.memory[owned.name][key] = self._put(owned, blank, tensor)
+
+    def _corner(self, name: str, shape: tuple[int, ...], fresh: Tensor) -> Tensor:
+        """What neither holds, a corner between the two, is drawn like the new one.
+
+        On the CPU, so that it is the same everywhere.
+        """
+        if name in self.seeded:
+            return torch.zeros(shape, dtype=fresh.dtype, device=self.device)
+        generator = torch.Generator().manual_seed(len(self.tensors))
+        drawn = torch.empty(shape, dtype=fresh.dtype).normal_(generator=generator).to(self.device)
+        return drawn.mul_(_spread(fresh)).add_(fresh.mean())
 
     def _put(self, owned: Owned, whole: Tensor, part: Tensor) -> Tensor:
         shapes = (tuple(whole.shape), tuple(part.shape))

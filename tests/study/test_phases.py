@@ -9,12 +9,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from starts import CREDIT
 from toy_factory import factory, genotype
 
 from orchestrator import hookimpl
 from orchestrator.errors import OrchestratorError
 from orchestrator.plan.planning import make_plan
 from orchestrator.plugins import Plugins
+from orchestrator.pretrained.loading import Loaded
 from orchestrator.records import Check, Finalist, Record
 from orchestrator.study.phases import Phases, notify, worker
 from orchestrator.study.run_folder import RunFolder
@@ -158,6 +160,34 @@ def test_a_teacher_that_cannot_be_trained_ends_the_search(phases: Phases) -> Non
     with_workers(phases, train_teacher=broken)
     with pytest.raises(OrchestratorError, match="teacher cannot be trained: the loss is nan"):
         phases.teach()
+
+
+def test_starting_weights_are_fetched_once_and_the_teacher_is_their_network(
+    phases: Phases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def load(weights: str, space: Any, facts: Any, task: Any) -> Loaded:
+        asked.append(weights)
+        tensors = dict(phases.factory.build(genotype(3)).state_dict())
+        return Loaded(CREDIT, genotype(3), facts, tensors, ("part of it",))
+
+    monkeypatch.setattr("orchestrator.study.phases.load_checkpoint", load)
+    config = replace(phases.study.config, weights="/gone/weights.pth")
+    phases.study.config = phases.factory.config = config
+    phases.begin()
+    phases.begin()
+    assert asked == ["/gone/weights.pth"]
+    assert seen(phases).notes[0] == "part of it"
+    phases.study.plan = replace(phases.study.plan, teacher=genotype(4).to_json())
+    workers = with_workers(phases, train_teacher=lambda payload: {"validation_accuracy": 1.0})
+    phases.teach()
+    assert workers.asked == [("train_teacher", {"genotype": genotype(3).to_json()})]
+
+
+def test_a_search_from_noise_fetches_nothing(phases: Phases) -> None:
+    phases.begin()
+    assert not seen(phases).phases and not (phases.study.folder / "weights").exists()
 
 
 def test_an_estimator_that_prepares_nothing_costs_no_worker(phases: Phases) -> None:

@@ -1,0 +1,101 @@
+"""Where the trained weights that a search starts from reach its networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from starts import CREDIT
+from torch import Tensor
+from toy_factory import factory, genotype
+from toys import ToyData, ToyEstimator, toy_latencies
+
+from orchestrator.candidate import finalists
+from orchestrator.candidate.evaluation import evaluate
+from orchestrator.candidate.factory import Factory
+from orchestrator.candidate.finalists import finish, make_teacher
+from orchestrator.contracts import Training
+from orchestrator.errors import RunError
+from orchestrator.pretrained.loading import Loaded
+from orchestrator.pretrained.starting import prepare_start
+from orchestrator.records import Record
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+WEIGHTS = torch.arange(4.0 * 64).view(4, 64).flip(0) / 100
+
+
+def begun(folder: Path, **groups: Any) -> Factory:
+    """A search whose weights lie in its folder; the file they came from is gone."""
+    made = factory(folder, weights=str(folder / "gone.safetensors"), **groups)
+    facts = ToyData().facts
+    tensors = dict(made.build(genotype()).state_dict()) | {"1.weight": WEIGHTS}
+    found = Loaded(CREDIT, genotype(), facts, tensors)
+    prepare_start(folder, made.assembly.space, facts.shape, lambda: found)
+    return made
+
+
+def first_layer(made: Factory) -> Tensor:
+    assert made.start is not None
+    return made.start.tensors["1.weight"]
+
+
+def test_a_candidate_starts_there_and_its_preview_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Tensor] = []
+    estimate = ToyEstimator.estimate
+
+    def watched(self: Any, network: Any, *rest: Any) -> Any:
+        given.append(network[1].weight.clone())
+        return estimate(self, network, *rest)
+
+    monkeypatch.setattr(ToyEstimator, "estimate", watched)
+    made = begun(tmp_path)
+    record = evaluate((0, genotype(width=2)), (), made, toy_latencies)
+    assert record.outcome == "feasible"
+    assert torch.equal(given[0], first_layer(made)[:2])
+    assert not torch.equal(made.preview(genotype())[1].weight, first_layer(made))
+
+
+def test_finalists_and_the_teacher_start_there_at_the_full_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def train(network: Any, footing: Any, config: Any, run: Any) -> Training:
+        given.append((network[1].weight.clone(), run.warm))
+        return Training((0.5,))
+
+    monkeypatch.setattr(finalists, "train", train)
+    monkeypatch.setattr(finalists, "_verified", lambda *told: True)
+    made = begun(tmp_path)
+    values = {"accuracy": 0.5, "params": 1.0, "latency_ms": 1.0}
+    finish(Record(0, genotype(width=3), "feasible", values), made, toy_latencies)
+    make_teacher(genotype(), made)
+    (finalist, warm), (teacher, _) = given
+    assert torch.equal(finalist, first_layer(made)[:3]) and not warm
+    assert torch.equal(teacher, first_layer(made))
+
+
+def test_what_the_search_trained_comes_before_it(tmp_path: Path) -> None:
+    made = begun(tmp_path, estimator={"name": "train"})
+    evaluate((0, genotype()), (), made, toy_latencies)
+    kept = made.estimation().store.load(genotype())
+    network = made.started(genotype())
+    assert kept is not None and finalists._inherit(network, genotype(), made)
+    assert torch.equal(network.state_dict()["1.weight"], kept["1.weight"])
+    assert not torch.equal(kept["1.weight"], first_layer(made))
+
+
+def test_estimators_are_told_and_without_weights_there_is_none(tmp_path: Path) -> None:
+    assert begun(tmp_path / "begun").estimation().start is not None
+    assert factory(tmp_path / "noise").estimation().start is None
+
+
+def test_a_run_that_has_not_begun_says_so(tmp_path: Path) -> None:
+    made = factory(tmp_path, weights=str(tmp_path / "gone.safetensors"))
+    with pytest.raises(RunError, match="Resume the search"):
+        made.started(genotype())
