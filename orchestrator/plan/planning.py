@@ -17,6 +17,7 @@ from orchestrator.candidate.factory import Factory
 from orchestrator.contracts.objective import Axis
 from orchestrator.contracts.task import Task
 from orchestrator.errors import BudgetError, ConfigError
+from orchestrator.plan.image_sides import small_images
 from orchestrator.plan.survey import (
     Deployed,
     Specimen,
@@ -132,8 +133,19 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             seconds=_forecast_seconds(factory, by_size, deployed.seconds, concurrent),
             disk_bytes=_forecast_bytes(factory, by_size),
             compression=assembly.compression.told,
-            warnings=[*assembly.dataset.notes, *factory.notes, *warnings],
+            warnings=[
+                *assembly.dataset.notes,
+                *factory.notes,
+                *_small(factory, specimens),
+                *warnings,
+            ],
         )
+
+
+def _small(factory: Factory, specimens: Sequence[Specimen]) -> list[str]:
+    """A warning about images that are too small for the networks looked at."""
+    size, trained = factory.assembly.facts.image_size, factory.config.weights is not None
+    return small_images([item.sides for item in specimens], size, trained=trained)
 
 
 def _seeds(assembly: Assembly) -> list[Seed]:

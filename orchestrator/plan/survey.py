@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.analysis.display import human
 from orchestrator.candidate.assembly import Assembly, Target, draw
@@ -16,9 +16,13 @@ from orchestrator.candidate.factory import Factory, Treatment
 from orchestrator.contracts import Artifact, Latency, Subject
 from orchestrator.errors import BudgetError, CandidateError
 from orchestrator.measuring.gate import quiet
+from orchestrator.plan.image_sides import Sides, sides_of
 from orchestrator.records import Choices, Genotype
 from orchestrator.training.building import draw_plain
 from orchestrator.trials import PartlyKnownTrial, Question, RandomTrial, apart
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = [
     "Deployed",
@@ -38,11 +42,15 @@ _DESCENT_ROUNDS = 3
 
 @dataclass
 class Specimen:
-    """Networks looked at while planning: their choices and static values, without compression."""
+    """Networks looked at while planning: their choices and static values, without compression.
+
+    `sides` tells what becomes of small images in them.
+    """
 
     genotype: Genotype
     choices: Choices
     values: dict[str, float] = field(default_factory=dict)
+    sides: Sides | None = None
 
 
 class Deployed:
@@ -112,7 +120,9 @@ def survey(factory: Factory, named: Sequence[Choices]) -> list[Specimen]:
 def specimen(factory: Factory, trial: RandomTrial) -> Specimen:
     """The network a trial draws, without compression, and its static values."""
     genotype = _plain(factory.assembly, trial)
-    return Specimen(genotype, dict(trial.choices), _static(factory, genotype))
+    network = factory.build(genotype).eval()
+    sides = sides_of(network, factory.assembly.facts.shape)
+    return Specimen(genotype, dict(trial.choices), _static(factory, genotype, network), sides)
 
 
 def _plain(assembly: Assembly, trial: RandomTrial) -> Genotype:
@@ -120,8 +130,7 @@ def _plain(assembly: Assembly, trial: RandomTrial) -> Genotype:
     return draw_plain(assembly.space, assembly.task, trial)
 
 
-def _static(factory: Factory, genotype: Genotype) -> dict[str, float]:
-    network = factory.build(genotype).eval()
+def _static(factory: Factory, genotype: Genotype, network: nn.Module) -> dict[str, float]:
     subject = Subject(genotype, network, factory.assembly.facts.shape)
     return {
         target.name: factory.measure(target.objective, subject)
@@ -194,7 +203,8 @@ def _neighbours(factory: Factory, specimen: Specimen) -> Iterator[Specimen]:
         for option in options.found:
             trial = _Redraw(specimen.choices, {key: option}, options)
             genotype = _plain(factory.assembly, trial)
-            yield Specimen(genotype, dict(trial.choices), _static(factory, genotype))
+            static = _static(factory, genotype, factory.build(genotype).eval())
+            yield Specimen(genotype, dict(trial.choices), static)
 
 
 @dataclass

@@ -52,7 +52,7 @@ class ImageFolder(Dataset):
         self,
         *,
         root: str,
-        image_size: int = 32,
+        image_size: int = 64,
         in_channels: Literal[1, 3] = 3,
         seed: int = 0,
         validation_share: float = 0.15,
