@@ -30,6 +30,7 @@ from orchestrator_spaces.blocks.transformer import (
     TransformerBlock,
     fused_projections,
 )
+from orchestrator_spaces.edgevit_naming import translate_edgevit
 from orchestrator_spaces.family import Family
 
 __all__ = ["EdgeViT", "EdgeViTSpace"]
@@ -311,6 +312,10 @@ class EdgeViTSpace(Family[Table]):
     def published(self) -> Mapping[str, Published]:
         """S, XS and XXS, or in the small preset what remains of them at 32×32."""
         return _published_full() if self.preset == "full" else _published_small()
+
+    def translate(self, state: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
+        """From the authors' names, which no listed checkpoint has."""
+        return translate_edgevit(state, naming)
 
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """The query, key and value projections, whose outputs belong to heads."""

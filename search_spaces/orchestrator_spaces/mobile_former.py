@@ -5,13 +5,15 @@ as in the code at AAboys/MobileFormer. A convolutional network and a few learned
 by side and look at each other; the tokens set the slopes of the network's ReLUs. Searched are
 number and width of the tokens, width, expansions and depth of each stage, and for each stage
 whether its ReLUs are dynamic and which way its bridge goes; the groups of the 1×1 convolutions
-(26M is 52M with four groups); the head and the resolution.
+(26M is 52M with four groups) and whether channels are shuffled after every one, or where the
+authors do; the head and the resolution.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -26,6 +28,7 @@ from orchestrator_spaces.blocks.grouped_pointwise import pointwise
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.family import Family
+from orchestrator_spaces.mobile_former_naming import translate_mobile_former
 from orchestrator_spaces.mobile_former_published import published_full, published_small
 
 __all__ = ["MobileFormer", "MobileFormerSpace"]
@@ -106,14 +109,23 @@ TABLES = {"full": FULL, "small": SMALL}
 
 @dataclass(frozen=True)
 class Style:
-    """What the blocks of a stage share; a token width of 0 means ReLU6 instead of dynamic ReLU."""
+    """What the blocks of a stage share; a token width of 0 means ReLU6 instead of dynamic ReLU.
+
+    `published`: channels are shuffled where the authors do, else after every grouped 1×1.
+    """
 
     groups: int
     driver: int = 0
+    published: bool = False
 
     def activation(self, width: int) -> nn.Module:
         """For a map of `width` channels."""
         return DynamicReLU(width, self.driver) if self.driver else nn.ReLU6(inplace=True)
+
+    def pointwise(self, width_in: int, width: int, shuffle: str) -> nn.Sequential:
+        """A 1×1 convolution, whose `shuffle` is the authors'."""
+        shuffle = shuffle if self.published else "turned"
+        return pointwise(width_in, width, self.groups, shuffle=shuffle)
 
 
 def _activate(activation: nn.Module, x: Tensor, tokens: Tensor) -> Tensor:
@@ -140,7 +152,7 @@ class Expanding(nn.Module):
         layers = {
             "depthwise": ConvNorm(width_in, expanded, 3, stride=stride, groups=width_in),
             "activation": style.activation(expanded),
-            "project": pointwise(expanded, width, style.groups),
+            "project": style.pointwise(expanded, width, "none"),
         }
         self.layers = nn.ModuleDict({f"factor{factor}": nn.ModuleDict(layers)})
 
@@ -160,10 +172,10 @@ def _named(layers: nn.ModuleDict) -> Iterator[nn.Module]:
 class Lite(nn.Module):
     """An entry block that neither hears nor is heard by the tokens."""
 
-    def __init__(self, widths: tuple[int, int], factor: int, groups: int, stride: int) -> None:
+    def __init__(self, widths: tuple[int, int], factor: int, style: Style, stride: int) -> None:
         super().__init__()
         self.residual = stride == 1 and widths[0] == widths[1]
-        self.expanding = Expanding(widths, factor, Style(groups), stride=stride)
+        self.expanding = Expanding(widths, factor, replace(style, driver=0), stride=stride)
 
     def forward(self, x: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C_in, H, W) → (B, C, ⌈H/stride⌉, ⌈W/stride⌉); the tokens as they are."""
@@ -195,11 +207,11 @@ class Inverted(nn.Module):
         width_in, width = widths
         expanded = expansion * width_in
         self.residual = width_in == width
-        self.expand = pointwise(width_in, expanded, style.groups)
+        self.expand = style.pointwise(width_in, expanded, "after")
         self.expand_activation = style.activation(expanded)
         self.depthwise = ConvNorm(expanded, expanded, 3, groups=expanded)
         self.activation = style.activation(expanded)
-        self.project = pointwise(expanded, width, style.groups)
+        self.project = style.pointwise(expanded, width, "after")
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, C, H, W)."""
@@ -239,17 +251,17 @@ class Stage(nn.Module):
     """An entry, if any, and blocks that keep the size."""
 
     def __init__(
-        self, stage: Mapping[str, Any] | None, width_in: int, token_width: int, *, groups: int
+        self, stage: Mapping[str, Any] | None, width_in: int, token_width: int, *, style: Style
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList()
         if stage is None:
             return
         width, bridge = stage["width"], stage["bridge"]
-        style = Style(groups, token_width if stage["dynamic_relu"] else 0)
+        style = replace(style, driver=token_width if stage["dynamic_relu"] else 0)
         widths = width_in, width
         if stage["entry"] and not stage["inner"]:
-            self.lite = Lite(widths, stage["entry"], groups, stage["stride"])
+            self.lite = Lite(widths, stage["entry"], style, stage["stride"])
         elif stage["entry"]:
             self.entry = Block(Entry(widths, stage, style), widths, token_width, bridge=bridge)
         for index in range(stage["depth"]):
@@ -277,7 +289,8 @@ class MobileFormer(nn.Module):
         self, architecture: Mapping[str, Any], table: Table, image: ImageShape, *, classes: int
     ) -> None:
         super().__init__()
-        width, groups = architecture["stem"], architecture["groups"]
+        width = architecture["stem"]
+        style = Style(architecture["groups"], published=architecture.get("shuffle") == "published")
         count, token_width = architecture["tokens"]
         self.resize = image.resize()
         self.tokens = nn.Parameter(torch.randn(1, count, token_width))
@@ -286,11 +299,12 @@ class MobileFormer(nn.Module):
         )
         self.stages = nn.ModuleList()
         for stage in architecture["stages"]:
-            self.stages.append(Stage(stage, width, token_width, groups=groups))
+            self.stages.append(Stage(stage, width, token_width, style=style))
             width = stage["width"] if stage else width
         self.last_look = MobileToFormer(width, token_width)
         ratio, hidden = architecture["head"]
-        self.last = pointwise(width, ratio * width, groups, activation=nn.ReLU6(inplace=True))
+        self.last = style.pointwise(width, ratio * width, "before")
+        self.last.add_module("activation", nn.ReLU6(inplace=True))
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.activation = nn.Hardswish()
         # One layer on the concatenation, in two so that neither part's width moves the other.
@@ -320,12 +334,19 @@ class MobileFormerSpace(Family[Table]):
     tables = TABLES
 
     def ask(self, trial: Trial) -> dict[str, Any]:
-        """A stage that is left out is None; `tokens` and `head` are pairs of numbers."""
+        """A stage that is left out is None; `tokens` and `head` are pairs of numbers.
+
+        `shuffle` is there where grouped convolutions are shuffled as published.
+        """
         table = self.table
         tokens = table.tokens.ask(trial, "tokens.count")
+        resolution = self.ask_resolution(trial)
+        groups = choose(trial, "groups", table.groups)
+        published = groups > 1 and choose(trial, "shuffle", ("every", "published")) == "published"
         return {
-            "resolution": self.ask_resolution(trial),
-            "groups": choose(trial, "groups", table.groups),
+            "resolution": resolution,
+            "groups": groups,
+            **({"shuffle": "published"} if published else {}),
             "tokens": [tokens, choose(trial, "tokens.width", table.token_widths)],
             "stem": table.stem_width.ask(trial, "stem.width"),
             "stages": [self._suggest_stage(trial, index) for index in range(len(table.stages))],
@@ -370,6 +391,10 @@ class MobileFormerSpace(Family[Table]):
         """508M to 26M, or in the small preset what remains of three of them at 32×32."""
         return published_full() if self.preset == "full" else published_small()
 
+    def translate(self, state: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
+        """From the authors' names, which no listed checkpoint has."""
+        return translate_mobile_former(state, naming)
+
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """What decides the widths of map and tokens, which heads divide, and all grouped layers."""
         for module in network.modules():
@@ -390,9 +415,8 @@ class MobileFormerSpace(Family[Table]):
         self, name: str, full: tuple[int, ...], wanted: tuple[int, ...]
     ) -> tuple[Part, ...] | None:
         """A narrower grouped convolution has the first outputs of each group."""
-        layer, _, leaf = name.removesuffix(".conv.weight").rpartition(".groups")
-        if layer and leaf.isdigit():
-            out = segments(full[0], wanted[0], int(leaf))
+        if match := re.search(r"\.groups(\d+)(?:_[a-z]+)?\.conv\.weight$", name):
+            out = segments(full[0], wanted[0], int(match[1]))
             return (out, *(slice(size) for size in wanted[1:]))
         return None
 

@@ -106,6 +106,7 @@ def _choices(member: Member, *, full: bool) -> dict[str, Any]:
     choices: dict[str, Any] = {
         "resolution": 1.0,
         "groups": member.groups,
+        **({"shuffle": "published" if full else "every"} if member.groups > 1 else {}),
         "tokens.count": member.tokens[0],
         "tokens.width": member.tokens[1],
         "stem.width": member.stem,

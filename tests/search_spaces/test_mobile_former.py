@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import fresh
 from orchestrator_spaces.blocks.bridge import FormerToMobile, MobileToFormer
 from orchestrator_spaces.blocks.dynamic_relu import DynamicReLU
-from orchestrator_spaces.blocks.grouped_pointwise import GroupedPointwise
+from orchestrator_spaces.blocks.grouped_pointwise import (
+    GroupedPointwise,
+    group_of_part,
+    published_order,
+)
 from orchestrator_spaces.mobile_former import MobileFormerSpace
+
+from orchestrator.trials import FixedTrial
 
 
 def test_a_dynamic_relu_without_a_verdict_is_relu():
@@ -58,3 +65,26 @@ def test_tokens_change_a_map_of_any_shape():
     changed = FormerToMobile(8, 16)(x, torch.randn(1, 4, 16))
     assert changed.shape == x.shape
     assert not torch.allclose(changed, x)
+
+
+@pytest.mark.parametrize("width", [12, 24, 36, 72])
+def test_the_published_shuffle_is_shufflenet_s_in_our_order_of_channels(width):
+    ours = GroupedPointwise(16, width, 4, "after")
+    theirs = torch.nn.Conv2d(16, width, 1, groups=4, bias=False)
+    groups = group_of_part(torch.arange(4), 4)
+    ours.conv.weight.data.view(4, -1)[groups] = theirs.weight.data.view(4, -1)
+    x = torch.randn(2, 16, 3, 3)
+    shuffled = theirs(x).unflatten(1, (4, -1)).transpose(1, 2).flatten(1, 2)
+    found = ours(x[:, published_order(16, 4)])
+    assert torch.allclose(found, shuffled[:, published_order(width, 4)], atol=1e-6)
+
+
+def test_an_architecture_without_a_shuffle_is_the_network_that_it_was_found_as():
+    space = MobileFormerSpace(preset="full")
+    architecture = space.suggest(FixedTrial(space.published()["26m"].choices))
+    assert architecture.pop("shuffle") == "published"
+    with torch.device("meta"):
+        network = fresh(space, architecture, image_size=64)
+    shuffles = {each.shuffle for each in network.modules() if isinstance(each, GroupedPointwise)}
+    assert shuffles == {"turned"}
+    assert "stages.1.blocks.0.mobile.expand.groups4.conv.weight" in network.state_dict()
