@@ -37,6 +37,7 @@ __all__ = [
 
 BUILT_IN = (
     "orchestrator_spaces",
+    "orchestrator_own",
     "orchestrator_classification",
     "orchestrator_segmentation",
     "orchestrator_datasets",
