@@ -171,7 +171,7 @@ class VisionTransformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.patch_embed(x).flatten(2).transpose(1, 2)
-        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.pos_embed
+        x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1) + self.pos_embed
         return self.head(self.norm(self.blocks(x))[:, 0])
 
 
@@ -196,13 +196,23 @@ class Plain(nn.Module):
         self.last = nn.Linear(64, 1000)
 
     def forward(self, x: Tensor) -> Tensor:
-        if float(x.abs().max()) < 0:  # never so, but no tracer of symbols can follow it
+        if x.device.type == "cpu" and float(x.abs().max()) < 0:  # what no symbolic tracer follows
             return x
         x = functional.relu(self.first(x))
-        x = functional.adaptive_avg_pool2d(functional.relu(self.second(x)), 4)
+        x = functional.avg_pool2d(functional.relu(self.second(x)), 2)  # 4×4 of 32×32
         x = torch.cat([self.spatial(x), self.grouped(x)], dim=1).flatten(1)
         return self.last(functional.relu(self.hidden(x)))
 
 
 def plain() -> nn.Module:
     return Plain()
+
+
+def sized(num_classes: int, in_channels: int, image_size: int) -> nn.Module:
+    """A flattened map: its last layer is as large as the images."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, 16, 3, 2, 1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(16 * (image_size // 2) ** 2, num_classes),
+    )

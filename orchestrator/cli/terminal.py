@@ -159,7 +159,8 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
         + (f", each the best of {config.budget.seeds} seeds" if config.budget.seeds > 1 else ""),
     }.items():
         facts.add_row(f"[bold]{name}[/bold]", escape(text))
-    return [facts, _objective_table(config, plan)]
+    tables = [facts, _objective_table(config, plan)]
+    return [*tables, _unchanged_table(plan.unchanged)] if plan.unchanged else tables
 
 
 def _devices(plan: Plan) -> dict[str, str]:
@@ -200,6 +201,17 @@ def _objective_table(config: StudyConfig, plan: Plan) -> Table:
             _budget(item.min, item.max, unit),
             seen,
         )
+    return table
+
+
+def _unchanged_table(unchanged: Mapping[str, str]) -> Table:
+    """What the space leaves as it is, layers with one reason in one row."""
+    layers: dict[str, list[str]] = {}
+    for name, reason in unchanged.items():
+        layers.setdefault(reason, []).append(name)
+    table = Table("not searched", "why", box=None, pad_edge=False)
+    for reason, names in layers.items():
+        table.add_row(escape(", ".join(names)), escape(reason))
     return table
 
 

@@ -129,6 +129,14 @@ class SearchSpace(ABC):
         """The named points of this preset, tried first by every search; may be empty."""
         return {}
 
+    def unchanged(self) -> Mapping[str, str]:
+        """What no architecture changes though a user might expect it to, and why; mostly empty.
+
+        A layer's name, or what it is about → a sentence's end: "a grouped convolution, …". `plan`
+        shows it as a table.
+        """
+        return {}
+
     def pretrained(self) -> Mapping[str, Checkpoint]:
         """Trained weights of named points, by a short name, the one to prefer first; may be empty.
 

@@ -6,7 +6,7 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,8 @@ class Plan:
 
     `ranges` maps each static objective to what was seen from the smallest to the largest network,
     `reference_ms` and `fingerprints` each device to what was found on it. `compression` tells the
-    orders in which compressors may be taken, `leading` is the name of the task's leading metric.
+    orders in which compressors may be taken, `leading` is the name of the task's leading metric,
+    `unchanged` what the space leaves as it is, and why.
     """
 
     space_size: float
@@ -69,6 +70,7 @@ class Plan:
     warnings: Sequence[str] = ()
     compression: str = ""
     leading: str = "accuracy"
+    unchanged: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def facts(self) -> dict[str, str]:
@@ -133,6 +135,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             seconds=_forecast_seconds(factory, by_size, deployed.seconds, concurrent),
             disk_bytes=_forecast_bytes(factory, by_size),
             compression=assembly.compression.told,
+            unchanged=assembly.space.unchanged(),
             warnings=[
                 *assembly.dataset.notes,
                 *factory.notes,

@@ -1,4 +1,4 @@
-"""What of a network can change, each part proven by running it, and what cannot, with the reason."""
+"""What of a network can change, each part proven by running it, and what cannot, and why."""
 
 from __future__ import annotations
 

@@ -75,7 +75,9 @@ def stages(
 ) -> list[Stage]:
     """The blocks that may be left out, by container and shape."""
     found: dict[tuple[str, tuple[int, ...] | None], list[str]] = {}
-    for name in sorted((b for b, reason in blocks.items() if reason is None), key=order.__getitem__):
+    for name in sorted(
+        (b for b, reason in blocks.items() if reason is None), key=order.__getitem__
+    ):
         found.setdefault((_container(name), passages[name].given), []).append(name)
     return [Stage(names[0], tuple(names)) for names in found.values()]
 

@@ -125,7 +125,9 @@ def with_activations(network: nn.Module, wanted: Mapping[str, str]) -> None:
         if type(old) is not _KINDS[kind]:
             made: Any = _KINDS[kind]
             inplace = getattr(old, "inplace", False)
-            network.set_submodule(name, made(inplace=True) if inplace and kind != "gelu" else made())
+            network.set_submodule(
+                name, made(inplace=True) if inplace and kind != "gelu" else made()
+            )
 
 
 def at_side(network: nn.Module, side: int) -> nn.Module:
@@ -141,4 +143,3 @@ def at_side(network: nn.Module, side: int) -> nn.Module:
 
     network.__class__ = type(f"{plain.__name__}At{side}", (plain,), {"forward": forward})
     return network
-

@@ -143,9 +143,11 @@ def _arguments(source: str) -> tuple[Mapping[str, str], tuple[str, ...]]:
     except (TypeError, ValueError):
         return {}, ()
     named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    words: dict[str, str] = {}
-    for meaning, names in _NAMES.items():
-        words.update({meaning: name for name in names if name in named})
+    words = {
+        meaning: next(name for name in names if name in named)
+        for meaning, names in _NAMES.items()
+        if set(names) & set(named)
+    }
     needed = [
         parameter.name
         for parameter in parameters

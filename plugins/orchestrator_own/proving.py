@@ -70,7 +70,7 @@ class Proof:
 def scattered(network: nn.Module, seed: int) -> nn.Module:
     """With random parameters and statistics, in place, none of which is 0 or like another."""
     generator = torch.Generator().manual_seed(seed)
-    tensors = dict(network.named_parameters())
+    tensors: dict[str, Tensor] = dict(network.named_parameters())
     tensors.update({n: b for n, b in network.named_buffers() if b.is_floating_point()})
     with torch.no_grad():
         for name, tensor in tensors.items():

@@ -113,9 +113,7 @@ class OwnNetwork(SearchSpace):
         refitted(network, self.anatomy.refit, wanted)
         return self._cut(network, architecture, facts)
 
-    def _cut(
-        self, network: nn.Module, architecture: Architecture, facts: ImageFacts
-    ) -> nn.Module:
+    def _cut(self, network: nn.Module, architecture: Architecture, facts: ImageFacts) -> nn.Module:
         found = self.anatomy
         widths = {width.name: width for width in found.widths}
         _check_sizes(network, found, facts)
@@ -179,7 +177,8 @@ class OwnNetwork(SearchSpace):
             return None
         large = slot.kept(width.roots(by_size[whole]))
         small = set(slot.kept(width.roots(by_size[part])))
-        return tuple(place for place, entry in enumerate(large) if entry in small)
+        places = tuple(place for place, entry in enumerate(large) if entry in small)
+        return None if places == tuple(range(part)) else places
 
 
 class _Answers:

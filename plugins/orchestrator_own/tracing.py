@@ -45,7 +45,9 @@ class Graph:
             )
         self.network = network
         self.names = {module: name for name, module in network.named_modules()}
-        self.bare = {parameter: name for name, parameter in network.named_parameters()}
+        self.bare: dict[Any, str] = {
+            parameter: name for name, parameter in network.named_parameters()
+        }
         self.order = {name: place for place, name in enumerate(self.names.values())}
 
     def groups(self, ignored: Iterable[nn.Module]) -> Iterator[Any]:
@@ -158,9 +160,7 @@ def _places(graph: Graph, items: Any) -> Places | str:
     return places
 
 
-def _dimensions(
-    graph: Graph, item: Any, name: str
-) -> list[tuple[str, int, int, int]] | None:
+def _dimensions(graph: Graph, item: Any, name: str) -> list[tuple[str, int, int, int]] | None:
     """(tensor, dimension, its size, how often the channels follow one another in it)."""
     module, gives = item.dep.target.module, graph.gives(item)
     if isinstance(module, nn.Parameter):

@@ -20,7 +20,16 @@ __all__ = ["SHARES", "Heads", "Slot", "Width", "narrow", "with_options"]
 # Of a group's channels.
 SHARES = (0.25, 0.5, 0.75, 1.0)
 # What modules of attention call a size that is their heads' together.
-_SIZES = ("all_head_size", "attn_dim", "dim", "embed_dim", "hidden_size", "inner_dim", "kdim", "vdim")
+_SIZES = (
+    "all_head_size",
+    "attn_dim",
+    "dim",
+    "embed_dim",
+    "hidden_size",
+    "inner_dim",
+    "kdim",
+    "vdim",
+)
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,9 @@ def with_options(width: Width, shares: Sequence[float] = SHARES) -> Width:
     } | {width.sizes}
     ordered = sorted(found, key=sum)
     totals = [sum(option) for option in ordered]
-    kept = [option for option, total in zip(ordered, totals, strict=True) if totals.count(total) < 2]
+    kept = [
+        option for option, total in zip(ordered, totals, strict=True) if totals.count(total) < 2
+    ]
     return replace(width, options=tuple(kept))
 
 

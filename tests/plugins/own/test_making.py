@@ -1,0 +1,88 @@
+"""The user's factory is found, told what it asks for, and named where it is wrong."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from orchestrator_own.making import Wanted, check_source, make, takes
+from orchestrator_own.space import OwnNetwork
+
+from orchestrator.errors import BuildError, ConfigError
+
+WANTED = Wanted(classes=7, in_channels=1, image_size=16)
+CODE = """
+from torch import nn
+
+def by_name(*, n_classes, img_size, in_chans=3):
+    return nn.Linear(in_chans * img_size, n_classes)
+
+def by_place(a, b):
+    return nn.Linear(b, a)
+
+def asks_more(classes, depth):
+    return nn.Linear(1, classes)
+
+def nothing():
+    return None
+
+number = 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "their_nets.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    sys.modules.pop("their_nets", None)
+
+
+def test_arguments_go_by_their_names_whatever_these_are(folder):
+    network = make("their_nets:by_name", WANTED)
+    assert tuple(network.weight.shape) == (7, 16)
+    assert takes("their_nets:by_name") == {"classes", "in_channels", "image_size"}
+
+
+def test_two_arguments_of_other_names_are_classes_and_channels(folder):
+    assert tuple(make("their_nets:by_place", WANTED).weight.shape) == (7, 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("their_nets", "package.module:factory"),
+        ("no_such_nets:make", "no_such_nets.*PYTHONPATH"),
+        ("their_nets:by_nam", "did you mean 'by_name'"),
+        ("their_nets:number", "expected a function or a class"),
+        ("their_nets:asks_more", "needs depth"),
+    ],
+)
+def test_a_source_that_is_none_is_told_with_what_to_do(folder, source, told):
+    with pytest.raises(ConfigError, match=told):
+        check_source(source)
+
+
+def test_a_module_that_breaks_is_told_with_its_own_error(folder):
+    (folder / "broken_nets.py").write_text("1 / 0\n")
+    with pytest.raises(ConfigError, match=r"broken_nets.*ZeroDivisionError"):
+        check_source("broken_nets:make")
+
+
+def test_a_factory_that_gives_no_network_is_told(folder):
+    with pytest.raises(BuildError, match=r"NoneType, expected a torch\.nn\.Module"):
+        make("their_nets:nothing", WANTED)
+
+
+def test_a_space_without_a_network_says_what_to_give():
+    with pytest.raises(ConfigError, match=r"space\.network: must be given"):
+        OwnNetwork()
+
+
+def test_without_timm_its_networks_say_what_to_install(monkeypatch):
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="pip install timm"):
+        OwnNetwork(weights="timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k")
