@@ -123,6 +123,7 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
     if not any(target.searched for target in assembly.targets):
         raise ConfigError("no objective has role=objective, so there is nothing to search for.")
     _check_served(assembly)
+    _check_estimator(assembly, started=config.weights is not None)
     _check_metrics(assembly)
     _check_asked(assembly)
     assembly.compression.check()
@@ -143,6 +144,22 @@ def _check_served(assembly: Assembly) -> None:
         raise ConfigError(
             f"task {assembly.task.name!r} asks for {type(outputs).__name__}, space {space.name!r} "
             f"serves {served}. Choose a space that serves it, or another task."
+        )
+
+
+def _check_estimator(assembly: Assembly, *, started: bool) -> None:
+    """Raise ConfigError for an estimator that has nothing to work on."""
+    estimator, outputs = assembly.estimator, assembly.task.outputs(assembly.facts)
+    if estimator.needs_start and not started:
+        raise ConfigError(
+            f"estimator={estimator.name} looks at the features of trained weights, found "
+            "weights=null. Say weights=auto, or choose another estimator."
+        )
+    if type(outputs) not in estimator.serves:
+        served = ", ".join(sorted(kind.__name__ for kind in estimator.serves))
+        raise ConfigError(
+            f"estimator={estimator.name} is for networks that answer {served}, found task "
+            f"{assembly.task.name!r} asking for {type(outputs).__name__}. Choose another estimator."
         )
 
 

@@ -139,14 +139,16 @@ class _Evaluation:
         self.now.step = "training"
         self.now.extra["trained"] = True
         estimator = self.assembly.estimator
-        estimate = estimator.estimate(
-            self._untrained(preview), self.now.genotype, self._estimation()
-        )
+        context = self._estimation()
+        network = self._untrained(preview, context)
+        estimate = estimator.estimate(network, self.now.genotype, context)
         self.now.curve = list(estimate.curve)
         if estimate.stopped:
             done = len(self.now.curve)
             reason = f"after {done} epochs clearly behind candidates that cost no more"
             return self._record("stopped", reason=reason, step="training")
+        if estimator.predicts:
+            self.now.extra["predicted"] = estimate.predicted is not None
         if estimate.predicted is not None:
             metrics = {self.assembly.task.leading.name: estimate.predicted}
             self._take(self.assembly.tier("estimated"), self._subject(preview, metrics))
@@ -159,9 +161,9 @@ class _Evaluation:
         self._take_final(network, artifact)
         return self._judged()
 
-    def _untrained(self, preview: nn.Module) -> nn.Module:
+    def _untrained(self, preview: nn.Module, context: EstimationContext) -> nn.Module:
         """What the estimator is given: in the final shape if it only looks."""
-        if not self.assembly.estimator.predicts:
+        if not self.assembly.estimator.foretells(context):
             return self.factory.started(self.now.genotype)
         if self.factory.start is None:
             return preview

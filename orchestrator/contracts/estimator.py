@@ -13,6 +13,7 @@ from orchestrator.contracts.compressor import Loss
 from orchestrator.contracts.dataset import Dataset
 from orchestrator.contracts.images import ImageFacts
 from orchestrator.contracts.objective import Objective
+from orchestrator.contracts.outputs import Classes, Maps
 from orchestrator.contracts.placement import Placement
 from orchestrator.contracts.space import SearchSpace
 from orchestrator.contracts.task import Task
@@ -134,12 +135,15 @@ class Estimator(ABC):
     it only looks at a network: it is then given the candidate's final shape, pruned if it says so.
     `workers` above 1 has `prepare` called in so many processes at once, which are one group of
     torch.distributed; the first of them writes. `objectives` names installed static objectives
-    that it asks; instances of them come in `context.objectives`.
+    that it asks; instances of them come in `context.objectives`. `needs_start` says that it works
+    on trained weights alone; `serves` are the kinds of outputs whose networks it can estimate.
     """
 
     name: ClassVar[str]
     approximate: ClassVar[bool] = False
     predicts: ClassVar[bool] = False
+    needs_start: ClassVar[bool] = False
+    serves: ClassVar[frozenset[type]] = frozenset({Classes, Maps})
     workers: int = 1
     objectives: tuple[str, ...] = ()
 
@@ -155,6 +159,10 @@ class Estimator(ABC):
     def approximates(self, context: EstimationContext) -> bool:
         """Whether its figures are approximate after all; asked once `prepare` is done."""
         return self.approximate
+
+    def foretells(self, context: EstimationContext) -> bool:
+        """Whether it only looks at a network after all; asked once `prepare` is done."""
+        return self.predicts
 
     @abstractmethod
     def estimate(

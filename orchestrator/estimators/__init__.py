@@ -17,7 +17,7 @@ def orchestrator_estimators() -> Sequence[Offer]:
         Offer(
             "train",
             "orchestrator.estimators.train:TrainEstimator",
-            "Train every candidate from scratch for a few epochs.",
+            "Train every candidate for a few epochs, from scratch or from trained weights.",
         ),
         Offer(
             "supernet",
@@ -28,5 +28,15 @@ def orchestrator_estimators() -> Sequence[Offer]:
             "proxy",
             "orchestrator.estimators.proxy:ProxyEstimator",
             "Predict accuracy from a score of the untrained network and a few trained ones.",
+        ),
+        Offer(
+            "probe",
+            "orchestrator.estimators.probe:ProbeEstimator",
+            "Solve the last layer on the features of trained weights, without training.",
+        ),
+        Offer(
+            "auto",
+            "orchestrator.estimators.auto:AutoEstimator",
+            "Try the others on a few candidates and take the cheapest that ranks well.",
         ),
     ]

@@ -41,6 +41,8 @@ class ProbeEstimator(Estimator):
 
     name = "probe"
     approximate = True
+    needs_start = True
+    serves = frozenset({Classes})
 
     def __init__(self, *, images: int = 5000, penalty: float = 1e-2) -> None:
         if images < 2:
@@ -53,16 +55,6 @@ class ProbeEstimator(Estimator):
 
     def prepare(self, context: EstimationContext) -> Sequence[str]:
         """Nothing but a look; raises ConfigError where it cannot be used."""
-        if context.start is None:
-            raise ConfigError(
-                "estimator=probe looks at the features of trained weights, and weights is null. "
-                "Say weights=auto, or choose another estimator."
-            )
-        if not isinstance(context.task.outputs(context.facts), Classes):
-            raise ConfigError(
-                f"estimator=probe is for classification, found task {context.task.name!r}. Choose "
-                "another estimator."
-            )
         network = _some_network(context)
         if not classifiers(network, _noise(context)):
             raise ConfigError(

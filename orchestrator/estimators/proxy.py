@@ -21,10 +21,10 @@ from orchestrator.contracts import (
 from orchestrator.errors import CandidateError, ConfigError, RunError, TrainingError
 from orchestrator.estimators.anchors import Anchor, draw_anchors, read_anchors, write_anchors
 from orchestrator.estimators.monotone import MonotoneCurve
+from orchestrator.estimators.networks import started_network
 from orchestrator.estimators.train import TrainEstimator
 from orchestrator.measuring.gate import held
 from orchestrator.records import Genotype
-from orchestrator.training.building import build_network
 from orchestrator.training.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class ProxyEstimator(Estimator):
         if not anchors:
             anchors = draw_anchors(
                 (context.space, context.task),
-                lambda genotype: self._score(_built(genotype, context), genotype, context),
+                lambda genotype: self.score(started_network(genotype, context), genotype, context),
                 count=self.anchors,
                 seed=context.seed,
             )
@@ -94,10 +94,14 @@ class ProxyEstimator(Estimator):
             )
         direction = context.objectives[self.proxy].direction
         curve = _curve(path, path.stat().st_mtime_ns, self.proxy, direction)
-        predicted = curve(self._score(network, genotype, context))
+        predicted = curve(self.score(network, genotype, context))
         if context.on_epoch is not None:
             context.on_epoch(1, predicted)
         return Estimate(network.eval(), (predicted,), predicted=predicted)
+
+    def adopt(self, anchors: Sequence[Anchor], context: EstimationContext) -> None:
+        """Learn from architectures that were scored and trained already, in place of others."""
+        write_anchors(_file(context), self.proxy, anchors)
 
     def training_epochs(self, train: TrainConfig) -> tuple[float, float]:
         """Those of the anchors; a candidate is only looked at."""
@@ -109,7 +113,8 @@ class ProxyEstimator(Estimator):
         """Those of an architecture that was trained as an anchor, or to check the estimates."""
         return self._trained.initial_weights(genotype, context)
 
-    def _score(self, network: nn.Module, genotype: Genotype, context: EstimationContext) -> float:
+    def score(self, network: nn.Module, genotype: Genotype, context: EstimationContext) -> float:
+        """What the proxy says of a network; raises CandidateError where that is no number."""
         objective = context.objectives[self.proxy]
         subject = Subject(
             genotype.plain(),
@@ -136,7 +141,7 @@ class ProxyEstimator(Estimator):
 
         own = replace(context, on_epoch=on_epoch)
         try:
-            network = _built(anchor.genotype, context)
+            network = started_network(anchor.genotype, context)
             estimate = self._trained.estimate(network, anchor.genotype, own)
         except TrainingError as error:
             return replace(anchor, failed=str(error))
@@ -145,15 +150,6 @@ class ProxyEstimator(Estimator):
 
 def _file(context: EstimationContext) -> Path:
     return context.weights / "proxy.json"
-
-
-def _built(genotype: Genotype, context: EstimationContext) -> nn.Module:
-    network = build_network(
-        context.space, genotype, context.facts, seed=context.seed, task=context.task
-    )
-    if context.start is not None:
-        context.start.give(network)
-    return network
 
 
 def _usable(anchors: Sequence[Anchor]) -> list[Anchor]:

@@ -1,4 +1,4 @@
-"""The honest estimator: every candidate is trained from scratch."""
+"""The honest estimator: every candidate is trained."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ __all__ = ["TrainEstimator"]
 
 class TrainEstimator(Estimator):
     """Trains each candidate for `train.epochs`; a finalist goes on from the weights it got.
+
+    From scratch, or from what the candidate inherits where the search starts from trained weights.
 
     Cost: a whole training a candidate, so suited to small networks or few candidates. Nothing is
     approximated, which makes it the yardstick for the cheaper estimators.

@@ -63,7 +63,8 @@ class Study:
         known = self.records
         if self.plugins.resolve("estimator", self.config.estimator.name).predicts:
             trained = {check.number for check in self.agreement.checks}
-            known = [record for record in known if record.number in trained]
+            # An estimator that may predict and may train says of each record what it did.
+            known = [r for r in known if r.number in trained or r.extra.get("predicted") is False]
         return correlate(known, self.plan.ranges, self.leading)
 
     @property

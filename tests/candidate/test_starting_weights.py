@@ -17,7 +17,7 @@ from orchestrator.candidate.evaluation import evaluate
 from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.finalists import finish, make_teacher
 from orchestrator.contracts import Training
-from orchestrator.errors import RunError
+from orchestrator.errors import ConfigError, RunError
 from orchestrator.pretrained.loading import Loaded
 from orchestrator.pretrained.starting import prepare_start
 from orchestrator.records import Record
@@ -99,3 +99,20 @@ def test_a_run_that_has_not_begun_says_so(tmp_path: Path) -> None:
     made = factory(tmp_path, weights=str(tmp_path / "gone.safetensors"))
     with pytest.raises(RunError, match="Resume the search"):
         made.started(genotype())
+
+
+def test_a_probe_without_trained_weights_is_refused_before_anything_is_paid(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"estimator=probe .*found weights=null"):
+        factory(tmp_path, estimator={"name": "probe"})
+
+
+def test_a_probe_of_maps_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from orchestrator import Maps
+    from orchestrator.candidate import assembly
+    from orchestrator.testing.toys import ToySpace
+
+    made = begun(tmp_path, estimator={"name": "probe"}).assembly
+    monkeypatch.setattr(ToySpace, "serves", frozenset({Maps}))
+    monkeypatch.setattr(type(made.task), "outputs", lambda self, facts: Maps(2))
+    with pytest.raises(ConfigError, match=r"answer Classes, found task .* asking for Maps"):
+        assembly._check_estimator(made, started=True)
