@@ -62,7 +62,9 @@ class Trainer(Protocol):
     ) -> Training:
         """Train `network` in place; raises TrainingError.
 
-        `loss` defaults to the task's; `warm` says that the weights are trained already.
+        `loss` defaults to the task's. `warm` says that the whole network, its head too, was
+        trained on these images before, not that it starts from weights of others under a new head:
+        a short training then takes smaller steps.
         """
 
 

@@ -71,3 +71,20 @@ def test_one_seed_is_the_runs_own_and_tells_no_spread(tmp_path: Path) -> None:
     assert made.with_seed(0) is made
     assert made.with_seed(1).config.run.seed != made.with_seed(2).config.run.seed
     assert not [name for name in finished(tmp_path, 1).figures if "seeds" in name]
+
+
+@pytest.mark.parametrize("searched", [False, True])
+def test_a_finalist_is_warm_where_it_goes_on_from_its_own_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, searched: bool
+) -> None:
+    made, runs = factory(tmp_path, estimator={"name": "train"}), []
+
+    def train(network: Any, footing: Any, config: Any, run: Any) -> Training:
+        runs.append(run)
+        return Training((0.5,))
+
+    if searched:
+        made.estimation().store.keep(made.build(genotype()), genotype())
+    monkeypatch.setattr(finalists, "train", train)
+    finish(RECORD, made, toy_latencies)
+    assert [run.warm for run in runs] == [searched]
