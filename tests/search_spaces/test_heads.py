@@ -8,6 +8,7 @@ from networks import fresh
 from torch import Tensor, nn
 
 from orchestrator.plugins import installed
+from orchestrator.pretrained.sorting import sort_channels
 from orchestrator.trials import RandomTrial
 
 FAMILIES = ["deit", "edgevit", "efficientformer", "efficientformerv2", "mobilevit", "swin", "vit"]
@@ -59,3 +60,12 @@ def test_every_fixed_projection_belongs_to_heads(family):
         fixed = set(space.fixed_layers(network))
         fixed.discard(getattr(network, "distillation_classifier", None))
         assert fixed <= held
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_all_heads_are_sorted_whole_before_networks_inherit_them(family):
+    network = small(family, 0).float()
+    space = installed().create("space", family, {"preset": "small"})
+    done = sort_channels(network, space.fixed_layers(network), (3, 32, 32))
+    attentions = {name for name, each in network.named_modules() if hasattr(each, "head_layers")}
+    assert attentions <= set(done.sorted)
