@@ -35,7 +35,8 @@ from orchestrator.contracts import (
 )
 from orchestrator.measuring.gate import Gate, held
 from orchestrator.plugins import Plugins
-from orchestrator.pretrained.starting import StartingWeights, load_start
+from orchestrator.pretrained.listing import TRAINED
+from orchestrator.pretrained.starting import StartingWeights, load_start, start_file
 from orchestrator.records import Choices, Genotype
 from orchestrator.training.building import build_network
 from orchestrator.training.calibration import Calibration
@@ -128,9 +129,11 @@ class Factory:
     def start(self) -> StartingWeights | None:
         """The trained weights that the run starts from; None where it starts from noise.
 
-        Raises RunError where they are not in the run's folder yet.
+        None too while those that the search trains itself are not there yet. Raises RunError where
+        others are not in the run's folder.
         """
-        if self.config.weights is None:
+        weights = self.config.weights
+        if weights is None or (weights == TRAINED and not start_file(self.folder).exists()):
             return None
         return load_start(self.folder, self.assembly.space)
 

@@ -28,6 +28,7 @@ from orchestrator.plan.survey import (
     specimen,
     survey,
 )
+from orchestrator.pretrained.listing import TRAINED
 from orchestrator.records import Choices
 from orchestrator.training.epochs import seconds_per_step
 from orchestrator.trials import PartlyKnownTrial, RandomTrial
@@ -139,6 +140,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             warnings=[
                 *assembly.dataset.notes,
                 *factory.notes,
+                *_trained_first(factory),
                 *_small(factory, specimens),
                 *warnings,
             ],
@@ -189,6 +191,11 @@ def _check_teacher(factory: Factory) -> None:
     """Raise RunError or ConfigError for a given teacher that cannot teach."""
     if not factory.config.teacher:
         return
+    if factory.config.weights == TRAINED:
+        raise ConfigError(
+            f"weights={TRAINED}: the search trains its teacher first and all start from it, found "
+            f"teacher={factory.config.teacher}. Say weights=BUNDLE, or teacher=null."
+        )
     found = len(read_facts(Path(factory.config.teacher))["classes"])
     expected = len(factory.assembly.dataset.classes)
     if found != expected:
@@ -277,13 +284,26 @@ def _ranges(assembly: Assembly, specimens: Sequence[Specimen]) -> dict[str, tupl
 def _teacher(
     factory: Factory, seeds: Sequence[Seed], by_size: Sequence[Specimen]
 ) -> dict[str, Any] | None:
-    """The largest named point, else the largest network looked at, if one is needed."""
+    """The largest named point, else the largest network looked at, if one is needed.
+
+    To distil from, or to start from where the search trains that itself.
+    """
     needed = any(getattr(c, "needs_teacher", False) for c in factory.assembly.compressors.values())
+    needed = needed or factory.config.weights == TRAINED
     if not needed or factory.config.teacher:
         return None
     named = [specimen(factory, PartlyKnownTrial(seed.choices, 0)) for seed in seeds]
     largest = max(named, key=lambda specimen: cost(specimen.values)) if named else by_size[-1]
     return largest.genotype.to_json()
+
+
+def _trained_first(factory: Factory) -> list[str]:
+    if factory.config.weights != TRAINED:
+        return []
+    return [
+        f"weights={TRAINED}: the largest named network is trained first, for "
+        f"{factory.config.train.final_epochs} epochs; all others start from its weights."
+    ]
 
 
 def _forecast_seconds(

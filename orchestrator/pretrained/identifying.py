@@ -17,6 +17,7 @@ from orchestrator.pretrained.fetching import same_hash
 from orchestrator.pretrained.listing import FULL, Listed, all_listed, listed_by
 from orchestrator.pretrained.mapping import (
     Mismatch,
+    Shapes,
     classes_in,
     compared,
     head_names,
@@ -48,6 +49,7 @@ class Fit:
     tensors: Mapping[str, Tensor]
     classes: int
     listed: tuple[Listed, ...] = ()
+    channels: int = 3
 
 
 def is_path(weights: str) -> bool:
@@ -55,9 +57,9 @@ def is_path(weights: str) -> bool:
     return Path(weights).expanduser().exists()
 
 
-def facts_for(image_size: int, classes: int) -> ImageFacts:
-    """Of a released network: three channels."""
-    return ImageFacts.unnamed(image_size, in_channels=3, classes=classes)
+def facts_for(image_size: int, classes: int, channels: int = 3) -> ImageFacts:
+    """Of a released network: three channels, unless it is somebody's own."""
+    return ImageFacts.unnamed(image_size, in_channels=channels, classes=classes)
 
 
 def released_as(path: Path, space: SearchSpace) -> Listed | None:
@@ -141,13 +143,25 @@ def _fitted(
     sizes = [entry.checkpoint.image_size for entry in listed]
     side = sizes[0] if sizes else space.published()[member].image_size
     genotype = member_genotype(space, member)
-    classes, mismatch = 1000, compared(tensors, shapes_of(space, genotype, facts_for(side, 1000)))
-    head = frozenset(mismatch.otherwise)
-    if mismatch.only_in(head) and mismatch.count:
-        head = head_names(space, genotype, facts_for(side, classes))
+    expected = shapes_of(space, genotype, facts_for(side, 1000))
+    classes, channels, mismatch = 1000, _channels_in(tensors, expected), compared(tensors, expected)
+    if mismatch.only_in(frozenset(mismatch.otherwise)) and mismatch.count:
+        head = head_names(space, genotype, facts_for(side, classes, channels))
         classes = classes_in(tensors, head) or classes
-        mismatch = compared(tensors, shapes_of(space, genotype, facts_for(side, classes)))
-    return mismatch if mismatch.count else Fit(member, genotype, tensors, classes, listed)
+        facts = facts_for(side, classes, channels)
+        mismatch = compared(tensors, shapes_of(space, genotype, facts))
+    if mismatch.count:
+        return mismatch
+    return Fit(member, genotype, tensors, classes, listed, channels)
+
+
+def _channels_in(tensors: Mapping[str, Tensor], expected: Shapes) -> int:
+    """Of the images of a file whose network for three channels is `expected`."""
+    for name, shape in expected.items():
+        found = tuple(tensors[name].shape) if name in tensors else shape
+        if len(shape) == len(found) == 4 and shape[1] == 3 and found[2:] == shape[2:]:
+            return int(found[1])
+    return 3
 
 
 def _no_fit(

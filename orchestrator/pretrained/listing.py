@@ -11,10 +11,12 @@ from orchestrator.errors import ConfigError, closest
 from orchestrator.plugins import Plugins, installed
 from orchestrator.pretrained.reading import SUFFIXES
 
-__all__ = ["FULL", "Listed", "all_listed", "find", "listed_by", "matching"]
+__all__ = ["FULL", "TRAINED", "Listed", "all_listed", "find", "listed_by", "matching"]
 
 # The only preset with published networks.
 FULL = "full"
+# What `weights` says for those that the search trains itself, before all else.
+TRAINED = "trained"
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,11 @@ def load_checkpoint(
             f"dataset's {len(facts.classes)}"
         )
     if found.channels != facts.in_channels:
+        if facts.in_channels == 3:
+            raise WeightsError(
+                f"weights={weights}: of a network for images of {found.channels} channels, found "
+                f"3. Set dataset.in_channels={found.channels}, or leave weights=null."
+            )
         tensors, change = fit_channels(tensors, space, found.genotype, own)
         changes.append(change)
     part = "; ".join(["all of it", *changes])
@@ -205,7 +210,7 @@ def _identified(path: Path, space: SearchSpace) -> _Found:
     told = f"weights={path}: a file that nobody lists, taken as {space.name}/{fit.member}"
     told += f" in the names of {' or '.join(names)}" if names else " in our own names"
     size = side or space.published()[fit.member].image_size
-    return _Found(credit, fit.genotype, fit.tensors, size, notes=(told,))
+    return _Found(credit, fit.genotype, fit.tensors, size, fit.channels, notes=(told,))
 
 
 def _bundled(folder: Path, space: SearchSpace) -> _Found:

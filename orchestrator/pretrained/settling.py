@@ -19,7 +19,7 @@ from orchestrator.contracts import Checkpoint, SearchSpace
 from orchestrator.errors import ConfigError
 from orchestrator.plugins import Plugins
 from orchestrator.pretrained.identifying import identify, is_path, released_as
-from orchestrator.pretrained.listing import find
+from orchestrator.pretrained.listing import TRAINED, find
 
 __all__ = ["settled"]
 
@@ -44,7 +44,7 @@ def settled(config: StudyConfig, plugins: Plugins) -> StudyConfig:
     contradicts, and WeightsError for a file that does not fit.
     """
     weights = config.weights
-    if weights is None or _gone(weights):
+    if weights is None or weights == TRAINED or _gone(weights):
         return config
     chosen = config.space
     wish = _wish(weights, plugins.create("space", chosen.name, chosen.options), chosen.options)

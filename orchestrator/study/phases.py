@@ -16,6 +16,7 @@ from orchestrator.candidate.factory import Factory
 from orchestrator.contracts import Budget, Estimator, Ground, Proposal
 from orchestrator.errors import OrchestratorError
 from orchestrator.plugins import Plugins
+from orchestrator.pretrained.listing import TRAINED
 from orchestrator.pretrained.loading import load_checkpoint
 from orchestrator.pretrained.starting import prepare_start
 from orchestrator.records import Check, Finalist, Record
@@ -65,10 +66,12 @@ class Phases:
         config, assembly = self.study.config, self.assembly
         if config.weights is None:
             return
+        weights = config.weights
+        if weights == TRAINED:
+            self.teach()
+            weights = str(self.study.folder.resolve() / "teacher")
         self.viewer.phase("starting weights", 1)
-        load = partial(
-            load_checkpoint, config.weights, assembly.space, assembly.facts, assembly.task
-        )
+        load = partial(load_checkpoint, weights, assembly.space, assembly.facts, assembly.task)
         start = prepare_start(self.study.folder, assembly.space, assembly.facts.shape, load)
         for note in start.notes:
             self.viewer.note(note)

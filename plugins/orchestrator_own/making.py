@@ -119,7 +119,10 @@ def _imported(name: str) -> Any:
 def _of_timm(name: str) -> Callable[..., Any]:
     if importlib.util.find_spec("timm") is None:
         raise ConfigError(f"space: {TIMM}{name} needs timm, not installed here: pip install timm")
-    timm: Any = importlib.import_module("timm")
+    try:
+        timm: Any = importlib.import_module("timm")
+    except Exception as error:  # it imports torchvision, which must be of the same torch
+        raise ConfigError(f"space: timm is installed but does not import: {error!r}.") from error
     known = timm.list_models()
     if name.partition(".")[0] not in known:
         raise ConfigError(f"space: timm has no {name!r}; {closest(name.partition('.')[0], known)}")

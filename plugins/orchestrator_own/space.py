@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from orchestrator import (
     Architecture,
+    Checkpoint,
     Classes,
     ImageFacts,
     Outputs,
@@ -22,6 +23,7 @@ from orchestrator_own.anatomy import Anatomy, anatomy, slots
 from orchestrator_own.blocks import leave_out
 from orchestrator_own.layers import activation_kinds, at_side, options_of, shrink, with_activations
 from orchestrator_own.making import TIMM, Wanted, check_source, make, refitted
+from orchestrator_own.timm_weights import checkpoint_of
 from orchestrator_own.widths import narrow
 
 __all__ = ["OwnNetwork"]
@@ -141,6 +143,12 @@ class OwnNetwork(SearchSpace):
         answers = _Answers(share)
         self.suggest(answers)
         return Published(answers.given, self.anatomy.image_size, source)
+
+    def pretrained(self) -> Mapping[str, Checkpoint]:
+        """Those of timm where they were asked for; a file needs no list."""
+        if self.weights is None or not self.weights.startswith(TIMM):
+            return {}
+        return {self.weights: checkpoint_of(self.weights)}
 
     def translate(self, state: Mapping[str, Tensor], naming: str) -> Mapping[str, Tensor]:
         """The user's own names; wrappers of parallel training put "module." before them."""

@@ -1,0 +1,120 @@
+"""From a file of the user's own to narrower networks of it, by the commands of the README."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import own_networks
+import pytest
+import torch
+from command_line import QUICK, command
+from torch.nn import functional
+
+from orchestrator.plugins import installed
+from orchestrator.study import load
+
+_SEARCH = [
+    *(item for item in QUICK if not item.startswith("+search=")),
+    "+search=own",
+    "space.network=their_resnet:narrow_resnet18",
+    *(f"~compressor.{name}" for name in ("distillation", "pruning", "quantization")),
+]
+
+
+@dataclass(frozen=True)
+class Users:
+    """A folder with a user's code and trained weights, and how good these are on test."""
+
+    folder: Path
+    accuracy: float
+
+    def run(self, *arguments):
+        done = subprocess.run(
+            command(*arguments), cwd=self.folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+
+def batches(dataset, name):
+    samples = dataset.split(name)
+    order = np.random.default_rng(0).permutation(len(samples))
+    for start in range(0, len(order), 64):
+        pixels, targets = samples.read(order[start : start + 64])
+        yield torch.from_numpy(dataset.facts.normalise(pixels)), torch.from_numpy(targets)
+
+
+@pytest.fixture(scope="module")
+def users(tmp_path_factory):
+    """Their own loop, with nothing of ours but the images."""
+    folder = tmp_path_factory.mktemp("theirs")
+    shutil.copy(own_networks.__file__, folder / "their_resnet.py")
+    dataset = installed().create("dataset", "digits", {"image_size": 16})
+    torch.manual_seed(0)
+    network = own_networks.narrow_resnet18(10, 1)
+    optimizer = torch.optim.AdamW(network.parameters(), 2e-3)
+    for _ in range(6):
+        for images, labels in batches(dataset, "train"):
+            optimizer.zero_grad()
+            functional.cross_entropy(network(images), labels).backward()
+            optimizer.step()
+    torch.save(network.state_dict(), folder / "trained.pth")
+    network.eval()
+    with torch.no_grad():
+        right = [network(x).argmax(1) == y for x, y in batches(dataset, "test")]
+    return Users(folder, float(torch.cat(right).float().mean()))
+
+
+def test_the_plan_tells_what_stays_of_a_network_of_ones_own(users):
+    told = users.run("plan", *_SEARCH, "space.weights=trained.pth")
+    assert "original, width-0.75" in told
+    assert "no depthwise layer has a kernel above 3×3" in told
+
+
+def test_a_network_of_ones_own_comes_back_from_its_file_exported_and_rebuilt(users):
+    folder = users.folder / "quick"
+    budget = ["budget.candidates=2", "budget.finalists=1", f"run.dir={folder}"]
+    told = users.run(*_SEARCH, *budget, "space.weights=trained.pth")
+    assert "a file that nobody lists, taken as own/original" in told
+    assert "channels sorted by what reads them in 12 of 12 groups" in told
+    finalist = next((folder / "models").iterdir())
+    facts = json.loads((finalist / "genotype.json").read_text())
+    assert facts["genotype"]["architecture"]["network"] == "their_resnet:narrow_resnet18"
+    assert facts["start"]["member"] == "original"
+    users.run("rebuild", str(finalist))
+
+
+def test_without_weights_the_network_is_trained_first_and_all_start_there(users):
+    folder = users.folder / "trained"
+    told = users.run(*_SEARCH, "budget.candidates=1", "budget.finalists=1", f"run.dir={folder}")
+    assert "the largest named network is trained first" in told
+    teacher = json.loads((folder / "teacher" / "genotype.json").read_text())
+    assert teacher["genotype"]["architecture"]["depth"]["layer4.1"] == 1
+    assert (folder / "weights" / "start.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_a_trained_resnet_18_comes_back_at_half_the_macs_and_within_a_point(users):
+    folder = users.folder / "half"
+    search = [item for item in _SEARCH if not item.startswith("train.")]
+    users.run(
+        *search,
+        "space.weights=trained.pth",
+        "train.epochs=2",
+        "train.final_epochs=12",
+        "budget.candidates=8",
+        "budget.finalists=3",
+        "objective.macs.max=492000",  # of 985,088
+        f"run.dir={folder}",
+    )
+    finalists = load(folder).finalists
+    best = max(finalists, key=lambda each: each.figures["test_accuracy"])
+    assert best.figures["macs"] <= 492_000
+    assert best.figures["test_accuracy"] >= users.accuracy - 0.01
+    for each in finalists:
+        users.run("rebuild", str(folder / "models" / each.id))
