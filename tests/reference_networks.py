@@ -105,6 +105,14 @@ CONVOLUTIONAL = (
     *_rows("mnasnet", {"small-timm": "mnasnet_small", "a1": "semnasnet_100", "b1": "mnasnet_100"}),
     *_rows("mnasnet", {"b1": "mnasnet1_0"}, naming=TORCHVISION),
     *_rows("squeezenet", {"1.1": "squeezenet1_1", "1.0": "squeezenet1_0"}, naming=TORCHVISION),
+    *_rows(
+        "shufflenetv2",
+        {
+            f"{size}x-torchvision": f"shufflenet_v2_x{size.replace('.', '_')}"
+            for size in ("0.5", "1.0", "1.5", "2.0")
+        },
+        naming=TORCHVISION,
+    ),
     *_rows("efficientnet", {f"b{n}": f"efficientnet_b{n}" for n in range(8)}),
     *_rows("efficientnet", {f"b{n}": f"tf_efficientnet_b{n}" for n in range(8)}, options=TF),
     *_rows("efficientnet", {f"b{n}": f"efficientnet_b{n}" for n in range(5)}, naming=TORCHVISION),

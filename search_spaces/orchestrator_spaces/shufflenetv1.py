@@ -11,6 +11,11 @@ and its layers carry the widths in their names: only equal widths share weights.
 preset that concatenation is made within each group and bottlenecks are multiples of the squared
 number of groups, so that each group of a narrower network holds the leading channels of the same
 group of a wider one. With one group the two are the same network up to the order of channels.
+
+The authors' code shuffles from neighbours to groups, and so back to where the usual shuffle comes
+from: with 8 groups and bottlenecks that are no multiple of their square that is another network.
+Networks without a bias in the classifier, as theirs, shuffle as theirs ("shuffle" is "authors").
+Architectures drawn before there was that key, and all others, have the usual one.
 """
 
 from __future__ import annotations
@@ -49,6 +54,7 @@ class BranchShape:
     first_groups: int
     attention: str
     squeezed: int
+    shuffle: str | None = None
 
 
 class Branch(nn.Sequential):
@@ -64,7 +70,9 @@ class Branch(nn.Sequential):
         )
         layers: OrderedDict[str, nn.Module] = OrderedDict(reduce=reduce)
         if groups > 1:
-            layers["shuffle"] = ChannelShuffle(groups)
+            # Cut into as many parts as a group has channels, the authors' is the inverse.
+            parts = middle // groups if shape.shuffle == "authors" else groups
+            layers["shuffle"] = ChannelShuffle(parts)
         layers["depthwise"] = ConvNorm(
             middle, middle, shape.kernel, stride=shape.stride, groups=middle
         )
@@ -124,6 +132,7 @@ class Stage(nn.Module):
                 first_groups=first_groups,
                 attention=architecture["attention"],
                 squeezed=round_to_8(width_out / table.squeeze),
+                shuffle=layout.shuffle,
             )
 
         # The stem is so narrow that the first convolution after it is not grouped.
@@ -140,7 +149,10 @@ class Stage(nn.Module):
 
 @dataclass(frozen=True)
 class StageLayout:
-    """Where a stage's channels lie. `first`: the stage after the stem."""
+    """Where a stage's channels lie.
+
+    `first`: the stage after the stem; `shuffle` is an architecture's, if it has one.
+    """
 
     table: Table
     groups: int
@@ -148,6 +160,7 @@ class StageLayout:
     bottleneck: int
     width: int
     first: bool
+    shuffle: str | None = None
 
     @property
     def parts(self) -> tuple[int, int]:
@@ -162,7 +175,8 @@ class StageLayout:
     def name(self) -> str:
         """Equal in two architectures if a narrower one's channels have the same roles."""
         if not self.table.deals(self.groups):
-            return f"groups{self.groups}_{self.width_in}to{self.width}_{self.bottleneck}"
+            widths = f"{self.width_in}to{self.width}_{self.bottleneck}"
+            return f"groups{self.groups}_{widths}" + (f"_{self.shuffle}" if self.shuffle else "")
         if self.first:
             return f"groups{self.groups}_stem{self.width_in}"
         return f"groups{self.groups}_{self.parts[0]}to{sum(self.parts)}"
@@ -192,7 +206,9 @@ class ShuffleNetV1(nn.Module):
             zip(architecture["stages"], table.strides, strict=True)
         ):
             wide, middle = stage["width"], stage["bottleneck"]
-            layout = StageLayout(table, groups, width, middle, wide, first=index == 0)
+            layout = StageLayout(
+                table, groups, width, middle, wide, index == 0, architecture.get("shuffle")
+            )
             named: dict[str, nn.Module] = {layout.name: Stage(layout, stage, stride)}
             self.stages.append(nn.Sequential(OrderedDict(named)))
             width = wide
@@ -237,6 +253,7 @@ class ShuffleNetV1Space(Family[Table]):
             "stem": stem,
             "stages": stages,
             "classifier_bias": bias,
+            **({} if bias or groups == 1 else {"shuffle": "authors"}),
         }
 
     def _suggest_width(self, trial: Trial, index: int, groups: int, width: int) -> int:

@@ -6,9 +6,10 @@ of Guo et al., "Single Path One-Shot", 2019, arXiv:1904.00420 (kernel 3, 5 or 7,
 depthwise convolutions, "xception"), with a middle width of its own; the full preset holds that
 paper's four stages beside the three of ShuffleNetV2.
 
-Channels are shuffled so that the first 4·m of a wide network do what all 4·m of a narrow one do:
-split by pairs (0, 1 | 2, 3 | …) and interleave. Up to the order of channels that is the published
-network, and weights can be shared between widths.
+Networks without a bias in the classifier have the order of channels of the authors' code, those
+with one torchvision's (see `blocks/channel_order.py`). Architectures drawn before there was an
+"order" rebuild what they were: split by pairs (0, 1 | 2, 3 | …) and interleaved, so that a quarter
+of each stage's channels passes through every unit as it is.
 """
 
 from __future__ import annotations
@@ -21,19 +22,22 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Published, Trial
+from orchestrator import Checkpoint, Part, Published, Trial
+from orchestrator_spaces.blocks.channel_order import ChannelOrder, Join, PassingUnit
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.questions import choose
 from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.blocks.shuffle import Merge, Split
 from orchestrator_spaces.family import Family
+from orchestrator_spaces.shufflenetv2_pretrained import PRETRAINED, translate_shufflenetv2
 from orchestrator_spaces.shufflenetv2_published import TABLES, Layout, Table, published_points
+from orchestrator_spaces.shufflenetv2_sharing import shared_part
 
 __all__ = ["ShuffleNetV2", "ShuffleNetV2Space"]
 
 
-class Unit(nn.Module):
-    """Half of the channels pass, the other half goes through the branch."""
+class PairedUnit(nn.Module):
+    """The unit of architectures without an order: every second pair of channels passes."""
 
     def __init__(self, width: int, middle: int, kind: str) -> None:
         super().__init__()
@@ -52,7 +56,7 @@ class Unit(nn.Module):
 class EntryUnit(nn.Module):
     """The first unit of a stage: both paths see the whole input, and the width changes."""
 
-    def __init__(self, shape: BranchShape, shortcut: int) -> None:
+    def __init__(self, shape: BranchShape, shortcut: int, merge: nn.Module) -> None:
         super().__init__()
         kernel, width = _kernel(shape.kind), shape.width_in
         self.shortcut = nn.Sequential(
@@ -60,7 +64,7 @@ class EntryUnit(nn.Module):
             ConvNorm(width, shortcut, 1, activation=nn.ReLU(inplace=True)),
         )
         self.branch = _branch(shape)
-        self.merge = Merge()
+        self.merge = merge
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, C, H/stride, W/stride)."""
@@ -69,15 +73,26 @@ class EntryUnit(nn.Module):
 
 
 class Stage(nn.Module):
-    """An entry unit and then units that keep the width."""
+    """An entry unit and then units that keep the width; `order` is an architecture's."""
 
-    def __init__(self, width_in: int, architecture: Mapping[str, Any], stride: int) -> None:
+    def __init__(
+        self, width_in: int, architecture: Mapping[str, Any], stride: int, order: str | None
+    ) -> None:
         super().__init__()
         width, shortcut = architecture["width"], architecture["shortcut"]
         (middle, kind), *others = zip(architecture["middles"], architecture["kinds"], strict=True)
         shape = BranchShape(width_in, middle, width - shortcut, kind, stride=stride)
-        self.entry = EntryUnit(shape, shortcut)
-        self.units = nn.Sequential(*(Unit(width, middle, kind) for middle, kind in others))
+        self.entry = EntryUnit(
+            shape, shortcut, Join(ChannelOrder(order, width)) if order else Merge()
+        )
+        self.units = nn.Sequential()
+        for number, (middle, kind) in enumerate(others):
+            if order is None:
+                self.units.append(PairedUnit(width, middle, kind))
+                continue
+            branch = _branch(BranchShape(width // 2, middle, width // 2, kind, stride=1))
+            last = number + 1 == len(others)
+            self.units.append(PassingUnit(ChannelOrder(order, width), branch, number, last=last))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, C, H/stride, W/stride)."""
@@ -99,10 +114,17 @@ class ShuffleNetV2(nn.Module):
         )
         self.stem_pool = nn.MaxPool2d(3, 2, 1) if layout.stem_pool else nn.Identity()
         self.stages = nn.Sequential()
+        order, first = architecture.get("order"), True
         for stage, stride in zip(architecture["stages"], layout.strides, strict=True):
-            self.stages.append(_stage(width, stage, stride))
-            width = stage["width"] if stage else width
-        self.last = ConvNorm(width, head, 1, activation=nn.ReLU(inplace=True))
+            if stage is None:
+                self.stages.append(nn.Sequential())
+                continue
+            name = _ordered_name(stage, order, first=first) if order else _paired_name(stage)
+            made: nn.Module = Stage(width, stage, stride, order)
+            self.stages.append(nn.Sequential(OrderedDict([(name, made)])))
+            width, first = stage["width"], False
+        last = ConvNorm(width, head, 1, activation=nn.ReLU(inplace=True))
+        self.last = nn.Sequential(OrderedDict([(order, last)])) if order else last
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(head, classes, bias=architecture["classifier_bias"])
 
@@ -127,19 +149,22 @@ class BranchShape:
     stride: int
 
 
-def _stage(width_in: int, stage: Mapping[str, Any] | None, stride: int) -> nn.Sequential:
-    """Named by how its input and its first branch are merged, as that is where each channel of
-    the stage lies; empty for a stage that the layout leaves out.
+def _ordered_name(stage: Mapping[str, Any], order: str, *, first: bool) -> str:
+    """Equal where channels of a narrower stage have roles in a wider one (see `shared_part`)."""
+    width, shortcut = stage["width"], stage["shortcut"]
+    widths = "" if 2 * shortcut == width else f"{shortcut}of{width}"
+    return f"{order}{'_stem' if first else ''}{widths}"
+
+
+def _paired_name(stage: Mapping[str, Any]) -> str:
+    """Says how a stage's input and its first branch are merged, as that is where each channel of
+    the stage lies.
     """
-    if stage is None:
-        return nn.Sequential()
     shortcut, branch = stage["shortcut"], stage["width"] - stage["shortcut"]
-    name = "halves"
-    if shortcut != branch:
-        # Where the branch is wider its rest comes last, so that its width may vary.
-        name = f"kept{shortcut}" if shortcut < branch else f"kept{shortcut}of{stage['width']}"
-    named: dict[str, nn.Module] = {name: Stage(width_in, stage, stride)}
-    return nn.Sequential(OrderedDict(named))
+    if shortcut == branch:
+        return "halves"
+    # Where the branch is wider its rest comes last, so that its width may vary.
+    return f"kept{shortcut}" if shortcut < branch else f"kept{shortcut}of{stage['width']}"
 
 
 def _branch(shape: BranchShape) -> nn.Sequential:
@@ -180,7 +205,7 @@ class ShuffleNetV2Space(Family[Table]):
 
     In the full preset also the layout, and what sets the official networks and torchvision's
     apart: whether the shortcut of a stage's first unit keeps its input's width or gives half of
-    the output, and whether the classifier has a bias.
+    the output, and whether the classifier has a bias; with it goes the order of channels.
     """
 
     name = "shufflenetv2"
@@ -206,6 +231,7 @@ class ShuffleNetV2Space(Family[Table]):
             "stages": stages,
             "head": choose(trial, "head.width", table.head_widths),
             "classifier_bias": bias,
+            "order": "chunks" if bias else "turns",
         }
 
     def _suggest_widths(self, trial: Trial, layout: Layout) -> list[int]:
@@ -252,11 +278,28 @@ class ShuffleNetV2Space(Family[Table]):
         """The papers' networks and torchvision's, or what remains of them at 32×32."""
         return published_points(self.preset)
 
+    def pretrained(self) -> Mapping[str, Checkpoint]:
+        """torchvision's."""
+        return PRETRAINED if self.preset == "full" else {}
+
+    def translate(self, state: Mapping[str, Tensor], naming: str) -> dict[str, Tensor]:
+        """From the names that `pretrained` tells."""
+        return translate_shufflenetv2(state, naming)
+
+    def share(
+        self, name: str, full: tuple[int, ...], wanted: tuple[int, ...]
+    ) -> tuple[Part, ...] | None:
+        """Channels that the same units change."""
+        return shared_part(name, full, wanted)
+
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """The convolutions whose outputs are interleaved and split; middle widths are free."""
-        ends = [unit.branch for unit in network.modules() if isinstance(unit, (Unit, EntryUnit))]
+        ends = [unit.branch for unit in network.modules() if isinstance(unit, UNITS)]
         ends += [unit.shortcut for unit in network.modules() if isinstance(unit, EntryUnit)]
         return [_last_convolution(end) for end in ends]
+
+
+UNITS = (PairedUnit, PassingUnit, EntryUnit)
 
 
 def _last_convolution(branch: nn.Module) -> nn.Module:
