@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 # Appended to searches: the same story, one epoch, two candidates.
 CHEAPER = (
     "train.epochs=1 train.final_epochs=1 budget.candidates=2 budget.finalists=1 "
@@ -23,7 +24,7 @@ ELSEWHERE = {"pip install -e examples/tiny_plugin", "python -m orchestrator +sea
 
 
 def shown() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.S)
     return [line for block in blocks for line in block.strip().splitlines()]
 
 
@@ -41,7 +42,7 @@ def recipe(line: str) -> str:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with photos/CLASS/*.jpg and street/, with masks, where a reader stands."""
+    """A folder with photos/CLASS/*.jpg, street/ with masks and mine.py, where a reader stands."""
     folder = tmp_path_factory.mktemp("reader")
     random = np.random.default_rng(0)
     for place, name in enumerate(("cat", "dog", "fox")):
@@ -58,6 +59,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels[..., 0] += 70 * mask
         Image.fromarray(pixels).save(folder / "street" / "images" / f"{index}.jpg")
         Image.fromarray(mask).save(folder / "street" / "masks" / f"{index}.png")
+    (folder / "mine.py").write_text(re.findall(r"```python\n(.*?)```", README, re.S)[0])
     return folder
 
 
@@ -85,7 +87,8 @@ def test_the_readme_shows_the_two_commands_first() -> None:
 
 
 def test_pictures_and_files_the_readme_names_exist() -> None:
-    text = (ROOT / "README.md").read_text()
-    named = re.findall(r"\]\((docs/[^)]+)\)|`((?:benchmarks|examples|orchestrator)/[\w./]+)`", text)
+    named = re.findall(
+        r"\]\((docs/[^)]+)\)|`((?:benchmarks|examples|orchestrator)/[\w./]+)`", README
+    )
     assert named
     assert [path for pair in named for path in pair if path and not (ROOT / path).exists()] == []
