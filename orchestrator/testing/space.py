@@ -103,6 +103,7 @@ def check_space(
     interviews = [_interviewed(space, seed + number) for number in range(samples)]
     _check_questions([interview for interview, _ in interviews])
     _check_pickling(space, seed)
+    _check_unchanged(space)
     known: dict[str, Architecture] = {}
     for number, (interview, architecture) in enumerate(interviews):
         _check_architecture(architecture, interview)
@@ -160,6 +161,12 @@ def _check_pickling(space: SearchSpace, seed: int) -> None:
     twin = pickle.loads(pickle.dumps(space))
     same = twin.suggest(_Interview(seed)) == space.suggest(_Interview(seed))
     assert same, f"{space.name} forgets its options when it is pickled"
+
+
+def _check_unchanged(space: SearchSpace) -> None:
+    for layer, reason in space.unchanged().items():
+        named = isinstance(layer, str) and isinstance(reason, str) and layer and reason
+        assert named, f"unchanged: found {layer!r}: {reason!r}, expected a name and a reason"
 
 
 def _check_architecture(architecture: Architecture, interview: _Interview) -> None:

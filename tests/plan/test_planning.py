@@ -136,6 +136,14 @@ def test_a_teacher_that_is_not_there_is_refused(tmp_path: Path) -> None:
         plan(tmp_path, teacher=str(tmp_path / "gone"))
 
 
+def test_weights_that_the_search_trains_itself_are_planned_and_told(tmp_path: Path) -> None:
+    made = plan(tmp_path, weights="trained")
+    assert made.teacher is not None
+    assert any("trained first" in warning for warning in made.warnings)
+    with pytest.raises(ConfigError, match="trains its teacher first"):
+        plan(tmp_path, weights="trained", teacher=str(tmp_path))
+
+
 def test_an_unknown_preset_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="toy has no 'smal'; did you mean 'small'"):
         plan(tmp_path, space={"name": "toy", "preset": "smal"})

@@ -86,3 +86,12 @@ def test_without_timm_its_networks_say_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="pip install timm"):
         OwnNetwork(weights="timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k")
+
+
+def test_a_network_of_timm_lists_the_weights_that_timm_has_of_it():
+    pytest.importorskip("timm", exc_type=ImportError)
+    space = OwnNetwork(weights="timm/mobilenetv3_small_050.lamb_in1k", image_size=32)
+    (checkpoint,) = space.pretrained().values()
+    assert checkpoint.locations[0] == "hf://timm/mobilenetv3_small_050.lamb_in1k/model.safetensors"
+    assert (checkpoint.member, checkpoint.classes) == ("original", 1000)
+    assert len(space.anatomy.widths) > 20

@@ -85,7 +85,6 @@ def test_a_network_of_ones_own_comes_back_from_its_file_exported_and_rebuilt(use
     finalist = next((folder / "models").iterdir())
     facts = json.loads((finalist / "genotype.json").read_text())
     assert facts["genotype"]["architecture"]["network"] == "their_resnet:narrow_resnet18"
-    assert facts["start"]["member"] == "original"
     users.run("rebuild", str(finalist))
 
 
