@@ -223,6 +223,29 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message
         installed().create("estimator", "proxy", options)
 
 
+def test_architectures_that_are_trained_start_from_the_search_s_weights(
+    context: EstimationContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[nn.Module] = []
+
+    class Start:
+        def give(self, network: nn.Module) -> list[str]:
+            given.append(network)
+            return []
+
+    trained: list[nn.Module] = []
+
+    def estimate(self: Any, network: nn.Module, genotype: Any, context: Any) -> Estimate:
+        assert network in given
+        trained.append(network)
+        return Estimate(network, (0.5,))
+
+    monkeypatch.setattr(TrainEstimator, "estimate", estimate)
+    begun = replace(context, start=Start())  # type: ignore[arg-type]
+    ProxyEstimator(proxy="params", anchors=3).prepare(begun)
+    assert len(trained) == 3 and len(given) > 3  # those that were only scored too
+
+
 def test_the_network_is_not_trained(context: EstimationContext) -> None:
     estimator = ProxyEstimator(proxy="zico", anchors=3)
     estimator.prepare(context)
