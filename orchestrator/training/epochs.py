@@ -47,8 +47,8 @@ class TrainRun:
     `loss` defaults to the task's. `on_epoch(epochs done, leading metric on validation)` may return
     False to stop. `warm` says that the whole network, its head too, was trained on these images
     before: below four epochs a lower learning rate, and images of the whole size throughout. A
-    network under a new head is not warm, whatever the rest of it was trained on: it learns best at
-    the full rate.
+    network under a new head is not warm, whatever the rest of it was trained on: its rate is the
+    recipe's, which is chosen for such networks.
     """
 
     epochs: int
