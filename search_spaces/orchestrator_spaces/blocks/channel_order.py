@@ -110,8 +110,8 @@ def _history(order: ChannelOrder, pair: int) -> str:
 class Reorder(nn.Module):
     """Channels in another order.
 
-    An index rather than a transposition: exported it costs the same, and what traces channels
-    through it, as pruning does, takes seconds where it took minutes.
+    An index rather than a transposition: what traces channels through it, as pruning does, takes
+    a second where it took minutes. Exported, 1.0x takes 4 % longer (ONNX Runtime, one thread).
     """
 
     order: Tensor
