@@ -153,6 +153,15 @@ class SearchSpace(ABC):
         """
         return state
 
+    def derive(self, name: str, tensors: Mapping[str, Tensor]) -> Tensor | None:
+        """A trained parameter of a name that is not among the trained `tensors`, made from them.
+
+        For what is named by the image size, such as positions of another grid of patches; its
+        widths are those of `tensors`, and networks take their part of it as of any other. None
+        where there is nothing to make it from: it starts untrained.
+        """
+        return None
+
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """Layers of `network` whose number of outputs pruning must not change.
 

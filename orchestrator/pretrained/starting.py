@@ -94,8 +94,10 @@ class StartingWeights:
 
     def _known(self, name: str, prefix: str) -> tuple[str, Tensor] | None:
         """The name that the space knows it by and the trained tensor; None where there is none."""
+        if not name.startswith(prefix):
+            return None
         own = name.removeprefix(prefix)
-        known = self.tensors.get(own) if name.startswith(prefix) else None
+        known = self.tensors[own] if own in self.tensors else self.space.derive(own, self.tensors)
         return None if known is None else (own, known)
 
     def _copy(self, known: tuple[str, Tensor], into: Tensor, *, kernel: bool) -> None:

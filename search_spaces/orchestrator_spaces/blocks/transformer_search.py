@@ -25,11 +25,15 @@ from orchestrator_spaces.blocks.vision_transformer import (
     Deviations,
     DistilledVisionTransformer,
     VisionTransformer,
+    resampled_positions,
 )
 from orchestrator_spaces.blocks.vision_transformer_naming import translate_vision_transformer
 from orchestrator_spaces.family import Family
 
 __all__ = ["SizeTable", "Table", "TransformerSearch", "answers"]
+
+# How the table of positions of a square grid is called; its side follows.
+GRID = "positions.grid"
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,14 @@ class TransformerSearch(Family[Table]):
         """From timm's names and torchvision's."""
         width = self.table.head_width
         return translate_vision_transformer(state, naming, family=self.name, head_width=width)
+
+    def derive(self, name: str, tensors: Mapping[str, Tensor]) -> Tensor | None:
+        """Positions of another grid of patches."""
+        side = name.removeprefix(GRID)
+        known = next((each for other, each in tensors.items() if other.startswith(GRID)), None)
+        if known is None or not name.startswith(GRID):
+            return None
+        return resampled_positions(known, int(side))
 
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """The query, key and value projections, whose outputs belong to heads."""

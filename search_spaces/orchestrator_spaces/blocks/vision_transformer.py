@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.resolution import ImageShape
@@ -30,6 +32,7 @@ __all__ = [
     "DistilledVisionTransformer",
     "LearnedToken",
     "VisionTransformer",
+    "resampled_positions",
 ]
 
 EPS = 1e-6
@@ -178,6 +181,14 @@ class DistilledVisionTransformer(VisionTransformer):
     def _answers(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.encode(x)  # (B, N, C)
         return self.classifier(x[:, 0]), self.distillation_classifier(x[:, 1])
+
+
+def resampled_positions(positions: Tensor, side: int) -> Tensor:
+    """(1, N, C) of a square grid, row by row → (1, side², C), bicubically as DeiT's authors do."""
+    known = isqrt(positions.shape[1])
+    table = torch.unflatten(positions.transpose(1, 2), 2, (known, known))  # (1, C, known, known)
+    table = functional.interpolate(table, (side, side), mode="bicubic", antialias=True)
+    return table.flatten(2).transpose(1, 2).contiguous()
 
 
 def _block(width: int, head_width: int, block: Mapping[str, int]) -> TransformerBlock:
