@@ -81,6 +81,18 @@ class Credit:
         """Whether its publisher says no licence."""
         return self.licence == self.UNKNOWN
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """For people who look runs and models up by what they are owed to."""
+        return {
+            "weights": self.name,
+            "weights_source": self.source,
+            "weights_sha256": self.sha256,
+            "weights_licence": self.licence,
+            "weights_credit": self.credit,
+            "weights_data": self.data,
+        }
+
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""
         return asdict(self)

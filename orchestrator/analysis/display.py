@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["MISSING", "human", "interval", "label", "on_test", "unit_of"]
+from orchestrator.records import Credit
+
+__all__ = ["MISSING", "human", "interval", "label", "marked", "on_test", "unit_of"]
 
 MISSING = "–"
 
@@ -58,6 +60,11 @@ def human(value: float, unit: str) -> str:
     if unit == "s" and abs(value) >= 120:
         return _clock(value)
     return _scaled(value, _SHORT.get(unit.lower(), unit)).strip()
+
+
+def marked(licence: str) -> str:
+    """A licence as people are shown it: that nobody tells one is not to be overlooked."""
+    return "⚠ unknown" if licence == Credit.UNKNOWN else licence
 
 
 def interval(share: float, count: int) -> str:

@@ -1,6 +1,6 @@
 """A finalist's folder: written whole or not at all, rebuilt without pickle, verified."""
 
-from orchestrator.bundle.facts import EXACT, artifact_of, genotype_of, read_facts
+from orchestrator.bundle.facts import EXACT, artifact_of, genotype_of, read_facts, start_of
 from orchestrator.bundle.rebuilding import rebuild
 from orchestrator.bundle.verifying import Verification, verify
 from orchestrator.bundle.writing import BundleContents, write_bundle
@@ -13,6 +13,7 @@ __all__ = [
     "genotype_of",
     "read_facts",
     "rebuild",
+    "start_of",
     "verify",
     "write_bundle",
 ]

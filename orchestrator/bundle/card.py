@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.records import Genotype
+from orchestrator.analysis.display import marked
+from orchestrator.records import Credit, Genotype
 
 __all__ = ["card"]
 
@@ -31,6 +32,7 @@ def card(facts: Mapping[str, Any]) -> str:
         f"[0, 1]; then {_shown(facts['mean'])} is subtracted and what is left divided by "
         f"{_shown(facts['deviation'])}, channel by channel.",
         f"Licence of the data: {facts['licence']}.",
+        *_start(facts.get("start")),
         "## Compression",
         _steps(Genotype.from_json(genotype)),
         "## Run it",
@@ -52,6 +54,28 @@ def _head(genotype: Mapping[str, Any]) -> str:
         return ""
     choices = ", ".join(f"{name} {_shown(value)}" for name, value in genotype["head"].items())
     return f" with a head for {genotype['task']} ({choices})"
+
+
+def _start(told: Mapping[str, Any] | None) -> list[str]:
+    """Whom the weights that it started from are owed to; nothing where it started from noise."""
+    if told is None:
+        return []
+    credit = Credit.from_json(told)
+    hashed = "" if credit.checked else " (not checked: publisher tells no sha256)"
+    exact = "the released one" if credit.exact else "only near to the released one"
+    rows = {
+        "weights": "what they are",
+        "name": f"{credit.name} (network {credit.member}, {credit.classes} classes)",
+        "source": credit.source,
+        "sha256": f"{credit.sha256}{hashed}",
+        "licence": marked(credit.licence),
+        "owed to": credit.credit,
+        "data": credit.data,
+        "function": exact,
+        "taken": f"{credit.part}; of each tensor, what this network has room for",
+    }
+    more = "Nobody says under which licence these weights are: ask before you pass this network on."
+    return ["## Starting weights", _table(rows), *([more] if credit.unlicensed else [])]
 
 
 def _steps(genotype: Genotype) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 from orchestrator.contracts import Artifact, ImageFacts
 from orchestrator.errors import RunError
 from orchestrator.files import understood
-from orchestrator.records import Genotype
+from orchestrator.records import Credit, Genotype
 
 __all__ = [
     "EXACT",
@@ -26,6 +26,7 @@ __all__ = [
     "read_facts",
     "read_tensors",
     "sha256",
+    "start_of",
 ]
 
 # 1 had one file for each label, and called exact what was labelled so.
@@ -68,6 +69,18 @@ def genotype_of(facts: Mapping[str, Any], folder: Path) -> Genotype:
         return Genotype.from_json(facts["genotype"])
     except (KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{folder}/genotype.json: the genotype is damaged: {error!r}.") from error
+
+
+def start_of(facts: Mapping[str, Any], folder: Path) -> Credit | None:
+    """Whom a network's starting weights are owed to; None where it started from noise.
+
+    Raises RunError.
+    """
+    told = facts.get("start")
+    try:
+        return None if told is None else Credit.from_json(told)
+    except (TypeError, AttributeError) as error:
+        raise RunError(f"{folder}/genotype.json: its start is damaged: {error!r}.") from error
 
 
 def artifact_of(facts: Mapping[str, Any], label: str, folder: Path) -> Artifact:

@@ -27,7 +27,7 @@ from orchestrator.bundle.facts import FORMAT, sha256
 from orchestrator.bundle.verifying import answer, verify
 from orchestrator.contracts import Artifact, ImageFacts, Maps, Outputs, Usage
 from orchestrator.errors import RunError
-from orchestrator.records import Genotype
+from orchestrator.records import Credit, Genotype
 
 __all__ = ["BundleContents", "write_bundle"]
 
@@ -42,7 +42,8 @@ class BundleContents:
     wherever they lie: what is `exact` must be the same function as `network`, others ("int8")
     approximate it; `recommended` is one of the labels, and `usage` says how its file is run.
     `figures` are JSON values for the card, `classes` those of each class, `ranges` what compressors
-    learnt for one another. `outputs` are what the network answers, if not a logit for each class.
+    learnt for one another. `outputs` are what the network answers, if not a logit for each class,
+    `start` whom the weights it started from are owed to, if it did not start from noise.
     """
 
     genotype: Genotype
@@ -58,6 +59,7 @@ class BundleContents:
     classes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     ranges: Mapping[str, Any] = field(default_factory=dict)
+    start: Credit | None = None
 
 
 def write_bundle(folder: Path, contents: BundleContents) -> Path:
@@ -129,6 +131,7 @@ def _facts(contents: BundleContents) -> dict[str, Any]:
         "class_figures": {name: dict(found) for name, found in contents.classes.items()},
         "versions": dict(contents.versions),
         "ranges": dict(contents.ranges),
+        **({"start": contents.start.to_json()} if contents.start else {}),
     }
 
 

@@ -254,6 +254,7 @@ def _contents(
         outputs=factory.assembly.task.outputs(factory.assembly.facts),
         figures=dict(figures),
         versions={package: version_of(package) for package in packages},
+        start=factory.start.credit if factory.start else None,
     )
 
 

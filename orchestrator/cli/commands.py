@@ -148,6 +148,20 @@ def _networks(arguments: list[str]) -> None:
     list_networks(given.part, as_json=given.json)
 
 
+def _weights(arguments: list[str]) -> None:
+    from orchestrator.cli.weights import fetch_weights, list_weights
+
+    parser = _parser("weights", "lists trained weights to start from; fetches one where asked")
+    parser.add_argument("part", nargs="*", help="of a name, such as mobilenet; all without one")
+    parser.add_argument("--fetch", metavar="NAME", help="the only thing here that uses the network")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args(arguments)
+    if given.fetch:
+        fetch_weights(given.fetch, as_json=given.json)
+    else:
+        list_weights(given.part, as_json=given.json)
+
+
 def _new_plugin(arguments: list[str]) -> None:
     from orchestrator.cli.new_plugin import write_plugin
 
@@ -212,6 +226,7 @@ _COMMANDS: Mapping[str, Callable[[list[str]], None]] = {
     "rebuild": _rebuild,
     "measure": _measure,
     "networks": _networks,
+    "weights": _weights,
     "plugins": _plugins,
     "new-plugin": _new_plugin,
 }

@@ -150,6 +150,7 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
     for name, text in {
         "space": f"{config.space.name}, {size}; named points first: "
         + (", ".join(seed.name for seed in plan.seeds) or "none"),
+        **_weights(plan),
         "dataset": config.dataset.name,
         **_devices(plan),
         "compressors": plan.compression or " → ".join(config.compressor) or "none",
@@ -161,6 +162,13 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
         facts.add_row(f"[bold]{name}[/bold]", escape(text))
     tables = [facts, _objective_table(config, plan)]
     return [*tables, _unchanged_table(plan.unchanged)] if plan.unchanged else tables
+
+
+def _weights(plan: Plan) -> dict[str, str]:
+    """What networks start from, where that is not noise."""
+    from orchestrator.pretrained.prospect import Prospect
+
+    return {"weights": Prospect(**plan.start).sentence} if plan.start else {}
 
 
 def _devices(plan: Plan) -> dict[str, str]:

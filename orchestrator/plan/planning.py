@@ -29,6 +29,7 @@ from orchestrator.plan.survey import (
     survey,
 )
 from orchestrator.pretrained.listing import TRAINED
+from orchestrator.pretrained.prospect import Prospect, prospect
 from orchestrator.records import Choices
 from orchestrator.training.epochs import seconds_per_step
 from orchestrator.trials import PartlyKnownTrial, RandomTrial
@@ -57,6 +58,7 @@ class Plan:
     `reference_ms` and `fingerprints` each device to what was found on it. `compression` tells the
     orders in which compressors may be taken, `leading` is the name of the task's leading metric,
     `unchanged` what the space leaves as it is, and why.
+    `start` what trained weights networks start from, as a `Prospect`.
     """
 
     space_size: float
@@ -72,6 +74,7 @@ class Plan:
     compression: str = ""
     leading: str = "accuracy"
     unchanged: Mapping[str, str] = field(default_factory=dict)
+    start: Mapping[str, Any] | None = None
 
     @property
     def facts(self) -> dict[str, str]:
@@ -103,6 +106,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
     assembly = factory.assembly
     _check_sampler(factory)
     _check_teacher(factory)
+    start = _start(factory)
     seeds = _seeds(assembly)
     specimens = survey(factory, [seed.choices for seed in seeds])
     for target in assembly.targets:
@@ -137,7 +141,9 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             disk_bytes=_forecast_bytes(factory, by_size),
             compression=assembly.compression.told,
             unchanged=assembly.space.unchanged(),
+            start=start.to_json() if start else None,
             warnings=[
+                *(start.warnings if start else ()),
                 *assembly.dataset.notes,
                 *factory.notes,
                 *_trained_first(factory),
@@ -203,6 +209,12 @@ def _check_teacher(factory: Factory) -> None:
             f"teacher: {factory.config.teacher} knows {found} classes, expected the dataset's "
             f"{expected}. Give a network trained on the same classes, or teacher=null."
         )
+
+
+def _start(factory: Factory) -> Prospect | None:
+    """What networks will start from; nothing is fetched. Raises UsageError as the search would."""
+    weights = factory.config.weights
+    return None if weights is None else prospect(weights, factory.assembly.space)
 
 
 def _check_share(target: Target) -> None:

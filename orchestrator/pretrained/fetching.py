@@ -52,11 +52,8 @@ def weights_cache() -> Path:
 
 
 def at_hand(listed: Listed) -> Fetched | None:
-    """The file in the cache or in an installed package; None where the network is needed.
-
-    Raises WeightsError for an installed file that is not the released one.
-    """
-    return _cached(listed) or _packaged(listed)
+    """The file in the cache or in an installed package; None where the network is needed."""
+    return _cached(listed) or next(iter(_packaged(listed)), None)
 
 
 def fetch(listed: Listed) -> Fetched:
@@ -107,17 +104,21 @@ def _kept(note: Path) -> Fetched | None:
         return None
 
 
-def _packaged(listed: Listed) -> Fetched | None:
+def _packaged(listed: Listed) -> Iterator[Fetched]:
+    """Files of installed packages that are the released one."""
+    told = listed.checkpoint.sha256
+    for found in _installed(listed):
+        if not told or same_hash(told, found.sha256):
+            yield found
+
+
+def _installed(listed: Listed) -> Iterator[Fetched]:
     for location in listed.checkpoint.locations:
-        package, _, name = location.removeprefix("pkg://").partition("/")
-        if not location.startswith("pkg://"):
-            continue
-        for path in (folder / name for folder in _folders(package)):
-            if path.is_file():
-                found = sha256(path)
-                _check_hash(listed, found, str(path))
-                return Fetched(path, found, location)
-    return None
+        if location.startswith("pkg://"):
+            package, _, name = location.removeprefix("pkg://").partition("/")
+            for path in (folder / name for folder in _folders(package)):
+                if path.is_file():
+                    yield Fetched(path, sha256(path), location)
 
 
 def _folders(package: str) -> list[Path]:
@@ -189,14 +190,21 @@ def _convert(part: Path, path: Path) -> None:
 def _check_hash(listed: Listed, found: str, where: str) -> None:
     told = listed.checkpoint.sha256
     if told and not same_hash(told, found):
-        raise WeightsError(
-            f"weights={listed.name}: {where} has sha256 {found}, expected {told}, so it is not the "
-            "file that was released. Fetch it again, or from elsewhere and say weights=PATH."
-        )
+        raise WeightsError(_another(listed, found, where))
+
+
+def _another(listed: Listed, found: str, where: str) -> str:
+    return (
+        f"weights={listed.name}: {where} has sha256 {found}, expected "
+        f"{listed.checkpoint.sha256}, so it is not the file that was released. Fetch it again, or "
+        "from elsewhere and say weights=PATH."
+    )
 
 
 def _unreachable(listed: Listed, reasons: Mapping[str, str]) -> str:
     checkpoint = listed.checkpoint
+    for other in _installed(listed) if not reasons else ():
+        return _another(listed, other.sha256, str(other.path))
     if not reasons:
         return (
             f"weights={listed.name}: not in {weights_cache()}, and no package here holds it "

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from orchestrator.bundle.facts import genotype_of, read_facts, read_tensors, sha256
+from orchestrator.bundle.facts import genotype_of, read_facts, read_tensors, sha256, start_of
 from orchestrator.contracts import Checkpoint, ImageFacts, SearchSpace, Task
 from orchestrator.errors import ConfigError, WeightsError
 from orchestrator.pretrained.fetching import Fetched, fetch
@@ -261,7 +261,7 @@ def _check_same_space(
 
 def _own_credit(folder: Path, facts: Mapping[str, Any], digest: str) -> Credit:
     """Of a bundle; what it started from itself is owed still."""
-    before = Credit.from_json(facts["start"]) if facts.get("start") else None
+    before = start_of(facts, folder)
     classes = facts["classes"]
     data = f"{len(classes)} classes of its own, licence {facts['licence']}"
     return Credit(

@@ -31,7 +31,7 @@ from orchestrator.supernet.store import owned_parameters
 from orchestrator.training.building import build_network
 from orchestrator.training.weights import write_weights
 
-__all__ = ["StartingWeights", "load_start", "prepare_start", "start_file"]
+__all__ = ["StartingWeights", "credit_of", "load_start", "prepare_start", "start_file"]
 
 _FORMAT = 1
 
@@ -136,6 +136,22 @@ def prepare_start(
     return load_start(folder, space)
 
 
+def credit_of(folder: Path) -> Credit | None:
+    """Whom a run's starting weights are owed to; None where there are none, or not yet.
+
+    Reads the file's head only. Raises RunError for a damaged file.
+    """
+    path = start_file(folder)
+    if not path.exists():
+        return None
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            facts = understood(json.loads(file.metadata()["facts"]), path, format=_FORMAT)
+        return Credit.from_json(facts["credit"])
+    except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise RunError(_unreadable(path, error)) from error
+
+
 def load_start(folder: Path, space: SearchSpace) -> StartingWeights:
     """What `prepare_start` left, mapped once a process; raises RunError for a damaged file."""
     path = start_file(folder)
@@ -189,7 +205,11 @@ def _mapped(space: SearchSpace, path: Path, changed_ns: int) -> StartingWeights:
             tuple(facts["notes"]),
         )
     except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-        raise RunError(
-            f"{path} holds no readable starting weights ({error}). Delete it, then resume the "
-            "search; it is written again."
-        ) from error
+        raise RunError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    return (
+        f"{path} holds no readable starting weights ({error}). Delete it, then resume the search; "
+        "it is written again."
+    )

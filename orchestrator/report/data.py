@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.analysis.agreement import Correlation
 from orchestrator.contracts.objective import Axis
-from orchestrator.records import Check, Finalist, Record
+from orchestrator.records import Check, Credit, Finalist, Record
 
 __all__ = ["ReportData"]
 
@@ -21,7 +21,8 @@ class ReportData:
     in a record's `values` or `extra`. A finalist's figure called `latency_fp32_ms` is shown as what
     `latency_ms` was before compression. `plan` is the configuration and may be nested. `checks` are
     the candidates that were trained further than their estimate, `correlations` how well objectives
-    of the untrained network rank what is known of `leading`, the metric that leads.
+    of the untrained network rank what is known of `leading`, the metric that leads. `start` says
+    whom the weights are owed to that networks started from.
     """
 
     title: str
@@ -36,3 +37,4 @@ class ReportData:
     command: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     leading: str = "accuracy"
+    start: Credit | None = None

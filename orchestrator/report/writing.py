@@ -9,7 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from orchestrator.analysis.display import marked
 from orchestrator.files import write_whole
+from orchestrator.records import Credit
 from orchestrator.report.data import ReportData
 from orchestrator.report.figures import payload
 
@@ -45,6 +47,7 @@ def build_report(path: Path, data: ReportData) -> None:
         "title": html.escape(data.title),
         "headline": html.escape(headline),
         "more": html.escape(" ".join(more)),
+        "credit": _credit(data.start),
         "style": _asset("style.css"),
         "payload": _embedded(payload(data)),
         "plotly": get_plotlyjs(),
@@ -52,6 +55,20 @@ def build_report(path: Path, data: ReportData) -> None:
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("template.html"))
     write_whole(path, page)
+
+
+def _credit(start: Credit | None) -> str:
+    """A paragraph on the weights that networks started from; "" where that was noise."""
+    if start is None:
+        return ""
+    near = "" if start.exact else " Their network here is only near to the released one."
+    hashed = start.sha256 + ("" if start.checked else ", not checked: publisher tells none")
+    text = (
+        f"Starts from trained weights: {start.name} ({start.credit}), from {start.source}. Licence "
+        f"{marked(start.licence)}. Trained on {start.data}. Taken: {start.part}.{near} sha256 "
+        f"{hashed}."
+    )
+    return f'<p class="more" id="credit">{html.escape(text)}</p>'
 
 
 def _asset(name: str) -> str:

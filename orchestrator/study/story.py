@@ -84,6 +84,7 @@ def write_report(study: Study) -> Path:
         plan=flat_config(study.config),
         command=study.command,
         leading=study.leading,
+        start=study.start,
         environment={**study.plan.facts, **_versions(study.home.environment())},
     )
     build_report(study.home.report, data)

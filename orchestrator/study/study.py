@@ -15,7 +15,8 @@ from orchestrator.contracts import Axis
 from orchestrator.errors import PluginError
 from orchestrator.plan.planning import Plan
 from orchestrator.plugins import Plugins, version_of
-from orchestrator.records import Check, Finalist, Record
+from orchestrator.pretrained.starting import credit_of
+from orchestrator.records import Check, Credit, Finalist, Record
 from orchestrator.study.run_folder import RunFolder
 
 __all__ = ["Study", "Viewer", "objective_units"]
@@ -124,6 +125,11 @@ class Study:
         return self.ledger.hypervolume
 
     @property
+    def start(self) -> Credit | None:
+        """Whom the weights are owed to that networks start from; None where that is noise."""
+        return credit_of(self.folder) if self.config.weights else None
+
+    @property
     def tags(self) -> dict[str, str]:
         """What tells searches apart."""
         config = self.config
@@ -132,6 +138,7 @@ class Study:
         chosen["device"] = ", ".join(config.device)
         return {
             **chosen,
+            **(self.start.labels if self.start else {}),
             "compressors": ", ".join(config.compressor) or "none",
             "folder": self.folder.resolve().name,
             "version": version_of("pareto-orchestrator"),
@@ -152,6 +159,7 @@ class Study:
             "epochs": config.train.epochs,
             "final_epochs": config.train.final_epochs,
             "seed": config.run.seed,
+            **(self.start.labels if self.start else {}),
             **budgets,
         }
 

@@ -8,10 +8,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator.bundle import read_facts, start_of
 from orchestrator.contracts import Artifact, Device
 from orchestrator.records import Finalist
+from orchestrator.tracking.naming import clipped
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "owed"]
+
+
+def owed(finalist: Finalist) -> dict[str, str]:
+    """Tags that say whom a finalist's starting weights are owed to; none where it had none."""
+    folder = Path(finalist.folder)
+    if not (folder / "genotype.json").is_file():
+        return {}
+    start = start_of(read_facts(folder), folder)
+    return {name: clipped(text) for name, text in start.labels.items()} if start else {}
 
 
 class Registry:
@@ -42,7 +53,7 @@ class Registry:
             source=model.artifact_location,
             run_id=run_id,
             model_id=model.model_id,
-            tags={"candidate": finalist.id},
+            tags={"candidate": finalist.id, **owed(finalist)},
             description=title,
         )
         for pick in finalist.picks:

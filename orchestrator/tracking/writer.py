@@ -18,7 +18,7 @@ from orchestrator.analysis.ledger import Ledger
 from orchestrator.files import read_json, write_json
 from orchestrator.records import Finalist, Record
 from orchestrator.tracking import naming
-from orchestrator.tracking.models import Registry
+from orchestrator.tracking.models import Registry, owed
 
 if TYPE_CHECKING:
     from orchestrator.contracts.device import Device
@@ -298,6 +298,7 @@ class Writer:
         tags = {
             "picks": ", ".join(finalist.picks),
             "recommended": "yes" if recommended else "no",
+            **owed(finalist),
         }
         for name, value in tags.items():
             if value:
