@@ -15,6 +15,7 @@ from orchestrator.contracts import Checkpoint, ImageFacts, SearchSpace, Task
 from orchestrator.errors import ConfigError, WeightsError
 from orchestrator.pretrained.fetching import Fetched, fetch
 from orchestrator.pretrained.identifying import (
+    Fit,
     best_match,
     facts_for,
     identify,
@@ -92,8 +93,8 @@ def load_checkpoint(
         head = head_names(space, found.genotype, own)
         left = {name: tensors.pop(name) for name in head}
         changes.append(
-            f"not the classifier, as its {found.credit.classes} classes are not known to be the "
-            f"dataset's {len(facts.classes)}"
+            f"without the classifier, as its {found.credit.classes} classes are not known to be "
+            f"the dataset's {len(facts.classes)}"
         )
     if found.channels != facts.in_channels:
         if facts.in_channels == 3:
@@ -103,7 +104,7 @@ def load_checkpoint(
             )
         tensors, change = fit_channels(tensors, space, found.genotype, own)
         changes.append(change)
-    part = "; ".join(["all of it", *changes])
+    part = ", ".join(["all of it", *changes])
     notes = (*found.notes, f"weights of {found.credit.name}: {part}", *_unchecked(found.credit))
     credit = replace(found.credit, part=part)
     return Loaded(credit, found.genotype, own, tensors, notes, left)
@@ -209,8 +210,19 @@ def _identified(path: Path, space: SearchSpace) -> _Found:
     )
     told = f"weights={path}: a file that nobody lists, taken as {space.name}/{fit.member}"
     told += f" in the names of {' or '.join(names)}" if names else " in our own names"
+    if len({str(dict(listed.checkpoint.options)) for listed in fit.listed}) > 1:
+        told += (
+            f"; these are different functions, tell which by the space's options: {_options(fit)}"
+        )
     size = side or space.published()[fit.member].image_size
     return _Found(credit, fit.genotype, fit.tensors, size, fit.channels, notes=(told,))
+
+
+def _options(fit: Fit) -> str:
+    """What options the listed weights have that a file could be."""
+    return ", ".join(
+        f"{dict(listed.checkpoint.options) or 'none'} for {listed.name}" for listed in fit.listed
+    )
 
 
 def _bundled(folder: Path, space: SearchSpace) -> _Found:

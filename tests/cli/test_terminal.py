@@ -32,6 +32,7 @@ def test_budgets_of_reported_objectives_have_their_unit() -> None:
         compression="",
         space_size=10,
         fingerprints={},
+        start=None,
     )
     objectives = plan_tables(check_config(CONFIG), plan)[-1]
     columns = [list(column.cells) for column in objectives.columns]

@@ -31,7 +31,7 @@ def test_the_tensors_are_the_networks_own_and_the_classifier_goes(space, facts, 
     lacking, beyond = network.load_state_dict(found.tensors, strict=False)
     assert beyond == [] and lacking == ["classifier.weight", "classifier.bias"]
     assert torch.equal(network.stem.weight, released(12, 5)["conv.weight"])
-    assert "not the classifier, as its 5 classes" in found.credit.part in found.notes[0]
+    assert "without the classifier, as its 5 classes" in found.credit.part in found.notes[0]
 
 
 def test_a_thousand_classes_of_imagenets_names_keep_the_classifier(space, facts, hub) -> None:

@@ -1,3 +1,5 @@
+"""Fixtures of the made-up space with weights, and a server that stands in for the hub."""
+
 from __future__ import annotations
 
 import socket
@@ -14,14 +16,14 @@ from orchestrator import ImageFacts, SearchSpace
 from orchestrator.plugins import Plugins, installed
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ORCHESTRATOR_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "weights"
 
 
 @pytest.fixture
-def trained() -> Iterator[Plugins]:
+def trained(cache: Path) -> Iterator[Plugins]:
     """The space of `trained_space`, offered as an installed plugin would."""
     plugins = installed()
     plugins.register(TrainedPlugin(), "trained", "trained")

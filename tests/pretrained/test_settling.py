@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from trained_space import released
+
+from orchestrator.candidate.assembly import settle
+from orchestrator.config import StudyConfig, check_config, flat_config
+from orchestrator.errors import ConfigError
+
+
+def config(**groups: Any) -> StudyConfig:
+    made: dict[str, Any] = {
+        "space": {"name": "trained", "preset": "full"},
+        "dataset": {"name": "image_folder", "root": "photos"},
+        "device": {"name": "onnxruntime"},
+        "estimator": {"name": "train"},
+        "sampler": {"name": "random"},
+        "objective": {"params": {"name": "params"}},
+        "weights": "auto",
+    }
+    return check_config({**made, **groups})
+
+
+def test_options_and_normalisation_of_weights_are_written_down_once(trained) -> None:
+    found = settle(config(), trained)
+    assert found.weights == "trained/sure" and found.space.options["slope"] == 0.1
+    assert found.dataset.options["trained_with"] == [[0.1, 0.2, 0.3], [0.5, 0.5, 0.4]]
+    assert settle(check_config(flat_config(found)), trained) == found
+
+
+def test_a_search_from_noise_is_left_as_it_is(trained) -> None:
+    plain = config(weights=None)
+    assert settle(plain, trained) is plain
+
+
+def test_an_option_that_contradicts_is_refused(trained) -> None:
+    same = settle(config(space={"name": "trained", "preset": "full", "slope": 0.1}), trained)
+    assert same.space.options["slope"] == 0.1
+    with pytest.raises(ConfigError, match=r"space\.slope: found 0\.3, but .*sure need 0\.1"):
+        settle(config(space={"name": "trained", "preset": "full", "slope": 0.3}), trained)
+
+
+def test_a_dataset_that_does_not_ask_is_told_nothing(trained) -> None:
+    found = settle(config(dataset={"name": "digits"}), trained)
+    assert found.dataset.options == {}
+
+
+def test_a_file_asks_for_the_options_of_those_it_is_named_like(trained, tmp_path: Path) -> None:
+    path = tmp_path / "mine.pth"
+    torch.save(released(12, 7), path)
+    found = settle(config(weights=str(path)), trained)
+    assert found.weights == str(path) and found.space.options["slope"] == 0.1
+
+
+def test_a_resumed_run_needs_its_file_no_more(trained, tmp_path: Path) -> None:
+    path = tmp_path / "mine.pth"
+    torch.save(released(12, 7), path)
+    found = settle(config(weights=str(path)), trained)
+    path.unlink()
+    assert settle(found, trained) == found
