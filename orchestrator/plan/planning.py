@@ -57,7 +57,7 @@ class Plan:
     `ranges` maps each static objective to what was seen from the smallest to the largest network,
     `reference_ms` and `fingerprints` each device to what was found on it. `compression` tells the
     orders in which compressors may be taken, `leading` is the name of the task's leading metric,
-    `unchanged` what the space leaves as it is, and why.
+    `unchanged` what the space leaves as it is, and why,
     `start` what trained weights networks start from, as a `Prospect`.
     """
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.bundle.card import card
+from orchestrator.records import Credit
 
 FACTS: dict[str, Any] = {
     "id": "0007-1f",
@@ -89,3 +90,29 @@ def test_classes_have_a_table_where_the_task_tells() -> None:
 )
 def test_running_it_is_told_as_far_as_it_is_known(more: dict[str, Any], said: str) -> None:
     assert said in section(card({**FACTS, **more}), "Run it")
+
+
+CREDIT = Credit(
+    name="toy/t1",
+    source="hf://toys/toy/t1.pth",
+    sha256="ab" * 32,
+    licence="unknown",
+    credit="Somebody 2020",
+    data="ImageNet-1k (research use)",
+    member="t",
+    exact=False,
+    checked=False,
+    part="all of it, without the classifier",
+)
+
+
+def test_starting_weights_are_credited_and_a_lacking_licence_is_marked() -> None:
+    told = section(card({**FACTS, "start": CREDIT.to_json()}), "Starting weights")
+    for text in (CREDIT.source, CREDIT.sha256, CREDIT.credit, CREDIT.data, CREDIT.part):
+        assert text in told
+    assert "⚠ unknown" in told and "ask before you pass this network on" in told
+    assert "not checked: publisher tells no sha256" in told and "only near" in told
+
+
+def test_a_network_that_started_from_noise_has_no_such_section() -> None:
+    assert "Starting weights" not in card(FACTS)

@@ -33,6 +33,7 @@ def test_budgets_of_reported_objectives_have_their_unit() -> None:
         space_size=10,
         fingerprints={},
         start=None,
+        unchanged={},
     )
     objectives = plan_tables(check_config(CONFIG), plan)[-1]
     columns = [list(column.cells) for column in objectives.columns]

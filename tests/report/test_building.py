@@ -7,7 +7,7 @@ import re
 import pytest
 
 from orchestrator.contracts.objective import Axis
-from orchestrator.records import Genotype, Record
+from orchestrator.records import Credit, Genotype, Record
 from orchestrator.report import ReportData, build_report
 
 ACCURACY = Axis("accuracy", "share", "maximize", reference=0.0)
@@ -76,3 +76,13 @@ def test_any_part_may_be_missing(tmp_path, search, kept):
 def test_a_report_is_replaced(tmp_path, search):
     page_of(tmp_path, ReportData("first", "", [], []))
     assert "<title>efficientformer on digits</title>" in page_of(tmp_path, search)
+
+
+def test_starting_weights_are_credited_at_the_top(tmp_path, search):
+    told = ("toy/<t1>", "hf://toys/t1.pth", "ab" * 32, Credit.UNKNOWN, "Somebody", "ImageNet", "t")
+    credit = Credit(*told, part="all of it, without the classifier", checked=False)
+    page = page_of(tmp_path, dataclasses.replace(search, start=credit))
+    header = page.split("<header>")[1].split("</header>")[0]
+    for text in ("toy/&lt;t1&gt;", "hf://toys/t1.pth", "ab" * 32, "⚠ unknown", "not checked"):
+        assert text in header
+    assert 'id="credit"' not in page_of(tmp_path, search)

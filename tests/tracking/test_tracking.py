@@ -16,13 +16,17 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from orchestrator_onnxruntime.runtime import OnnxRuntime
 
+from orchestrator import Classes, ImageFacts
 from orchestrator.analysis.agreement import Agreement, Correlation, correlate
+from orchestrator.bundle import BundleContents, write_bundle
 from orchestrator.config import TrackingConfig
 from orchestrator.contracts.objective import Axis
-from orchestrator.records import Check, Finalist, Genotype, Record
+from orchestrator.plugins import installed
+from orchestrator.records import Check, Credit, Finalist, Genotype, Record
 from orchestrator.tracking import Tracker, tracking_uri, ui_hint
 from orchestrator.tracking.naming import title
 from orchestrator.tracking.writer import Writer
+from orchestrator.trials import RandomTrial
 
 AXES = (
     Axis("accuracy", "share", "maximize", 0.0),
@@ -280,6 +284,7 @@ def test_a_recommended_finalist_becomes_a_model_version(store, search) -> None:
 
     folder = search.folder / "models" / "0000"
     folder.mkdir(parents=True)
+    write_bundle(folder, _bundle())
     finalist = Finalist(
         id=RECORDS[0].id,
         picks=("most accurate",),
@@ -295,11 +300,28 @@ def test_a_recommended_finalist_becomes_a_model_version(store, search) -> None:
     (version,) = client.search_model_versions("name = 'tiny-digits'")
     run = runs(store)[1][0]
     assert version.run_id == run.info.run_id and run.data.metrics["final_accuracy"] == 0.88
+    owed = {"weights_licence": "unknown", "weights_sha256": CREDIT.sha256}
+    for tags in (version.tags, run.data.tags):
+        assert owed.items() <= tags.items() and tags["weights"] == "toy/t1"
     alias = client.get_model_version_by_alias("tiny-digits", "most-accurate")
     assert alias.run_id == version.run_id
     written = Path(version.source.removeprefix("file://"))
     assert "signature" in (written / "MLmodel").read_text()
     assert (written / "input_example.json").is_file()
+
+
+CREDIT = Credit("toy/t1", "hf://toys/toy/t1.pth", "ab" * 32, "unknown", "Somebody", "data", "t")
+
+
+def _bundle() -> BundleContents:
+    """The smallest network of a space, as if it had started from trained weights."""
+    facts = ImageFacts.unnamed(16, classes=2)
+    space = installed().create("space", "squeezenet", {})
+    architecture = space.suggest(RandomTrial(0))
+    network = space.build(architecture, facts, Classes(2))
+    return BundleContents(
+        Genotype("squeezenet", "small", architecture), network, facts, start=CREDIT
+    )
 
 
 def _onnx_file(path: Path) -> Path:
