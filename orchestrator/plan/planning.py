@@ -214,7 +214,9 @@ def _check_teacher(factory: Factory) -> None:
 def _start(factory: Factory) -> Prospect | None:
     """What networks will start from; nothing is fetched. Raises UsageError as the search would."""
     weights = factory.config.weights
-    return None if weights is None else prospect(weights, factory.assembly.space)
+    if weights is None or weights == TRAINED:
+        return None
+    return prospect(weights, factory.assembly.space)
 
 
 def _check_share(target: Target) -> None:
