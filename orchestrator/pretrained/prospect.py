@@ -97,7 +97,9 @@ def prospect(weights: str, space: SearchSpace) -> Prospect:
 def prospect_of(listed: Listed, path: Path | None = None) -> Prospect:
     """Of a listed checkpoint, or of its very file at `path`."""
     checkpoint, found = listed.checkpoint, path or at_hand(listed)
-    source = str(path) if path else getattr(found, "source", checkpoint.locations[0])
+    remote = [where for where in checkpoint.locations if not where.startswith("pkg://")]
+    elsewhere = next(iter([*remote, *checkpoint.locations]))
+    source = str(path) if path else getattr(found, "source", elsewhere)
     return Prospect(
         name=listed.name,
         member=checkpoint.member,
