@@ -2,6 +2,7 @@
 
     python benchmarks/rank_quality.py [--families A B] [--architectures 25] [--epochs 6]
         [--data FOLDER --per-class 500] [--shared-epochs 30] [--out runs/rank_quality.json]
+        [--weights auto | NAME | PATH]
 
 The truth is the accuracy on test images after `--epochs` of an architecture's own training. Held
 against it, for the same random architectures of a family:
@@ -11,6 +12,13 @@ against it, for the same random architectures of a family:
   naswot, synflow, zen, zico, params, macs    known of the untrained network
   half of training   validation accuracy at half of the own training's epochs
   validation         the same at its end: with these images no estimate can be expected to do better
+
+With `--weights` families are those of full size at 64 px, the architecture's own training starts
+from what it inherits, and so do the shared weights; beside the above stand then
+
+  one epoch          validation accuracy after one epoch from inherited weights
+  probe              the last layer solved on inherited features (`estimator=probe`)
+  from scratch       validation accuracy after as many epochs as the truth has, without weights
 
 The second tau is that at given multiply-adds: what an estimate knows beyond size, which a search
 for small networks needs. Seconds are CPU seconds a candidate; those of `inherited` are without the
@@ -41,13 +49,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from trained_start import IMAGE_SIZE, begun, prepared
 
 from orchestrator import Dataset, Genotype, SearchSpace, Subject
 from orchestrator.analysis.ranking import kendall, kendall_at
 from orchestrator.config import TrainConfig
 from orchestrator.errors import CandidateError, TrainingError
+from orchestrator.estimators.probe import ProbeEstimator
 from orchestrator.estimators.supernet import SupernetEstimator
 from orchestrator.plugins import installed
+from orchestrator.pretrained.starting import StartingWeights
 from orchestrator.search.cluster import WORKER_ENV
 from orchestrator.supernet.judging import inherited_figure
 from orchestrator.supernet.store import Store
@@ -57,7 +68,7 @@ from orchestrator.training.epochs import TrainRun, train
 from orchestrator.training.estimation import estimation_context
 from orchestrator.training.footing import Footing
 from orchestrator.training.scoring import leading_figure
-from orchestrator.trials import RandomTrial
+from orchestrator.trials import PartlyKnownTrial, RandomTrial
 
 FAMILIES = ("mobilenetv3", "shufflenetv2", "efficientformer")
 STATIC = ("naswot", "synflow", "zen", "zico", "params", "macs")
@@ -77,11 +88,16 @@ class Setting:
     epochs: int
     shared_epochs: int
     seed: int
+    weights: str | None = None
 
     @property
     def dataset(self) -> Dataset:
-        """Read once a process."""
+        """Read once a process; of a family the weights' own normalisation is used (`of`)."""
         return _dataset(self.data, self.per_class)
+
+    def of(self, family: str) -> tuple[SearchSpace, Dataset]:
+        """The family's space and the images as its weights want them."""
+        return _parts(family, self)
 
     @property
     def config(self) -> TrainConfig:
@@ -95,7 +111,8 @@ class Setting:
         dataset = self.dataset
         counts = {split: len(dataset.split(split)) for split in ("train", "test")}
         own = {"data": dataset.name, "classes": list(dataset.classes), "images": counts}
-        return {**asdict(self), **own}
+        told = {**asdict(self), **own}
+        return told if self.weights else {k: v for k, v in told.items() if k != "weights"}
 
 
 def main() -> None:
@@ -107,6 +124,7 @@ def main() -> None:
         epochs=options.epochs,
         shared_epochs=options.shared_epochs,
         seed=options.seed,
+        weights=options.weights,
     )
     kept = Kept(Path(options.out), setting)
     drawn = {family: _drawn(family, options.architectures, setting) for family in options.families}
@@ -151,13 +169,19 @@ class Kept:
 
 @dataclass(frozen=True)
 class Job:
-    """Work for one process; `kind` is static, own, shared or inherited."""
+    """Work for one process; `kind` is static, own, shared, inherited, probe, epoch or scratch."""
 
     kind: str
     family: str
     genotypes: tuple[Genotype, ...]
     setting: Setting
     folder: Path
+
+    @property
+    def start(self) -> StartingWeights | None:
+        """What networks inherit; None without weights."""
+        space, dataset = self.setting.of(self.family)
+        return begun(self.folder / self.family, space, dataset, self.setting.weights)
 
     def run(self) -> dict[str, Any]:
         """Figures by key of the architecture; of shared weights facts by family."""
@@ -166,7 +190,14 @@ class Job:
         torch.set_num_threads(1)
         if self.kind == "shared":
             return {self.family: _train_shared(self)}
-        measure = {"static": _static, "own": _own, "inherited": _inherited}[self.kind]
+        measure = {
+            "static": _static,
+            "own": _own,
+            "inherited": _inherited,
+            "probe": _probe,
+            "epoch": _epoch,
+            "scratch": _scratch,
+        }[self.kind]
         return {genotype.key: measure(genotype, self) for genotype in self.genotypes}
 
 
@@ -174,10 +205,14 @@ def _jobs(drawn: Mapping[str, list[Genotype]], setting: Setting, kept: Kept) -> 
     """What is not known yet, the longest first."""
     untrained = [family for family in drawn if family not in kept.content["shared"]]
     jobs = [Job("shared", family, (), setting, kept.folder) for family in untrained]
-    for kind, figure in (("own", "truth"), ("static", "macs"), ("inherited", "inherited")):
+    kinds = [("own", "truth"), ("static", "macs"), ("inherited", "inherited")]
+    if setting.weights:
+        kinds += [("epoch", "one epoch"), ("probe", "probe"), ("scratch", "from scratch")]
+    for kind, figure in kinds:
         for family, genotypes in drawn.items():
             missing = tuple(g for g in genotypes if figure not in kept.figures(g))
-            batches = [(g,) for g in missing] if kind == "own" else [missing] if missing else []
+            alone = kind in ("own", "epoch", "scratch")
+            batches = [(g,) for g in missing] if alone else [missing] if missing else []
             jobs += [Job(kind, family, batch, setting, kept.folder) for batch in batches]
     return jobs
 
@@ -217,9 +252,9 @@ def _tell(job: Job, done: int, jobs: int, seconds: float) -> None:
 
 def _static(genotype: Genotype, job: Job) -> dict[str, float | None]:
     """Each proxy's score, None where it has none, and its CPU seconds."""
-    dataset, network = job.setting.dataset, _built(genotype, job.setting)
-    shape = (dataset.in_channels, dataset.image_size, dataset.image_size)
-    subject = Subject(genotype, network, shape, batch=lambda: _images(job.setting))
+    network = _built(genotype, job)
+    shape = job.setting.of(job.family)[1].facts.shape
+    subject = Subject(genotype, network, shape, batch=lambda: _images(job.family, job.setting))
     found: dict[str, float | None] = {}
     for name in STATIC:
         start = time.process_time()
@@ -233,17 +268,17 @@ def _static(genotype: Genotype, job: Job) -> dict[str, float | None]:
 
 def _own(genotype: Genotype, job: Job) -> dict[str, float | None]:
     """The truth, and what was known on the way."""
-    setting, network = job.setting, _built(genotype, job.setting)
+    setting, network = job.setting, _built(genotype, job)
     start = time.process_time()
     run = TrainRun(epochs=setting.epochs, seed=setting.seed)
     try:
-        curve = train(network, _footing(setting), setting.config, run).curve
+        curve = train(network, _footing(job.family, setting), setting.config, run).curve
     except TrainingError:
         return {"truth": None}
     seconds = time.process_time() - start
     half = max(1, setting.epochs // 2)
     return {
-        "truth": leading_figure(network, _footing(setting), "test"),
+        "truth": leading_figure(network, _footing(job.family, setting), "test"),
         "validation": curve[-1],
         "validation s": seconds,
         "half of training": curve[half - 1],
@@ -251,12 +286,44 @@ def _own(genotype: Genotype, job: Job) -> dict[str, float | None]:
     }
 
 
-def _inherited(genotype: Genotype, job: Job) -> dict[str, float | None]:
-    setting, network = job.setting, _built(genotype, job.setting)
+def _epoch(genotype: Genotype, job: Job) -> dict[str, float | None]:
+    """One epoch from inherited weights, its rate falling to 0 as any training's."""
+    return _trained("one epoch", _built(genotype, job), 1, job)
+
+
+def _scratch(genotype: Genotype, job: Job) -> dict[str, float | None]:
+    return _trained("from scratch", _drawn_network(genotype, job), job.setting.epochs, job)
+
+
+def _trained(name: str, network: nn.Module, epochs: int, job: Job) -> dict[str, float | None]:
+    start, setting = time.process_time(), job.setting
+    run = TrainRun(epochs=epochs, seed=setting.seed)
+    try:
+        curve = train(network, _footing(job.family, setting), setting.config, run).curve
+    except TrainingError:
+        return {name: None}
+    return {name: curve[-1], f"{name} s": time.process_time() - start}
+
+
+def _probe(genotype: Genotype, job: Job) -> dict[str, float | None]:
+    setting, network = job.setting, _built(genotype, job)
+    space = setting.of(job.family)[0]
+    context = estimation_context(
+        _footing(job.family, setting), space, setting.config, job.folder, seed=setting.seed
+    )
     start = time.process_time()
-    store, _ = Store.load(_space(job.family), job.folder / job.family / "supernet.safetensors")
+    accuracy = ProbeEstimator().estimate(network, genotype, context).curve[-1]
+    return {"probe": accuracy, "probe s": time.process_time() - start}
+
+
+def _inherited(genotype: Genotype, job: Job) -> dict[str, float | None]:
+    setting, network = job.setting, _built(genotype, job)
+    start = time.process_time()
+    space = setting.of(job.family)[0]
+    store, _ = Store.load(space, job.folder / job.family / "supernet.safetensors")
     store.inherit(network)
-    accuracy = inherited_figure(network, _footing(setting), images=RECALIBRATION)
+    footing = _footing(job.family, setting)
+    accuracy = inherited_figure(network, footing, images=RECALIBRATION)
     return {"inherited": accuracy, "inherited s": time.process_time() - start}
 
 
@@ -264,8 +331,9 @@ def _train_shared(job: Job) -> dict[str, Any]:
     """What the estimator says of the weights, which lie in the folder, and its CPU seconds."""
     setting, folder = job.setting, job.folder / job.family
     folder.mkdir(parents=True, exist_ok=True)
+    footing, space = _footing(job.family, setting), setting.of(job.family)[0]
     context = estimation_context(
-        _footing(setting), _space(job.family), setting.config, folder, seed=setting.seed
+        footing, space, setting.config, folder, seed=setting.seed, start=job.start
     )
     start = time.process_time()
     sentences = SupernetEstimator(epochs=setting.shared_epochs).prepare(context)
@@ -283,34 +351,51 @@ def _dataset(data: str | None, per_class: int) -> Dataset:
     return made
 
 
-@lru_cache(maxsize=1)
-def _images(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
+@lru_cache(maxsize=4)
+def _images(family: str, setting: Setting) -> tuple[np.ndarray, np.ndarray]:
     """Some training images as networks see them, and their labels, for the proxies."""
-    return Calibration(setting.dataset).images(IMAGES)
+    return Calibration(setting.of(family)[1]).images(IMAGES)
 
 
-@lru_cache(maxsize=1)
-def _footing(setting: Setting) -> Footing:
-    return Footing(installed().create("task", "classification", {}), setting.dataset)
+@lru_cache(maxsize=4)
+def _footing(family: str, setting: Setting) -> Footing:
+    dataset = setting.of(family)[1]
+    return Footing(installed().create("task", "classification", {}), dataset)
 
 
-def _space(family: str) -> SearchSpace:
-    made: SearchSpace = installed().create("space", family, {"preset": "small"})
-    return made
+@lru_cache(maxsize=4)
+def _parts(family: str, setting: Setting) -> tuple[SearchSpace, Dataset]:
+    if setting.weights is None:
+        return installed().create("space", family, {"preset": "small"}), setting.dataset
+    data = {"root": setting.data, "per_class": setting.per_class, "image_size": IMAGE_SIZE}
+    return prepared(family, setting.weights, data)
 
 
-def _built(genotype: Genotype, setting: Setting) -> nn.Module:
-    facts = setting.dataset.facts
-    return build_network(_space(genotype.space), genotype, facts, seed=setting.seed)
+def _built(genotype: Genotype, job: Job) -> nn.Module:
+    """With what it inherits, if anything."""
+    network = _drawn_network(genotype, job)
+    if job.start is not None:
+        job.start.give(network)
+    return network
+
+
+def _drawn_network(genotype: Genotype, job: Job) -> nn.Module:
+    space, dataset = job.setting.of(job.family)
+    return build_network(space, genotype, dataset.facts, seed=job.setting.seed)
 
 
 def _drawn(family: str, count: int, setting: Setting) -> list[Genotype]:
-    """Random architectures, all different; fewer where a small space has no more."""
-    space, found = _space(family), dict[str, Genotype]()
+    """Random architectures, all different; fewer where a small space has no more.
+
+    On whole images where they inherit, as smaller ones would leave nothing at stride 32.
+    """
+    space, found = setting.of(family)[0], dict[str, Genotype]()
+    known = {"resolution": 1.0} if setting.weights else {}
     for number in range(DRAWS * count):
         if len(found) == count:
             break
-        architecture = space.suggest(RandomTrial(FIRST_SEED + setting.seed + number))
+        seed = FIRST_SEED + setting.seed + number
+        architecture = space.suggest(PartlyKnownTrial(known, seed) if known else RandomTrial(seed))
         genotype = Genotype(space.name, space.preset, architecture)
         found[genotype.key] = genotype
     return list(found.values())
@@ -324,7 +409,10 @@ def _show(family: str, genotypes: Sequence[Genotype], kept: Kept) -> None:
     span = f"{min(truth, default=math.nan):.1%} to {max(truth, default=math.nan):.1%} on test"
     print(f"\n{family}: {len(rows)} architectures, {span}; standard error of a tau {error:.2f}")
     print(f"{'':18}{'tau':>8}{'at MACs':>9}{'CPU s':>9}")
-    for name in ("inherited", *STATIC, "half of training", "validation"):
+    trained = ("one epoch", "probe", "from scratch")
+    for name in ("inherited", *trained, *STATIC, "half of training", "validation"):
+        if name in trained and not any(name in row for row in rows):
+            continue
         values = _column(rows, name)
         at = None if name == "macs" else kendall_at(values, truth, macs)
         seconds = np.nanmedian(_column(rows, f"{name} s")) if rows else math.nan
@@ -356,12 +444,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=6, help="of an architecture's own training")
     parser.add_argument("--data", help="a folder of images, one folder a class; else digits")
     parser.add_argument("--per-class", type=int, default=500, help="training images of a class")
-    parser.add_argument("--shared-epochs", type=int, default=30)
+    parser.add_argument("--shared-epochs", type=int, help="by default 30, with --weights 4")
+    parser.add_argument("--weights", help="auto, a name or a file; needs --data")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", default="runs/rank_quality.json", help="what is done so far")
     options = parser.parse_args()
     options.data = options.data and os.path.abspath(options.data)
+    options.shared_epochs = options.shared_epochs or (4 if options.weights else 30)
+    if options.weights and not options.data:
+        parser.error("--weights needs --data, as digits are no photographs")
     return options
 
 

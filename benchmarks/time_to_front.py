@@ -1,6 +1,7 @@
 """CPU time to a front: shared weights against plain Ray Tune + OptunaSearch that trains each.
 
     python benchmarks/time_to_front.py --data FOLDER [--space mobilenetv3] [--per-class 500]
+        [--weights auto | NAME | PATH] [--inherit shared | plain | both]
 
 FOLDER holds images, one folder a class (or train/ and test/ of such). Both arms search the same
 space for validation accuracy and multiply-adds with the same networks and training code, one
@@ -10,6 +11,10 @@ process at a time on one thread:
           until `--plain-seconds` of CPU are spent;
   shared  weights shared by `estimator=supernet` for each of `--shared-epochs`, then
           `--evaluations` candidates judged with them, proposed by NSGA-II.
+
+With `--weights` the space is that of full size and images have 64 px; `--inherit` says which arms'
+networks start from the weights: candidates, shared weights and finalists of that arm. `--probe`
+adds an arm that judges candidates by `estimator=probe`.
 
 Of each front `--finalists` are trained alike: `--final-epochs` from the weights they have. The
 hypervolume is that of their accuracy on the test split and their multiply-adds. CPU seconds count
@@ -38,12 +43,15 @@ import optuna
 import torch
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
+from trained_start import IMAGE_SIZE, begun, prepared
 
+from orchestrator import SearchSpace
 from orchestrator.analysis import pareto
 from orchestrator.config import TrainConfig
 from orchestrator.contracts import EstimationContext, Estimator, Subject
 from orchestrator.contracts.objective import Axis
 from orchestrator.estimators.further import load_weights
+from orchestrator.estimators.probe import ProbeEstimator
 from orchestrator.estimators.supernet import SupernetEstimator
 from orchestrator.estimators.train import TrainEstimator
 from orchestrator.plugins import installed
@@ -92,15 +100,21 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     torch.set_num_threads(1)
     os.environ.update(WORKER_ENV)
-    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     with tempfile.TemporaryDirectory() as folder:
         context = _context(options, Path(folder) / "plain")
         axes = _axes(context)
         shared = []
         for epochs in options.shared_epochs:
-            mine = replace(context, weights=Path(folder) / f"shared-{epochs}")
+            mine = _inheriting(context, options, Path(folder) / f"shared-{epochs}", "shared")
             arm = Arm(f"shared, {epochs} epochs", SupernetEstimator(epochs=epochs), mine, axes)
             shared.append(_point(arm, list(_shared(arm, options)), options))
+        if options.probe:
+            mine = _inheriting(context, options, Path(folder) / "probe", "shared")
+            arm = Arm("probe", ProbeEstimator(), mine, axes)
+            shared.append(_point(arm, list(_shared(arm, options)), options))
+        context = _inheriting(context, options, context.weights, "plain")
         arm, plain = Arm("plain", TrainEstimator(), context, axes), []
         found = _plain(options, context)
         for share in _LOOKED_AT:
@@ -116,7 +130,7 @@ def _plain(options: argparse.Namespace, context: EstimationContext) -> list[Cand
     """Every candidate that Tune trained, in order."""
     stopper = _Budget(options.plain_seconds)
     searcher = OptunaSearch(
-        space=_Asked(options.space),
+        space=_Asked(context.space),
         metric=["accuracy", "macs"],
         mode=["max", "min"],
         seed=options.seed,
@@ -141,11 +155,11 @@ def _plain(options: argparse.Namespace, context: EstimationContext) -> list[Cand
 class _Asked:
     """The space in Optuna's define-by-run form."""
 
-    def __init__(self, space: str) -> None:
+    def __init__(self, space: SearchSpace) -> None:
         self.space = space
 
     def __call__(self, trial: Any) -> None:
-        _space(self.space).suggest(trial)
+        self.space.suggest(trial)
 
 
 class _Budget(tune.stopper.Stopper):  # type: ignore[misc]
@@ -171,7 +185,8 @@ class _Budget(tune.stopper.Stopper):  # type: ignore[misc]
 def train_candidate(config: Mapping[str, Any], options: Mapping[str, Any], weights: str) -> None:
     """One candidate of the plain arm, in a process of its own."""
     torch.set_num_threads(1)
-    context = _context(argparse.Namespace(**options), Path(weights))
+    told = argparse.Namespace(**options)
+    context = _inheriting(_context(told, Path(weights)), told, Path(weights), "plain")
     start = time.process_time()
     genotype, network = _built(context, FixedTrial(config))
     estimate = TrainEstimator().estimate(network, genotype, context)
@@ -235,9 +250,9 @@ def _finish(candidate: Candidate, arm: Arm, options: argparse.Namespace) -> tupl
     start, context = time.process_time(), arm.context
     genotype, network = candidate.genotype, _network(candidate.genotype, context)
     weights = arm.estimator.initial_weights(genotype, context)
-    assert weights is not None
-    load_weights(network, weights, genotype)
-    run = TrainRun(epochs=options.final_epochs, seed=options.seed, warm=True)
+    if weights is not None:  # else what it inherits, as of a candidate that was probed
+        load_weights(network, weights, genotype)
+    run = TrainRun(epochs=options.final_epochs, seed=options.seed, warm=weights is not None)
     train(network, footing_of(context), context.train, run)
     return leading_figure(network, footing_of(context), "test"), time.process_time() - start
 
@@ -254,15 +269,22 @@ def _show(plain: Sequence[Mapping[str, Any]], shared: Sequence[Mapping[str, Any]
 
 
 def _context(options: argparse.Namespace, weights: Path) -> EstimationContext:
-    data = {"root": options.data, "per_class": options.per_class, "image_size": 32}
-    dataset = installed().create("dataset", "image_folder", data)
+    side = IMAGE_SIZE if options.weights else 32
+    data = {"root": options.data, "per_class": options.per_class, "image_size": side}
+    space, dataset = prepared(options.space, options.weights, data)
     config = TrainConfig(epochs=options.epochs, batch_size=64, crop_padding=4)
     footing = Footing(installed().create("task", "classification", {}), dataset)
-    return estimation_context(footing, _space(options.space), config, weights, seed=options.seed)
+    return estimation_context(footing, space, config, weights, seed=options.seed)
 
 
-def _space(name: str) -> Any:
-    return installed().create("space", name, {"preset": "small"})
+def _inheriting(
+    context: EstimationContext, options: argparse.Namespace, weights: Path, arm: str
+) -> EstimationContext:
+    """An arm's own folder, and the start of its networks where it inherits."""
+    start = None
+    if options.inherit in (arm, "both"):
+        start = begun(weights.parent, context.space, context.dataset, options.weights)
+    return replace(context, weights=weights, start=start)
 
 
 def _built(context: EstimationContext, trial: Any) -> tuple[Genotype, torch.nn.Module]:
@@ -273,7 +295,10 @@ def _built(context: EstimationContext, trial: Any) -> tuple[Genotype, torch.nn.M
 
 def _network(genotype: Genotype, context: EstimationContext) -> torch.nn.Module:
     facts = context.dataset.facts
-    return build_network(context.space, genotype, facts, seed=context.seed)
+    network = build_network(context.space, genotype, facts, seed=context.seed)
+    if context.start is not None:
+        context.start.give(network)
+    return network
 
 
 def _macs(genotype: Genotype, network: torch.nn.Module, context: EstimationContext) -> float:
@@ -299,6 +324,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="a folder of images, one folder a class")
     parser.add_argument("--space", default="mobilenetv3")
+    parser.add_argument("--weights", help="trained weights: auto, a name or a file")
+    parser.add_argument("--inherit", choices=("shared", "plain", "both"), default="both")
+    parser.add_argument("--probe", action="store_true", help="an arm by estimator=probe; --weights")
     parser.add_argument("--per-class", type=int, default=500)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--final-epochs", type=int, default=4)
@@ -310,6 +338,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", help="a JSON file for the figures")
     options = parser.parse_args()
     options.data = os.path.abspath(options.data)
+    if options.probe and (not options.weights or options.inherit == "plain"):
+        parser.error("--probe needs --weights, and --inherit shared or both")
     return options
 
 

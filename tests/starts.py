@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import footings
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from orchestrator import Genotype, ImageFacts, SearchSpace
+from orchestrator import EstimationContext, Genotype, ImageFacts, SearchSpace
+from orchestrator.config import TrainConfig
 from orchestrator.plugins import installed
 from orchestrator.pretrained.loading import Loaded
 from orchestrator.pretrained.starting import StartingWeights, prepare_start
@@ -47,8 +49,8 @@ def trained(network: nn.Module) -> dict[str, Tensor]:
         torch.manual_seed(7)
         for module in network.modules():
             if isinstance(module, _BatchNorm):
-                module.running_mean.normal_(0, 0.1)
-                module.running_var.uniform_(0.5, 2.0)
+                module.get_buffer("running_mean").normal_(0, 0.1)
+                module.get_buffer("running_var").uniform_(0.5, 2.0)
                 nn.init.uniform_(module.weight, 0.5, 1.5)
         for parameter in network.parameters():
             if parameter.dim() == 1:
@@ -70,3 +72,14 @@ def start_of(
     """A run's starting weights, in `folder`."""
     found = loaded(space, genotype or member(space), **more)
     return prepare_start(folder, space, FACTS.shape, lambda: found)
+
+
+def begun_on_digits(folder: Path, family: str) -> EstimationContext:
+    """Digits, and a start that is noise: its features tell digits apart all the same."""
+    space = space_of(family)
+    digits = installed().create("dataset", "digits", {"image_size": 32})
+    tensors = dict(network_of(space, member(space), facts=digits.facts).state_dict())
+    found = Loaded(CREDIT, member(space), digits.facts, tensors)
+    start = prepare_start(folder, space, digits.facts.shape, lambda: found)
+    config = TrainConfig(epochs=1)
+    return footings.context(space, digits, config, folder / "weights", start=start)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_probe import begun
+from starts import begun_on_digits
 from torch import nn
 
 from orchestrator import Estimate, EstimationContext, Genotype
@@ -30,7 +30,7 @@ def size(network: nn.Module) -> float:
 def context(tmp_path: Path) -> EstimationContext:
     from dataclasses import replace
 
-    made = begun(tmp_path, "mobilenetv2")
+    made = begun_on_digits(tmp_path, "mobilenetv2")
     zen = installed().create("objective", "zen", {})
     return replace(made, objectives={"zen": zen})
 

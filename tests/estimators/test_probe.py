@@ -3,39 +3,22 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import footings
 import pytest
 import torch
-from starts import member, network_of, space_of
+from starts import begun_on_digits, member, network_of
 from torch import nn
 
 from orchestrator import EstimationContext, Genotype
-from orchestrator.config import TrainConfig
 from orchestrator.errors import ConfigError
 from orchestrator.estimators.probe import ProbeEstimator
 from orchestrator.plugins import installed
-from orchestrator.pretrained.loading import Loaded
-from orchestrator.pretrained.starting import prepare_start
 from orchestrator.testing.estimator import check_estimator
 from orchestrator.training.probing import classifiers, solve
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> EstimationContext:
-    return begun(tmp_path, "mobilenetv2")
-
-
-def begun(folder: Path, family: str) -> EstimationContext:
-    """Digits, and a start that is noise: its features tell digits apart all the same."""
-    from starts import CREDIT
-
-    space = space_of(family)
-    digits = installed().create("dataset", "digits", {"image_size": 32})
-    tensors = dict(network_of(space, member(space), facts=digits.facts).state_dict())
-    found = Loaded(CREDIT, member(space), digits.facts, tensors)
-    start = prepare_start(folder, space, digits.facts.shape, lambda: found)
-    config = TrainConfig(epochs=1)
-    return footings.context(space, digits, config, folder / "weights", start=start)
+    return begun_on_digits(tmp_path, "mobilenetv2")
 
 
 def network(context: EstimationContext, genotype: Genotype) -> nn.Module:
@@ -47,7 +30,7 @@ def network(context: EstimationContext, genotype: Genotype) -> nn.Module:
 
 @pytest.mark.parametrize("family", ["mobilenetv2", "deit"])
 def test_it_fulfils_the_contract(family: str, tmp_path: Path) -> None:
-    check_estimator(ProbeEstimator(images=300), begun(tmp_path, family))
+    check_estimator(ProbeEstimator(images=300), begun_on_digits(tmp_path, family))
 
 
 def test_only_the_last_layer_changes_and_statistics_stay(context: EstimationContext) -> None:
@@ -61,7 +44,7 @@ def test_only_the_last_layer_changes_and_statistics_stay(context: EstimationCont
 
 
 def test_both_classifiers_of_a_distilled_network_are_solved(tmp_path: Path) -> None:
-    context = begun(tmp_path, "deit")
+    context = begun_on_digits(tmp_path, "deit")
     genotype = member(context.space)
     made = network(context, genotype)
     layers = classifiers(made, torch.randn(2, *context.facts.shape))
@@ -95,7 +78,7 @@ def test_features_that_never_move_do_no_harm() -> None:
 
 
 def test_networks_without_a_linear_end_are_refused(tmp_path: Path) -> None:
-    context = begun(tmp_path, "squeezenet")
+    context = begun_on_digits(tmp_path, "squeezenet")
     with pytest.raises(ConfigError, match="do not end in a linear layer"):
         ProbeEstimator().prepare(context)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,18 @@ def test_the_classifier_that_is_left_out_tells_which_features_matter(tmp_path: P
     rows = found.tensors["last.norm.weight"][read.argsort(descending=True, stable=True)]
     assert torch.equal(start.tensors["last.norm.weight"], rows)
     assert "classifier.weight" not in start.tensors
+
+
+def test_positions_of_another_grid_are_resampled(tmp_path: Path) -> None:
+    space = space_of("vit")
+    start = start_of(tmp_path, space)
+    smaller = replace(FACTS, image_size=24)
+    network = network_of(space, member(space), facts=smaller, seed=5)
+    assert start.give(network) == []
+    known = start.tensors["positions.grid8"].unflatten(1, (8, 8))
+    found = network.get_parameter("positions.grid6").detach().unflatten(1, (6, 6))
+    assert torch.allclose(found.mean((1, 2)), known.mean((1, 2)), atol=0.02)
+    assert (found[0, 0, 0] - known[0, 0, 0]).norm() < (found[0, 0, 0] - known[0, 7, 7]).norm()
 
 
 def test_a_new_attention_is_told_and_nothing_is_silenced_for_it(tmp_path: Path) -> None:
