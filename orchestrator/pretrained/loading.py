@@ -158,7 +158,7 @@ def _check_options(listed: Listed, space: SearchSpace) -> None:
         if found != wanted:
             raise ConfigError(
                 f"weights={listed.name} needs space.{name}={wanted}, found {found}: otherwise its "
-                f"network is another function. Say space.{name}={wanted}, or leave it out."
+                f"network is another function. Say +space.{name}={wanted}."
             )
 
 
