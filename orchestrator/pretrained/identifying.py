@@ -28,7 +28,7 @@ from orchestrator.pretrained.mapping import (
 from orchestrator.pretrained.reading import read_state
 from orchestrator.records import Genotype
 
-__all__ = ["OWN", "Fit", "best_match", "facts_for", "identify", "is_path", "released_as"]
+__all__ = ["OWN", "Fit", "best_match", "facts_for", "identify", "is_path", "meant", "released_as"]
 
 # Our own names, which need no translation.
 OWN = "ours"
@@ -89,6 +89,19 @@ def identify(path: Path, space: SearchSpace) -> Fit:
             if nearest is None or found.count < nearest[0]:
                 nearest = (found.count, member, found)
     raise WeightsError(_no_fit(path, state, space, nearest))
+
+
+def meant(fit: Fit, space: SearchSpace) -> Listed | None:
+    """Which of the listed weights a file is taken as: that whose options the space has; else the
+    first. None for a file in our own names.
+    """
+    agreeing = [
+        listed
+        for listed in fit.listed
+        if all(getattr(space, k, v) == v for k, v in listed.checkpoint.options.items())
+    ]
+    most = max(agreeing, key=lambda listed: len(listed.checkpoint.options), default=None)
+    return most or next(iter(fit.listed), None)
 
 
 def best_match(state: Mapping[str, Tensor], plugins: Plugins | None = None) -> str:

@@ -20,6 +20,7 @@ from orchestrator.pretrained.identifying import (
     facts_for,
     identify,
     is_path,
+    meant,
     released_as,
 )
 from orchestrator.pretrained.listing import Listed, find
@@ -194,9 +195,10 @@ def _identified(path: Path, space: SearchSpace) -> _Found:
     """A file that nobody lists, in our names or in those of a listed one."""
     fit = identify(path, space)
     names = [listed.name for listed in fit.listed]
-    if fit.listed:
-        _check_options(fit.listed[0], space)
-    side = fit.listed[0].checkpoint.image_size if names else 0
+    listed = meant(fit, space)
+    if listed is not None:
+        _check_options(listed, space)
+    side = listed.checkpoint.image_size if listed else 0
     credit = Credit(
         name=str(path),
         source=str(path),

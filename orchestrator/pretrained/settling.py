@@ -18,8 +18,8 @@ from orchestrator.config import Chosen, StudyConfig
 from orchestrator.contracts import Checkpoint, SearchSpace
 from orchestrator.errors import ConfigError
 from orchestrator.plugins import Plugins
-from orchestrator.pretrained.identifying import identify, is_path, released_as
-from orchestrator.pretrained.listing import TRAINED, find
+from orchestrator.pretrained.identifying import identify, is_path, meant, released_as
+from orchestrator.pretrained.listing import TRAINED, find, listed_by
 
 __all__ = ["settled"]
 
@@ -50,6 +50,7 @@ def settled(config: StudyConfig, plugins: Plugins) -> StudyConfig:
     wish = _wish(weights, plugins.create("space", chosen.name, chosen.options), chosen.options)
     space = Chosen(chosen.name, {**chosen.options, **_agreed(wish, chosen.options)})
     dataset = _with_normalisation(config.dataset, wish, plugins)
+    _check_usual(wish, plugins.create("space", chosen.name, {**chosen.options, **wish.options}))
     return replace(config, weights=wish.weights, space=space, dataset=dataset)
 
 
@@ -92,7 +93,8 @@ def _of_file(path: Path, modified_ns: int, options: str, kept: _Kept) -> _Wish:
     if known is not None:
         return _of_checkpoint(str(path), known.checkpoint)
     fit = identify(path, kept.space)
-    return _of_checkpoint(str(path), fit.listed[0].checkpoint) if fit.listed else _Wish(str(path))
+    listed = meant(fit, kept.space)
+    return _of_checkpoint(str(path), listed.checkpoint) if listed else _Wish(str(path))
 
 
 def _of_checkpoint(weights: str, checkpoint: Checkpoint) -> _Wish:
@@ -110,6 +112,22 @@ def _agreed(wish: _Wish, options: Mapping[str, Any]) -> Mapping[str, Any]:
                 "weights."
             )
     return wish.options
+
+
+def _check_usual(wish: _Wish, space: SearchSpace) -> None:
+    """Raise ConfigError for an option that other weights ask for, and these want as usual."""
+    if not wish.mean:  # in our own names, and of whatever function the user says
+        return
+    asked = {name for listed in listed_by(space) for name in listed.checkpoint.options}
+    parameters = inspect.signature(type(space)).parameters
+    for name in sorted(asked & set(parameters) - set(wish.options)):
+        usual, found = parameters[name].default, getattr(space, name, None)
+        if None not in (usual, found) and found != usual:
+            raise ConfigError(
+                f"space.{name}: found {found}, but weights={wish.weights} need {usual}, as their "
+                f"network is another function otherwise. Leave space.{name} out, or choose other "
+                "weights."
+            )
 
 
 def _with_normalisation(dataset: Chosen, wish: _Wish, plugins: Plugins) -> Chosen:

@@ -62,3 +62,11 @@ def test_a_resumed_run_needs_its_file_no_more(trained, tmp_path: Path) -> None:
     found = settle(config(weights=str(path)), trained)
     path.unlink()
     assert settle(found, trained) == found
+
+
+def test_what_other_weights_ask_for_is_refused_by_those_of_the_usual_function(trained) -> None:
+    space = {"name": "mobilenetv3", "preset": "full", "convention": "tensorflow"}
+    weights = "large-1.0-ra_in1k"
+    assert settle(config(weights=weights, space={**space, "convention": "torch"}), trained)
+    with pytest.raises(ConfigError, match=r"found tensorflow, but .*ra_in1k need torch"):
+        settle(config(weights=weights, space=space), trained)
