@@ -12,7 +12,7 @@ from orchestrator.config import Chosen, StudyConfig
 from orchestrator.plugins import installed
 from orchestrator.pretrained.loading import load_checkpoint
 from orchestrator.pretrained.settling import settled
-from orchestrator.pretrained.starting import StartingWeights, prepare_start
+from orchestrator.pretrained.starting import StartingWeights, prepare_start, start_file
 
 # The least side at which weights that were trained at 224 px say much, at the least cost.
 IMAGE_SIZE = 64
@@ -43,4 +43,4 @@ def begun(
     if weights is None:
         return None
     load = partial(load_checkpoint, weights, space, dataset.facts)
-    return prepare_start(folder, space, dataset.facts.shape, load)
+    return prepare_start(start_file(folder), space, dataset.facts.shape, load)

@@ -90,10 +90,14 @@ class TrainConfig:
     `scales` are shares of the image size, each batch at one of them: the smaller the images, the
     more of them a batch has. `grow_from` is the share of the image size at the first epoch, which
     rises to 1 at the last.
+
+    `adapt` has the network that a search's starting weights belong to trained for `final_epochs`
+    first; all others start from what it learnt. Without starting weights it says nothing.
     """
 
     epochs: pydantic.PositiveInt = 5
     final_epochs: pydantic.PositiveInt = 12
+    adapt: bool = False
     batch_size: pydantic.PositiveInt = 32
     accumulate: pydantic.PositiveInt = 1
     sampling: Literal["plain", "balanced"] = "plain"

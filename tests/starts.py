@@ -16,7 +16,7 @@ from orchestrator import EstimationContext, Genotype, ImageFacts, SearchSpace
 from orchestrator.config import TrainConfig
 from orchestrator.plugins import installed
 from orchestrator.pretrained.loading import Loaded
-from orchestrator.pretrained.starting import StartingWeights, prepare_start
+from orchestrator.pretrained.starting import StartingWeights, prepare_start, start_file
 from orchestrator.records import Credit
 from orchestrator.training.building import build_network
 from orchestrator.trials import PartlyKnownTrial
@@ -71,7 +71,7 @@ def start_of(
 ) -> StartingWeights:
     """A run's starting weights, in `folder`."""
     found = loaded(space, genotype or member(space), **more)
-    return prepare_start(folder, space, FACTS.shape, lambda: found)
+    return prepare_start(start_file(folder), space, FACTS.shape, lambda: found)
 
 
 def begun_on_digits(folder: Path, family: str) -> EstimationContext:
@@ -80,6 +80,6 @@ def begun_on_digits(folder: Path, family: str) -> EstimationContext:
     digits = installed().create("dataset", "digits", {"image_size": 32})
     tensors = dict(network_of(space, member(space), facts=digits.facts).state_dict())
     found = Loaded(CREDIT, member(space), digits.facts, tensors)
-    start = prepare_start(folder, space, digits.facts.shape, lambda: found)
+    start = prepare_start(start_file(folder), space, digits.facts.shape, lambda: found)
     config = TrainConfig(epochs=1)
     return footings.context(space, digits, config, folder / "weights", start=start)

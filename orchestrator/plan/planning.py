@@ -30,6 +30,7 @@ from orchestrator.plan.survey import (
 )
 from orchestrator.pretrained.listing import TRAINED
 from orchestrator.pretrained.prospect import Prospect, prospect
+from orchestrator.pretrained.settling import adapts
 from orchestrator.records import Choices
 from orchestrator.training.epochs import seconds_per_step
 from orchestrator.trials import PartlyKnownTrial, RandomTrial
@@ -121,6 +122,8 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
         largest = deployed.values(by_size[-1])
         warnings = _check_deployed(factory, deployed, specimens)
         ranges = _ranges(assembly, specimens)
+        teacher = _teacher(factory, seeds, by_size)
+        first = teacher is not None or adapts(factory.config)
         return Plan(
             space_size=space_size(assembly),
             axes=[
@@ -134,10 +137,12 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             leading=assembly.task.leading.name,
             ranges=ranges,
             seeds=seeds,
-            teacher=_teacher(factory, seeds, by_size),
+            teacher=teacher,
             reference_ms=deployed.reference_ms,
             fingerprints=deployed.fingerprints(),
-            seconds=_forecast_seconds(factory, by_size, deployed.seconds, concurrent),
+            seconds=_forecast_seconds(
+                factory, by_size, deployed.seconds, concurrent, trained_first=first
+            ),
             disk_bytes=_forecast_bytes(factory, by_size),
             compression=assembly.compression.told,
             unchanged=assembly.space.unchanged(),
@@ -194,7 +199,12 @@ def _check_sampler(factory: Factory) -> None:
 
 
 def _check_teacher(factory: Factory) -> None:
-    """Raise RunError or ConfigError for a given teacher that cannot teach."""
+    """Raise RunError or ConfigError for a teacher that cannot teach, or cannot be started from."""
+    if adapts(factory.config) and factory.assembly.task.on_features:
+        raise ConfigError(
+            f"train.adapt: weights can be those of a classifier alone, found task "
+            f"{factory.assembly.task.name!r}. Say train.adapt=false, and name released weights."
+        )
     if not factory.config.teacher:
         return
     if factory.config.weights == TRAINED:
@@ -312,23 +322,33 @@ def _teacher(
 
 
 def _trained_first(factory: Factory) -> list[str]:
-    if factory.config.weights != TRAINED:
+    config = factory.config
+    if not adapts(config):
         return []
+    who = "the largest named network" if config.weights == TRAINED else "the weights' own network"
     return [
-        f"weights={TRAINED}: the largest named network is trained first, for "
-        f"{factory.config.train.final_epochs} epochs; all others start from its weights."
+        f"weights={config.weights}: {who} is trained first, for {config.train.final_epochs} "
+        "epochs; all others start from what it learnt."
     ]
 
 
 def _forecast_seconds(
-    factory: Factory, by_size: Sequence[Specimen], deployed_seconds: float, concurrent: int
+    factory: Factory,
+    by_size: Sequence[Specimen],
+    deployed_seconds: float,
+    concurrent: int,
+    *,
+    trained_first: bool,
 ) -> float:
-    """From a timed step of the network in the middle: a forecast, not a promise."""
-    middle = factory.build(by_size[len(by_size) // 2].genotype)
+    """From timed steps of the network in the middle, and of the largest where one is trained first.
+
+    A forecast, not a promise.
+    """
     config = factory.config
-    images = len(factory.footing.feed("train"))
-    step_s = seconds_per_step(middle, factory.footing, config.train)
-    epoch_s = step_s * math.ceil(images / config.train.batch_size) * 1.15
+    epoch_s = _epoch_seconds(factory, by_size[len(by_size) // 2])
+    first_s = 0.0
+    if trained_first:
+        first_s = config.train.final_epochs * _epoch_seconds(factory, by_size[-1])
     estimator, budget = factory.assembly.estimator, config.budget
     ahead, each = estimator.training_epochs(config.train)
     # Checks are made in rungs; over all of them a checked candidate is trained for about as long
@@ -340,7 +360,15 @@ def _forecast_seconds(
     work_s = budget.candidates * candidate_s + budget.finalists * finalist_s
     work_s += 1.2 * checks * epoch_s
     limit = 60 * budget.minutes if budget.minutes else math.inf
-    return 15 + ahead * epoch_s + min(work_s / concurrent, limit + budget.finalists * finalist_s)
+    search_s = min(work_s / concurrent, limit + budget.finalists * finalist_s)
+    return 15 + first_s + ahead * epoch_s + search_s
+
+
+def _epoch_seconds(factory: Factory, seen: Specimen) -> float:
+    train = factory.config.train
+    steps = math.ceil(len(factory.footing.feed("train")) / train.batch_size)
+    network = factory.build(seen.genotype)
+    return 1.15 * steps * seconds_per_step(network, factory.footing, train)
 
 
 def _forecast_bytes(factory: Factory, by_size: Sequence[Specimen]) -> float:

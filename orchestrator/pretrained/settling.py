@@ -21,7 +21,7 @@ from orchestrator.plugins import Plugins
 from orchestrator.pretrained.identifying import identify, is_path, meant, released_as
 from orchestrator.pretrained.listing import TRAINED, find, listed_by
 
-__all__ = ["settled"]
+__all__ = ["adapts", "settled"]
 
 # What a dataset's constructor calls the mean and deviation that weights were trained with.
 _TRAINED_WITH = "trained_with"
@@ -71,6 +71,11 @@ def _wish(weights: str, space: SearchSpace, options: Mapping[str, Any]) -> _Wish
         return _Wish(str(path), asked, tuple(facts["mean"]), tuple(facts["deviation"]))
     told = json.dumps(dict(options), sort_keys=True, default=str)
     return _of_file(path, path.stat().st_mtime_ns, told, _Kept(space))
+
+
+def adapts(config: StudyConfig) -> bool:
+    """Whether a network learns the search's images first, and all others start from it."""
+    return config.weights == TRAINED or (config.train.adapt and config.weights is not None)
 
 
 class _Kept:

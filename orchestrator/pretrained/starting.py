@@ -31,7 +31,14 @@ from orchestrator.supernet.store import owned_parameters
 from orchestrator.training.building import build_network
 from orchestrator.training.weights import write_weights
 
-__all__ = ["StartingWeights", "credit_of", "load_start", "prepare_start", "start_file"]
+__all__ = [
+    "StartingWeights",
+    "adapted_file",
+    "credit_of",
+    "load_start",
+    "prepare_start",
+    "start_file",
+]
 
 _FORMAT = 1
 
@@ -122,18 +129,22 @@ def start_file(folder: Path) -> Path:
     return folder / "weights" / "start.safetensors"
 
 
+def adapted_file(folder: Path) -> Path:
+    """Where a run keeps those that its first training made of them; they come first."""
+    return folder / "weights" / "adapted.safetensors"
+
+
 def prepare_start(
-    folder: Path, space: SearchSpace, shape: tuple[int, int, int], load: Callable[[], Loaded]
+    path: Path, space: SearchSpace, shape: tuple[int, int, int], load: Callable[[], Loaded]
 ) -> StartingWeights:
-    """The run's starting weights, loaded and sorted unless they lie in its folder already.
+    """Starting weights of a run, loaded and sorted unless `path`, of its folder, holds them.
 
     `shape` is that of the search's images. Raises what `load` raises, and RunError for a disk that
     cannot be written. Cost: `load`, then some seconds for a large network.
     """
-    path = start_file(folder)
     if not path.exists():
         _write(path, space, shape, load())
-    return load_start(folder, space)
+    return _mapped(space, path, path.stat().st_mtime_ns)
 
 
 def credit_of(folder: Path) -> Credit | None:
@@ -154,7 +165,8 @@ def credit_of(folder: Path) -> Credit | None:
 
 def load_start(folder: Path, space: SearchSpace) -> StartingWeights:
     """What `prepare_start` left, mapped once a process; raises RunError for a damaged file."""
-    path = start_file(folder)
+    adapted = adapted_file(folder)
+    path = adapted if adapted.exists() else start_file(folder)
     if not path.exists():
         raise RunError(
             f"{path} is missing: the weights that networks start from. Resume the search, which "

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 from orchestrator.analysis import pareto
@@ -17,8 +18,9 @@ from orchestrator.contracts import Budget, Estimator, Ground, Proposal
 from orchestrator.errors import OrchestratorError
 from orchestrator.plugins import Plugins
 from orchestrator.pretrained.listing import TRAINED
-from orchestrator.pretrained.loading import load_checkpoint
-from orchestrator.pretrained.starting import prepare_start
+from orchestrator.pretrained.loading import Loaded, load_checkpoint
+from orchestrator.pretrained.settling import adapts
+from orchestrator.pretrained.starting import adapted_file, credit_of, prepare_start, start_file
 from orchestrator.records import Check, Finalist, Record
 from orchestrator.search.cluster import Cluster, Job
 from orchestrator.search.loop import Callbacks, Limits, search
@@ -63,16 +65,36 @@ class Phases:
 
     def begin(self) -> None:
         """Put the trained weights that networks start from into the run's folder, if any."""
-        config, assembly = self.study.config, self.assembly
-        if config.weights is None:
+        weights = self.study.config.weights
+        if weights is not None and weights != TRAINED:
+            self._start_from(weights, start_file(self.study.folder))
+
+    def adapt(self) -> None:
+        """Let all networks start from what the teacher has learnt, where that is asked for.
+
+        It is the starting weights' own network. A narrow one that inherits from what knows the
+        images already is trained in a fraction of the epochs.
+        """
+        if not adapts(self.study.config):
             return
-        weights = config.weights
-        if weights == TRAINED:
-            self.teach()
-            weights = str(self.study.folder.resolve() / "teacher")
+        folder = self.study.folder
+        own = self.study.config.weights == TRAINED
+        path = start_file(folder) if own else adapted_file(folder)
+        self._start_from(str(folder.resolve() / "teacher"), path)
+
+    def _start_from(self, weights: str, path: Path) -> None:
+        assembly, released = self.assembly, credit_of(self.study.folder)
         self.viewer.phase("starting weights", 1)
-        load = partial(load_checkpoint, weights, assembly.space, assembly.facts, assembly.task)
-        start = prepare_start(self.study.folder, assembly.space, assembly.facts.shape, load)
+
+        def load() -> Loaded:
+            loaded = load_checkpoint(weights, assembly.space, assembly.facts, assembly.task)
+            if released is None:
+                return loaded
+            # Owed to whom they were before they learnt these images.
+            credit = replace(released, part=f"{released.part}; then trained on these images")
+            return replace(loaded, credit=credit)
+
+        start = prepare_start(path, assembly.space, assembly.facts.shape, load)
         for note in start.notes:
             self.viewer.note(note)
         self.viewer.step(self.study, 1)
@@ -80,7 +102,8 @@ class Phases:
     def teach(self) -> None:
         """Train the teacher, unless there is one or none is needed."""
         study = self.study
-        if study.plan.teacher is None or (study.folder / "teacher").is_dir():
+        needed = study.plan.teacher is not None or adapts(study.config)
+        if not needed or (study.folder / "teacher").is_dir():
             return
         self.viewer.phase("teacher", 1)
         start = self.factory.start

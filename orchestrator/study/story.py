@@ -113,6 +113,7 @@ def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
             phases = Phases(study, factory, viewer, cluster, common)
             phases.begin()
             phases.teach()
+            phases.adapt()
             phases.prepare()
             phases.search()
             phases.check()

@@ -19,7 +19,7 @@ from orchestrator.candidate.finalists import finish, make_teacher
 from orchestrator.contracts import Training
 from orchestrator.errors import ConfigError, RunError
 from orchestrator.pretrained.loading import Loaded
-from orchestrator.pretrained.starting import prepare_start
+from orchestrator.pretrained.starting import prepare_start, start_file
 from orchestrator.records import Record
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -33,7 +33,7 @@ def begun(folder: Path, **groups: Any) -> Factory:
     facts = ToyData().facts
     tensors = dict(made.build(genotype()).state_dict()) | {"1.weight": WEIGHTS}
     found = Loaded(CREDIT, genotype(), facts, tensors)
-    prepare_start(folder, made.assembly.space, facts.shape, lambda: found)
+    prepare_start(start_file(folder), made.assembly.space, facts.shape, lambda: found)
     return made
 
 

@@ -117,7 +117,7 @@ def test_other_classes_leave_the_classifier_as_it_was_drawn(tmp_path: Path) -> N
 def test_the_classifier_that_is_left_out_tells_which_features_matter(tmp_path: Path) -> None:
     space = space_of()
     found = loaded(space, member(space), without=["classifier"])
-    start = prepare_start(tmp_path, space, FACTS.shape, lambda: found)
+    start = prepare_start(start_file(tmp_path), space, FACTS.shape, lambda: found)
     read = found.head["classifier.weight"].abs().sum(0)
     rows = found.tensors["last.norm.weight"][read.argsort(descending=True, stable=True)]
     assert torch.equal(start.tensors["last.norm.weight"], rows)
@@ -178,7 +178,7 @@ def test_it_is_loaded_once_and_never_again(tmp_path: Path) -> None:
     def gone() -> Any:
         raise AssertionError("the network was asked")
 
-    again = prepare_start(tmp_path, space_of(), FACTS.shape, gone)
+    again = prepare_start(start_file(tmp_path), space_of(), FACTS.shape, gone)
     assert again.credit == first.credit and again.genotype == member(space)
     assert all(torch.equal(again.tensors[name], t) for name, t in first.tensors.items())
     assert any("channels sorted by what reads them in" in note for note in again.notes)

@@ -97,6 +97,18 @@ def test_without_weights_the_network_is_trained_first_and_all_start_there(users)
     assert (folder / "weights" / "start.safetensors").is_file()
 
 
+def test_given_weights_learn_the_images_first_where_that_is_asked_for(users):
+    folder = users.folder / "adapted"
+    budget = ["budget.candidates=1", "budget.finalists=1", f"run.dir={folder}"]
+    told = users.run(*_SEARCH, *budget, "space.weights=trained.pth", "train.adapt=true")
+    assert "the weights' own network is trained first" in told
+    assert (folder / "weights" / "adapted.safetensors").is_file()
+    finalist = next((folder / "models").iterdir())
+    start = json.loads((finalist / "genotype.json").read_text())["start"]
+    assert start["source"].endswith("trained.pth")
+    assert start["part"].endswith("then trained on these images")
+
+
 @pytest.mark.slow
 def test_a_trained_resnet_18_comes_back_at_half_the_macs_and_within_a_point(users):
     folder = users.folder / "half"
