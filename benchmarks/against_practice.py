@@ -80,7 +80,7 @@ def main() -> None:
         files = _judged(found)
     _show(files, cpu_s, len(options.hand))
     if options.out:
-        told = {"cpu_s": cpu_s, "files": [asdict(file) for file in files]}
+        told = {"cpu_s": cpu_s, "files": [asdict(each) for each in files]}
         Path(options.out).write_text(json.dumps(told, indent=1))
 
 
@@ -157,7 +157,7 @@ def _fine_tune(
     )
     network.train()
     for _ in range(options.epochs):
-        for chosen in torch.randperm(len(pixels)).split(_BATCH):
+        for chosen in torch.split(torch.randperm(len(pixels)), _BATCH):
             if len(chosen) < _BATCH:
                 continue
             images = dataset.facts.normalise(_augmented(pixels[chosen]))
