@@ -43,7 +43,7 @@ from orchestrator import interleave
 from orchestrator.analysis import pareto
 from orchestrator.contracts import Axis, Dataset, samples_of
 from orchestrator.plugins import installed
-from orchestrator.pretrained.mapping import load_checkpoint
+from orchestrator.pretrained.loading import load_checkpoint
 from orchestrator.training.building import build_network
 
 _BATCH = 64

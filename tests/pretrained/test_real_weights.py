@@ -18,7 +18,7 @@ from orchestrator.config import TrainConfig
 from orchestrator.contracts.space import SearchSpace
 from orchestrator.plugins import installed
 from orchestrator.pretrained.loading import load_checkpoint
-from orchestrator.pretrained.starting import prepare_start
+from orchestrator.pretrained.starting import prepare_start, start_file
 from orchestrator.training.building import build_network
 from orchestrator.training.epochs import TrainRun, train
 from orchestrator.trials import PartlyKnownTrial
@@ -39,7 +39,10 @@ def test_an_inherited_epoch_is_worth_eight_points_of_one_from_scratch(tmp_path: 
     options = {"root": PHOTOS, "per_class": 200, "image_size": 64, "trained_with": IMAGENET}
     photos = installed().create("dataset", "image_folder", options)
     start = prepare_start(
-        tmp_path, space, photos.facts.shape, lambda: load_checkpoint(str(file), space, photos.facts)
+        start_file(tmp_path),
+        space,
+        photos.facts.shape,
+        lambda: load_checkpoint(str(file), space, photos.facts),
     )
     reached: dict[str, float] = {}
     for name in ("scratch", "inherited"):
