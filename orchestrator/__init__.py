@@ -121,12 +121,22 @@ if TYPE_CHECKING:
         mix,
         soft_targets,
     )
+    from orchestrator.training.channel_graph import (
+        channel_graph,
+        is_depthwise,
+        mixes_channels,
+        tied_layers,
+    )
     from orchestrator.training.policies import vary
 
 # What needs torch or pydantic, or looks at every plugin, is imported when it is asked for.
 _LATER = {
     "TrainConfig": "orchestrator.config",
     **dict.fromkeys(("network", "networks"), "orchestrator.candidate.networks"),
+    **dict.fromkeys(
+        ("channel_graph", "is_depthwise", "mixes_channels", "tied_layers"),
+        "orchestrator.training.channel_graph",
+    ),
     "vary": "orchestrator.training.policies",
     **dict.fromkeys(
         ("blend", "boxes", "crop", "cut", "cutmix", "erase", "jitter", "mirror", "mix"),
@@ -206,6 +216,10 @@ __all__ = [  # noqa: RUF022
     "NetworkCompressor",
     "ArtifactCompressor",
     "CompressionContext",
+    "channel_graph",
+    "tied_layers",
+    "mixes_channels",
+    "is_depthwise",
     "Change",
     "Loss",
     # Devices: a runtime at a place

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch_pruning
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-__all__ = ["Group", "channel_groups", "head_groups"]
+from orchestrator.training.channel_graph import channel_graph, is_depthwise, tied_layers
 
-_JOINS = (torch_pruning.ops.OPTYPE.CONCAT, torch_pruning.ops.OPTYPE.SPLIT)
+__all__ = ["Group", "channel_groups", "head_groups"]
 
 
 @dataclass
@@ -58,12 +55,9 @@ def channel_groups(
     channels of a `fixed` layer, where grouped convolutions tie channels to places, and where the
     graph does not know each channel's place in a layer.
     """
-    with _traceable(network):
-        graph = torch_pruning.DependencyGraph().build_dependency(
-            network, image, forward_fn=_forward, verbose=False
-        )
+    graph = channel_graph(network, image)
     kept = {module for layer in fixed for module in layer.modules()}
-    kept |= _coupled(graph, kept)
+    kept.update(tied_layers(graph, [graph.module2node[m] for m in kept if m in graph.module2node]))
     names = {module: name for name, module in network.named_modules()}
     found, left = list[Group](), list[str]()
     for parts in graph.get_all_groups(ignored_layers=list(kept)):
@@ -144,7 +138,7 @@ def _touched(target: Any, *, gives: bool) -> list[tuple[Tensor, int]] | None:
     if isinstance(module, nn.Parameter):
         return [(module.data, target.pruning_dim)]
     if isinstance(module, (nn.Linear, _ConvNd)) and not isinstance(module, _ConvTransposeNd):
-        if getattr(module, "groups", 1) > 1 and not _is_depthwise(module):
+        if getattr(module, "groups", 1) > 1 and not is_depthwise(module):
             return None
         if gives:
             return [(tensor, 0) for tensor in _tensors(module)]
@@ -172,56 +166,3 @@ def _gives(graph: Any, part: Any) -> bool:
 def _read(weight: Tensor) -> Tensor:
     """(inputs,): the L1 norm of what reads each input."""
     return weight.abs().transpose(0, 1).flatten(1).sum(1)
-
-
-def _coupled(graph: Any, fixed: set[nn.Module]) -> set[nn.Module]:
-    """Layers whose channels are those of a fixed layer, so that they keep their order too.
-
-    Depthwise convolutions that follow one, and gates that weight its channels. The graph would
-    find that out by itself, but through a chain of concatenations or channel splits its search
-    takes exponential time.
-    """
-    found = set[nn.Module]()
-    waiting = [graph.module2node[module] for module in fixed if module in graph.module2node]
-    seen = set(waiting)
-    while waiting:
-        for node in _neighbours(waiting.pop()):
-            if node in seen:
-                continue
-            if isinstance(node.module, (_ConvNd, nn.Linear)):
-                found.add(node.module)
-            seen.add(node)
-            waiting.append(node)
-    return found
-
-
-def _neighbours(node: Any) -> list[Any]:
-    """Nodes with an output that has the channels of this one's, all or some of them.
-
-    The parts of a concatenation have channels of their own, so it does not lead back to them.
-    """
-    after = [output for output in node.outputs if not _mixes(output.module)]
-    return after if node.type in _JOINS or _mixes(node.module) else [*after, *node.inputs]
-
-
-def _mixes(module: object) -> bool:
-    return isinstance(module, (_ConvNd, nn.Linear)) and not _is_depthwise(module)
-
-
-def _is_depthwise(module: object) -> bool:
-    return isinstance(module, _ConvNd) and module.groups == module.out_channels > 1
-
-
-def _forward(network: nn.Module, images: Tensor) -> Tensor:
-    """Given to the tracer, which else tries network(*images) first: an image without a batch."""
-    logits: Tensor = network(images)
-    return logits
-
-
-@contextmanager
-def _traceable(network: nn.Module) -> Iterator[None]:
-    """The tracer follows autograd's graph; it warns of bare parameters that it finds itself."""
-    network.requires_grad_(True)
-    with torch.enable_grad(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Unwrapped parameters detected")
-        yield

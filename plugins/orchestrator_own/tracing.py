@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 import torch_pruning
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from orchestrator import channel_graph, is_depthwise, mixes_channels, tied_layers
 from orchestrator_own.widths import Slot, Width
 
-__all__ = ["Graph", "Traced", "mixes", "trace"]
+__all__ = ["Graph", "Traced", "trace"]
 
 _SPLITS = (torch_pruning.ops.OPTYPE.SPLIT, torch_pruning.ops.OPTYPE.UNBIND)
 _JOINS = (torch_pruning.ops.OPTYPE.CONCAT, *_SPLITS)
@@ -39,10 +37,7 @@ class Graph:
     """A dependency graph with the names that the network's modules and parameters have."""
 
     def __init__(self, network: nn.Module, images: Tensor) -> None:
-        with _traceable(network):
-            self.graph: Any = torch_pruning.DependencyGraph().build_dependency(
-                network, images, forward_fn=_forward, verbose=False
-            )
+        self.graph: Any = channel_graph(network, images)
         self.network = network
         self.names = {module: name for name, module in network.named_modules()}
         self.bare: dict[Any, str] = {
@@ -65,19 +60,9 @@ class Graph:
         """The name of a module or bare parameter; None for an operation."""
         return self.bare.get(module) if isinstance(module, Tensor) else self.names.get(module)
 
-    def coupled(self, nodes: Iterable[Any]) -> set[nn.Module]:
+    def tied(self, nodes: Iterable[Any]) -> set[nn.Module]:
         """Layers whose channels pass through `nodes`, in part or as a whole."""
-        waiting, found = list(nodes), set[nn.Module]()
-        seen = set(waiting)
-        while waiting:
-            for node in _neighbours(waiting.pop()):
-                if node in seen:
-                    continue
-                seen.add(node)
-                waiting.append(node)
-                if isinstance(node.module, (_ConvNd, nn.Linear)):
-                    found.add(node.module)
-        return found
+        return set(tied_layers(self.graph, nodes, through_joins=True))
 
     def walk(self, module: nn.Module) -> tuple[set[nn.Module], set[str]]:
         """The layers that read what `module` gives, and the operations on the way."""
@@ -90,7 +75,7 @@ class Graph:
                 if node in seen:
                     continue
                 seen.add(node)
-                if mixes(node.module):
+                if mixes_channels(node.module):
                     readers.add(node.module)
                     continue
                 passed.add(str(node.name))
@@ -127,11 +112,11 @@ def _hindered(graph: Graph, apart: set[nn.Module]) -> dict[nn.Module, str]:
     grouped = [module for module in nodes if _is_grouped(module)]
     split = [node for node in nodes.values() if node.type in _SPLITS]
     found = dict[nn.Module, str]()
-    for module in graph.coupled(nodes[module] for module in grouped):
+    for module in graph.tied(nodes[module] for module in grouped):
         found[module] = "a grouped convolution ties its channels to places"
     for module in grouped:
         found[module] = "a grouped convolution, whose groups would lose channels unevenly"
-    for module in graph.coupled(split) - apart:
+    for module in graph.tied(split) - apart:
         found.setdefault(module, "its channels are split and go different ways")
     return {module: reason for module, reason in found.items() if module not in apart}
 
@@ -171,7 +156,7 @@ def _dimensions(graph: Graph, item: Any, name: str) -> list[tuple[str, int, int,
     found: list[tuple[str, int, int, int]] = []
     if isinstance(module, (_ConvNd, nn.Linear)):
         transposed = isinstance(module, _ConvTransposeNd)
-        both = _is_depthwise(module)
+        both = is_depthwise(module)
         for leaf, tensor in _own(module):
             if leaf == "bias" and not (gives or both):
                 continue
@@ -254,40 +239,5 @@ def _own(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
 
 
-def _neighbours(node: Any) -> list[Any]:
-    """Nodes with an output that has the channels of this one's, all or some of them."""
-    after = [output for output in node.outputs if not mixes(output.module)]
-    return after if mixes(node.module) else [*after, *node.inputs]
-
-
-def mixes(module: object) -> bool:
-    """Whether each channel that a layer gives is made of all that it reads."""
-    return isinstance(module, (_ConvNd, nn.Linear)) and not _is_depthwise(module)
-
-
-def _is_depthwise(module: object) -> bool:
-    return isinstance(module, _ConvNd) and module.groups == module.out_channels > 1
-
-
 def _is_grouped(module: object) -> bool:
-    return isinstance(module, _ConvNd) and module.groups > 1 and not _is_depthwise(module)
-
-
-def _forward(network: nn.Module, images: Tensor) -> Tensor:
-    """Given to the tracer, which else tries network(*images) first: an image without a batch."""
-    logits: Tensor = network(images)
-    return logits
-
-
-@contextmanager
-def _traceable(network: nn.Module) -> Iterator[None]:
-    """The tracer follows autograd's graph; it warns of bare parameters that it finds itself."""
-    asked = {parameter: parameter.requires_grad for parameter in network.parameters()}
-    network.requires_grad_(True)
-    try:
-        with torch.enable_grad(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Unwrapped parameters detected")
-            yield
-    finally:
-        for parameter, wanted in asked.items():
-            parameter.requires_grad_(wanted)
+    return isinstance(module, _ConvNd) and module.groups > 1 and not is_depthwise(module)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from orchestrator_own.tracing import mixes
+from orchestrator import mixes_channels
 
 __all__ = ["Passage", "first_layer", "last_layer", "watch"]
 
@@ -55,9 +55,9 @@ def _noting(name: str, passages: dict[str, Passage]) -> Callable[..., None]:
 
 def first_layer(network: nn.Module, passages: dict[str, Passage]) -> str | None:
     """The layer that reads the images."""
-    return next((name for name in passages if mixes(network.get_submodule(name))), None)
+    return next((name for name in passages if mixes_channels(network.get_submodule(name))), None)
 
 
 def last_layer(network: nn.Module, passages: dict[str, Passage]) -> str | None:
     """The layer that gives the logits."""
-    return next((n for n in reversed(passages) if mixes(network.get_submodule(n))), None)
+    return next((n for n in reversed(passages) if mixes_channels(network.get_submodule(n))), None)

@@ -16,9 +16,14 @@ from typing import Any
 import torch
 import torch_pruning
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
-from orchestrator import CompressionContext, NetworkCompressor, Trial
+from orchestrator import (
+    CompressionContext,
+    NetworkCompressor,
+    Trial,
+    channel_graph,
+    tied_layers,
+)
 from orchestrator.errors import CompressionError, ConfigError
 
 __all__ = ["ChannelPruning"]
@@ -109,7 +114,7 @@ def _prune(network: nn.Module, images: Tensor, ratio: float, context: Compressio
                 pruning_ratio=ratio,
                 global_pruning=False,
                 round_to=context.device.alignment,
-                ignored_layers=fixed + _coupled(network, images, fixed),
+                ignored_layers=[*fixed, *_tied(network, images, fixed)],
                 forward_fn=_forward,
                 # The defaults are dictionaries shared between all pruners of the process.
                 in_channel_groups={},
@@ -121,47 +126,12 @@ def _prune(network: nn.Module, images: Tensor, ratio: float, context: Compressio
         raise CompressionError(f"pruning could not follow the network: {error!r}") from error
 
 
-def _coupled(network: nn.Module, images: Tensor, fixed: Sequence[nn.Module]) -> list[nn.Module]:
-    """Layers whose channels are those of a fixed layer, so that they are too.
-
-    Depthwise convolutions that follow one, and gates that weight its channels. Torch-Pruning would
-    find that out by itself, but through a chain of concatenations or channel splits its search
-    takes exponential time: half a minute for a small ShuffleNetV2, without end for ShuffleNetV1.
-    """
-    graph = torch_pruning.DependencyGraph().build_dependency(
-        network, images, forward_fn=_forward, verbose=False
-    )
-    found: dict[nn.Module, None] = {}
+def _tied(network: nn.Module, images: Tensor, fixed: Sequence[nn.Module]) -> list[nn.Module]:
+    """Layers whose channels are those of a fixed layer, so that they are too."""
+    graph = channel_graph(network, images)
     modules = [module for layer in fixed for module in layer.modules()]
-    waiting = [graph.module2node[module] for module in modules if module in graph.module2node]
-    seen = set(waiting)
-    while waiting:
-        for node in _neighbours(waiting.pop()):
-            if node in seen:
-                continue
-            if isinstance(node.module, (_ConvNd, nn.Linear)):
-                found[node.module] = None
-            seen.add(node)
-            waiting.append(node)
-    return list(found)
-
-
-def _neighbours(node: Any) -> list[Any]:
-    """Nodes with an output that has the channels of this one's, all or some of them.
-
-    The parts of a concatenation have channels of their own, so it does not lead back to them.
-    """
-    after = [output for output in node.outputs if not _mixes(output.module)]
-    joined = node.type in (torch_pruning.ops.OPTYPE.CONCAT, torch_pruning.ops.OPTYPE.SPLIT)
-    return after if joined or _mixes(node.module) else [*after, *node.inputs]
-
-
-def _mixes(module: object) -> bool:
-    return isinstance(module, (_ConvNd, nn.Linear)) and not _is_depthwise(module)
-
-
-def _is_depthwise(module: object) -> bool:
-    return isinstance(module, _ConvNd) and module.groups == module.out_channels > 1
+    nodes = [graph.module2node[module] for module in modules if module in graph.module2node]
+    return tied_layers(graph, nodes)
 
 
 def _forward(network: nn.Module, images: Tensor) -> Tensor:
