@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from orchestrator.analysis.display import MISSING, human, marked
 from orchestrator.cli.terminal import Terminal, figure_table
 from orchestrator.errors import ConfigError, closest
+from orchestrator.plugins import installed
 from orchestrator.pretrained.fetching import Fetched, fetch, weights_cache
 from orchestrator.pretrained.listing import Listed, all_listed, matching
 from orchestrator.pretrained.prospect import Prospect, prospect_of
@@ -19,7 +20,7 @@ _COLUMNS = ("weights", "network", "size", "licence", "function", "top-1", "at ha
 
 def list_weights(parts: Sequence[str], *, as_json: bool) -> None:
     """Print what is listed under a name that holds one of `parts`, or all; asks no network."""
-    found = [prospect_of(listed) for listed in matching(parts)]
+    found = [prospect_of(listed) for listed in matching(parts, installed())]
     if as_json:
         print(json.dumps([entry.to_json() for entry in found], indent=1))
         return
@@ -46,7 +47,7 @@ def fetch_weights(name: str, *, as_json: bool) -> None:
 
 
 def _named(name: str) -> Listed:
-    entries = {listed.name: listed for listed in all_listed()}
+    entries = {listed.name: listed for listed in all_listed(installed())}
     if name not in entries:
         raise ConfigError(f"no weights are called {name!r}; {closest(name, entries)}")
     return entries[name]

@@ -28,7 +28,7 @@ from orchestrator.pretrained.mapping import (
 from orchestrator.pretrained.reading import read_state
 from orchestrator.records import Genotype
 
-__all__ = ["OWN", "Fit", "best_match", "facts_for", "identify", "is_path", "meant", "released_as"]
+__all__ = ["OWN", "Fit", "facts_for", "identify", "is_path", "likeness", "meant", "released_as"]
 
 # Our own names, which need no translation.
 OWN = "ours"
@@ -72,10 +72,11 @@ def released_as(path: Path, space: SearchSpace) -> Listed | None:
     return None
 
 
-def identify(path: Path, space: SearchSpace) -> Fit:
+def identify(path: Path, space: SearchSpace, plugins: Plugins | None = None) -> Fit:
     """Which network of the space a file holds, told by trying; raises WeightsError for none.
 
-    Our own names first, then each naming that the space's checkpoints have.
+    Our own names first, then each naming that the space's checkpoints have. What fits none is told
+    which listed weights it is like, of all spaces in `plugins`.
     """
     state = read_state(path)
     nearest: tuple[int, str, Mismatch] | None = None
@@ -88,7 +89,7 @@ def identify(path: Path, space: SearchSpace) -> Fit:
                 return found
             if nearest is None or found.count < nearest[0]:
                 nearest = (found.count, member, found)
-    raise WeightsError(_no_fit(path, state, space, nearest))
+    raise WeightsError(_no_fit(path, space, nearest, likeness(state, plugins)))
 
 
 def meant(fit: Fit, space: SearchSpace) -> Listed | None:
@@ -104,19 +105,24 @@ def meant(fit: Fit, space: SearchSpace) -> Listed | None:
     return most or next(iter(fit.listed), None)
 
 
-def best_match(state: Mapping[str, Tensor], plugins: Plugins | None = None) -> str:
-    """The listed weights whose network has most tensors of the same shapes; "" for none alike."""
-    from orchestrator.plugins import installed
+def likeness(state: Mapping[str, Tensor], plugins: Plugins | None) -> str:
+    """A sentence with the listed weights whose network has most tensors of the same shapes.
 
-    known = plugins or installed()
+    It starts with a space, to follow others; "" for none alike, and where there are no plugins.
+    """
+    best = _best_match(state, plugins) if plugins else ""
+    return f" By its shapes it is most like {best}." if best else ""
+
+
+def _best_match(state: Mapping[str, Tensor], plugins: Plugins) -> str:
     best, name = 0.5, ""
     tried: set[tuple[str, str]] = set()
-    for listed in all_listed(known):
+    for listed in all_listed(plugins):
         key = (listed.family, listed.checkpoint.member)
         if key in tried:
             continue
         tried.add(key)
-        space = known.create("space", listed.family, {"preset": FULL})
+        space = plugins.create("space", listed.family, {"preset": FULL})
         share = overlap(state, _shapes_of_listed(space, listed.checkpoint))
         if share > best:
             best, name = share, listed.name
@@ -179,16 +185,14 @@ def _channels_in(tensors: Mapping[str, Tensor], expected: Shapes) -> int:
 
 def _no_fit(
     path: Path,
-    state: Mapping[str, Tensor],
     space: SearchSpace,
     nearest: tuple[int, str, Mismatch] | None,
+    like: str,
 ) -> str:
-    best = best_match(state)
-    hint = f" By its shapes it is most like {best}." if best else ""
     near = f" Nearest is {nearest[1]!r}: {nearest[2]}." if nearest else ""
     return (
         f"weights={path}: it fits no published network of {space.name} (preset {space.preset}), "
-        f"neither in our own names nor in {_others(space)}.{near}{hint} Choose its space, or leave "
+        f"neither in our own names nor in {_others(space)}.{near}{like} Choose its space, or leave "
         "weights=null."
     )
 

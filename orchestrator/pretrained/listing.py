@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.contracts import Checkpoint, SearchSpace
 from orchestrator.errors import ConfigError, closest
-from orchestrator.plugins import Plugins, installed
+from orchestrator.plugins import Plugins
 from orchestrator.pretrained.reading import SUFFIXES
 
 __all__ = ["FULL", "TRAINED", "Listed", "all_listed", "find", "listed_by", "matching"]
@@ -38,18 +38,17 @@ def listed_by(space: SearchSpace) -> list[Listed]:
     return [Listed(space.name, tag, found) for tag, found in space.pretrained().items()]
 
 
-def all_listed(plugins: Plugins | None = None) -> list[Listed]:
+def all_listed(plugins: Plugins) -> list[Listed]:
     """What every installed space lists; raises PluginError for a space that does not load."""
-    known = plugins or installed()
     spaces = [
-        known.create("space", family, {"preset": FULL})
-        for family in known.offered("space")
-        if FULL in known.resolve("space", family).presets
+        plugins.create("space", family, {"preset": FULL})
+        for family in plugins.offered("space")
+        if FULL in plugins.resolve("space", family).presets
     ]
     return [entry for space in spaces for entry in listed_by(space)]
 
 
-def matching(parts: Sequence[str], plugins: Plugins | None = None) -> list[Listed]:
+def matching(parts: Sequence[str], plugins: Plugins) -> list[Listed]:
     """Those whose name holds one of `parts`, or all; ConfigError for a part that none holds."""
     entries = all_listed(plugins)
     for part in parts:

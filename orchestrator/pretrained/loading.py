@@ -13,13 +13,14 @@ from torch import Tensor
 from orchestrator.bundle.facts import genotype_of, read_facts, read_tensors, sha256, start_of
 from orchestrator.contracts import Checkpoint, ImageFacts, SearchSpace, Task
 from orchestrator.errors import ConfigError, WeightsError
+from orchestrator.plugins import Plugins
 from orchestrator.pretrained.fetching import Fetched, fetch
 from orchestrator.pretrained.identifying import (
     Fit,
-    best_match,
     facts_for,
     identify,
     is_path,
+    likeness,
     meant,
     released_as,
 )
@@ -78,15 +79,21 @@ class _Found:
 
 
 def load_checkpoint(
-    weights: str, space: SearchSpace, facts: ImageFacts, task: Task | None = None
+    weights: str,
+    space: SearchSpace,
+    facts: ImageFacts,
+    *,
+    task: Task | None = None,
+    plugins: Plugins | None = None,
 ) -> Loaded:
     """The weights that `StudyConfig.weights` names, fitted to images of `facts`.
 
     `space` must have been made with the checkpoint's options, as `assemble` does. What is not at
-    hand is fetched, which takes minutes for a large one. Raises ConfigError for a name that there
-    is not, and WeightsError for what cannot be had, read or fitted.
+    hand is fetched, which takes minutes for a large one. A file that does not fit is told what of
+    all that `plugins` list it is like, where they are given. Raises ConfigError for a name that
+    there is not, and WeightsError for what cannot be had, read or fitted.
     """
-    found = _found(weights, space)
+    found = _found(weights, space, plugins)
     tensors, changes = dict(found.tensors), []
     left = dict[str, Tensor]()
     own = replace(facts, image_size=found.image_size)
@@ -111,22 +118,22 @@ def load_checkpoint(
     return Loaded(credit, found.genotype, own, tensors, notes, left)
 
 
-def _found(weights: str, space: SearchSpace) -> _Found:
+def _found(weights: str, space: SearchSpace, plugins: Plugins | None) -> _Found:
     if not is_path(weights):
         listed = find(weights, space)
         _check_options(listed, space)
-        return _released(listed, fetch(listed), space)
+        return _released(listed, fetch(listed), space, plugins)
     path = Path(weights).expanduser().absolute()
     if path.is_dir():
         return _bundled(path, space)
     known = released_as(path, space)
     if known is not None:
         _check_options(known, space)
-        return _released(known, Fetched(path, sha256(path), str(path)), space)
-    return _identified(path, space)
+        return _released(known, Fetched(path, sha256(path), str(path)), space, plugins)
+    return _identified(path, space, plugins)
 
 
-def _released(listed: Listed, file: Fetched, space: SearchSpace) -> _Found:
+def _released(listed: Listed, file: Fetched, space: SearchSpace, plugins: Plugins | None) -> _Found:
     """A listed file: every name and shape of the member's network, and nothing over."""
     checkpoint = listed.checkpoint
     genotype = member_genotype(space, checkpoint.member)
@@ -136,7 +143,7 @@ def _released(listed: Listed, file: Fetched, space: SearchSpace) -> _Found:
     except Exception as error:  # of names that it does not know, whatever it makes of them
         raise WeightsError(
             f"weights={listed.name}: {file.path} is not in the names of {checkpoint.naming}: "
-            f"{error!r}.{_like(state)}"
+            f"{error!r}.{likeness(state, plugins)}"
         ) from error
     facts = facts_for(checkpoint.image_size, checkpoint.classes)
     mismatch = compared(tensors, shapes_of(space, genotype, facts))
@@ -147,7 +154,7 @@ def _released(listed: Listed, file: Fetched, space: SearchSpace) -> _Found:
             _other_classes(listed, file.path, count)
             if count not in (None, checkpoint.classes) and mismatch.only_in(head)
             else f"weights={listed.name}: {file.path} does not fit {checkpoint.member!r} of "
-            f"{space.name}: {mismatch}.{_like(state)}"
+            f"{space.name}: {mismatch}.{likeness(state, plugins)}"
         )
     return _Found(_credit(listed, file), genotype, tensors, checkpoint.image_size)
 
@@ -170,11 +177,6 @@ def _other_classes(listed: Listed, path: Path, found: int | None) -> str:
     )
 
 
-def _like(state: Mapping[str, Tensor]) -> str:
-    best = best_match(state)
-    return f" By its shapes it is most like {best}." if best else ""
-
-
 def _credit(listed: Listed, file: Fetched) -> Credit:
     checkpoint: Checkpoint = listed.checkpoint
     return Credit(
@@ -191,9 +193,9 @@ def _credit(listed: Listed, file: Fetched) -> Credit:
     )
 
 
-def _identified(path: Path, space: SearchSpace) -> _Found:
+def _identified(path: Path, space: SearchSpace, plugins: Plugins | None) -> _Found:
     """A file that nobody lists, in our names or in those of a listed one."""
-    fit = identify(path, space)
+    fit = identify(path, space, plugins)
     names = [listed.name for listed in fit.listed]
     listed = meant(fit, space)
     if listed is not None:

@@ -47,7 +47,8 @@ def settled(config: StudyConfig, plugins: Plugins) -> StudyConfig:
     if weights is None or weights == TRAINED or _gone(weights):
         return config
     chosen = config.space
-    wish = _wish(weights, plugins.create("space", chosen.name, chosen.options), chosen.options)
+    kept = _Kept(plugins.create("space", chosen.name, chosen.options), plugins)
+    wish = _wish(weights, kept, chosen.options)
     space = Chosen(chosen.name, {**chosen.options, **_agreed(wish, chosen.options)})
     dataset = _with_normalisation(config.dataset, wish, plugins)
     _check_usual(wish, plugins.create("space", chosen.name, {**chosen.options, **wish.options}))
@@ -60,9 +61,9 @@ def _gone(weights: str) -> bool:
     return path.is_absolute() and not path.exists()
 
 
-def _wish(weights: str, space: SearchSpace, options: Mapping[str, Any]) -> _Wish:
+def _wish(weights: str, kept: _Kept, options: Mapping[str, Any]) -> _Wish:
     if not is_path(weights):
-        listed = find(weights, space)
+        listed = find(weights, kept.space)
         return _of_checkpoint(listed.name, listed.checkpoint)
     path = Path(weights).expanduser().absolute()
     if path.is_dir():
@@ -70,7 +71,7 @@ def _wish(weights: str, space: SearchSpace, options: Mapping[str, Any]) -> _Wish
         asked = {k: v for k, v in facts["space_options"].items() if k != "preset"}
         return _Wish(str(path), asked, tuple(facts["mean"]), tuple(facts["deviation"]))
     told = json.dumps(dict(options), sort_keys=True, default=str)
-    return _of_file(path, path.stat().st_mtime_ns, told, _Kept(space))
+    return _of_file(path, path.stat().st_mtime_ns, told, kept)
 
 
 def adapts(config: StudyConfig) -> bool:
@@ -79,10 +80,11 @@ def adapts(config: StudyConfig) -> bool:
 
 
 class _Kept:
-    """A space as an argument that a cache does not compare."""
+    """A space, and where others are, as an argument that a cache does not compare."""
 
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: SearchSpace, plugins: Plugins) -> None:
         self.space = space
+        self.plugins = plugins
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Kept) and self.space.name == other.space.name
@@ -97,7 +99,7 @@ def _of_file(path: Path, modified_ns: int, options: str, kept: _Kept) -> _Wish:
     known = released_as(path, kept.space)
     if known is not None:
         return _of_checkpoint(str(path), known.checkpoint)
-    fit = identify(path, kept.space)
+    fit = identify(path, kept.space, kept.plugins)
     listed = meant(fit, kept.space)
     return _of_checkpoint(str(path), listed.checkpoint) if listed else _Wish(str(path))
 

@@ -87,7 +87,13 @@ class Phases:
         self.viewer.phase("starting weights", 1)
 
         def load() -> Loaded:
-            loaded = load_checkpoint(weights, assembly.space, assembly.facts, assembly.task)
+            loaded = load_checkpoint(
+                weights,
+                assembly.space,
+                assembly.facts,
+                task=assembly.task,
+                plugins=self.plugins,
+            )
             if released is None:
                 return loaded
             # Owed to whom they were before they learnt these images.

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from trained_space import HUB, NEAR, SURE, released
+from trained_space import HUB, NEAR, SURE, TrainedPlugin, released
 
 from orchestrator import Classes
 from orchestrator.errors import ConfigError, WeightsError
+from orchestrator.plugins import Plugins
 from orchestrator.pretrained.loading import load_checkpoint
 
 
@@ -83,6 +84,21 @@ def test_a_file_of_another_family_is_told_what_it_is_like(space, facts, tmp_path
         load_checkpoint(str(path), space, facts())
     assert "the network has, the file lacks: classifier.bias, classifier.weight" in str(found.value)
     assert "the file has, the network lacks: layers.0.weight" in str(found.value)
+
+
+def test_a_file_of_another_space_is_told_which_listed_one_it_is_like(
+    trained, space, facts, tmp_path: Path
+) -> None:
+    path, other = tmp_path / "mine.pth", trained.create("space", "mobilenetv1", {"preset": "full"})
+    only = Plugins.empty()
+    only.register(TrainedPlugin(), "trained", "trained")
+    torch.save(dict(space.translate(released(8, 1000), "theirs")), path)
+    with pytest.raises(WeightsError, match="fits no published network of mobilenetv1") as found:
+        load_checkpoint(str(path), other, facts(), plugins=only)
+    assert "By its shapes it is most like trained/near." in str(found.value)
+    with pytest.raises(WeightsError) as untold:
+        load_checkpoint(str(path), other, facts())
+    assert "By its shapes" not in str(untold.value)
 
 
 def test_a_listed_file_with_other_classes_is_refused(space, facts, hub, tmp_path: Path) -> None:

@@ -167,8 +167,9 @@ def test_starting_weights_are_fetched_once_and_the_teacher_is_their_network(
 ) -> None:
     asked: list[str] = []
 
-    def load(weights: str, space: Any, facts: Any, task: Any) -> Loaded:
+    def load(weights: str, space: Any, facts: Any, **given: Any) -> Loaded:
         asked.append(weights)
+        assert given == {"task": phases.assembly.task, "plugins": phases.plugins}
         tensors = dict(phases.factory.build(genotype(3)).state_dict())
         return Loaded(CREDIT, genotype(3), facts, tensors, ("part of it",))
 
