@@ -7,6 +7,7 @@ by plain HTTPS with the standard library: no account, no second cache, nothing m
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
@@ -63,16 +64,32 @@ def fetch(listed: Listed) -> Fetched:
         return found
     reasons: dict[str, str] = {}
     for location in _remote(listed):
+        _make_cache()
         try:
             return _downloaded(listed, location)
         except OSError as error:  # no network, no such host, no such file
             if error.errno in DISK_ERRORS:
-                raise WeightsError(
-                    f"{weights_cache()} cannot be written: {error.strerror}. Free some space, or "
-                    "set ORCHESTRATOR_CACHE to a folder that can be written."
-                ) from error
+                raise WeightsError(_unwritable(error)) from error
             reasons[location] = str(error)
     raise WeightsError(_unreachable(listed, reasons))
+
+
+def _make_cache() -> None:
+    """Before the network is asked, so that a fault here is not taken for one there."""
+    cache = weights_cache()
+    try:
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not os.access(cache, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise WeightsError(_unwritable(error)) from error
+
+
+def _unwritable(error: OSError) -> str:
+    return (
+        f"{weights_cache()} cannot be written: {error.strerror}. Free some space, or set "
+        "ORCHESTRATOR_CACHE to a folder that can be written."
+    )
 
 
 def same_hash(told: str, found: str) -> bool:
@@ -164,7 +181,6 @@ def _downloaded(listed: Listed, location: str) -> Fetched:
 def _arriving(location: str) -> Iterator[Path]:
     """The released file in a folder of its own within the cache, which is removed afterwards."""
     cache = weights_cache()
-    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     url = address(location)
     suffix = Path(urllib.parse.urlparse(url).path).suffix
     with tempfile.TemporaryDirectory(dir=cache, prefix=".arriving-") as folder:

@@ -36,7 +36,7 @@ from orchestrator.pretrained.mapping import (
 from orchestrator.pretrained.reading import read_state
 from orchestrator.records import Credit, Genotype
 
-__all__ = ["Loaded", "load_checkpoint"]
+__all__ = ["Loaded", "check_family", "load_checkpoint"]
 
 _IMAGENET = 1000
 # A class folder of ImageNet's; a thousand of them, in order, are what its checkpoints tell apart.
@@ -233,7 +233,8 @@ def _bundled(folder: Path, space: SearchSpace) -> _Found:
     """A network of the user's own, of the same space."""
     facts = read_facts(folder)
     genotype = genotype_of(facts, folder).plain()
-    _check_same_space(folder, facts, genotype, space)
+    check_family(folder, genotype, space)
+    _check_same_options(folder, facts, space)
     images = ImageFacts.from_json(facts)
     file = folder / "weights.safetensors"
     tensors = read_tensors(file)
@@ -258,9 +259,8 @@ def _bundled(folder: Path, space: SearchSpace) -> _Found:
     )
 
 
-def _check_same_space(
-    folder: Path, facts: Mapping[str, Any], genotype: Genotype, space: SearchSpace
-) -> None:
+def check_family(folder: Path, genotype: Genotype, space: SearchSpace) -> None:
+    """Raise ConfigError for a bundle of another space or preset than the search's."""
     found, expected = (genotype.space, genotype.preset), (space.name, space.preset)
     if found != expected:
         raise ConfigError(
@@ -268,6 +268,9 @@ def _check_same_space(
             f"{expected[0]} (preset {expected[1]}). Search +search={found[0]} "
             f"space.preset={found[1]}, or give another bundle."
         )
+
+
+def _check_same_options(folder: Path, facts: Mapping[str, Any], space: SearchSpace) -> None:
     for name, wanted in facts["space_options"].items():
         if getattr(space, name, wanted) != wanted:
             raise ConfigError(

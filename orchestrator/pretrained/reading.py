@@ -44,7 +44,22 @@ def read_state(path: Path) -> dict[str, Tensor]:
     state = _safe(path) if path.suffix == SAFE else _pickled(path)
     if not state:
         raise WeightsError(f"{path} holds no tensors by name, expected those of a network.")
+    _check_finite(path, state)
     return state
+
+
+def _check_finite(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Raise WeightsError here, as a training would blame its learning rate."""
+    wrong = [
+        name
+        for name, tensor in state.items()
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
+    ]
+    if wrong:
+        raise WeightsError(
+            f"{path}: {len(wrong)} of {len(state)} tensors hold what is no finite number, the "
+            f"first of them {wrong[0]}. A training that diverged leaves such; give another file."
+        )
 
 
 def _safe(path: Path) -> dict[str, Tensor]:
@@ -96,5 +111,9 @@ def _refused(path: Path, error: Exception) -> str:
 
 
 def _damaged(path: Path, error: Exception) -> str:
-    first = (str(error).strip().splitlines() or [repr(error)])[0]
-    return f"{path} is damaged or no file of weights: {first}. Fetch it again."
+    if path.stat().st_size == 0:
+        return f"{path} is empty, expected a file of weights. Fetch it again."
+    first = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+    # Of a file that is no pickle at all, torch tells the first byte it did not know.
+    why = first if first and not first.isdigit() else "torch cannot read it"
+    return f"{path} is damaged or no file of weights: {why}. Fetch it again."

@@ -13,13 +13,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from orchestrator.bundle.facts import read_facts
+from orchestrator.bundle.facts import genotype_of, read_facts
 from orchestrator.config import Chosen, StudyConfig
 from orchestrator.contracts import Checkpoint, SearchSpace
 from orchestrator.errors import ConfigError
 from orchestrator.plugins import Plugins
 from orchestrator.pretrained.identifying import identify, is_path, meant, released_as
 from orchestrator.pretrained.listing import TRAINED, find, listed_by
+from orchestrator.pretrained.loading import check_family
 
 __all__ = ["adapts", "settled"]
 
@@ -68,6 +69,7 @@ def _wish(weights: str, kept: _Kept, options: Mapping[str, Any]) -> _Wish:
     path = Path(weights).expanduser().absolute()
     if path.is_dir():
         facts = read_facts(path)
+        check_family(path, genotype_of(facts, path), kept.space)
         asked = {k: v for k, v in facts["space_options"].items() if k != "preset"}
         return _Wish(str(path), asked, tuple(facts["mean"]), tuple(facts["deviation"]))
     told = json.dumps(dict(options), sort_keys=True, default=str)

@@ -94,3 +94,13 @@ def test_a_package_that_is_not_there_is_named(listed) -> None:
     only = replace(listed["near"].checkpoint, locations=("pkg://nowhere_weights/near.pth",))
     with pytest.raises(WeightsError, match="no package here holds it"):
         fetch(replace(listed["near"], checkpoint=only))
+
+
+def test_a_cache_that_cannot_be_written_is_not_taken_for_the_network(
+    listed, hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ORCHESTRATOR_CACHE", str(tmp_path / "file"))
+    with pytest.raises(WeightsError, match="file/weights cannot be written: Not a directory"):
+        fetch(listed["sure"])
+    assert len(hub) == 0

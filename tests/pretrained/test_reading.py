@@ -67,3 +67,17 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path: Path, name: str, messag
     torch.save({"epoch": 3}, tmp_path / "c.pth")
     with pytest.raises(WeightsError, match=message):
         read_state(tmp_path / name)
+
+
+def test_a_training_that_diverged_leaves_no_weights_to_start_from(tmp_path: Path) -> None:
+    state = {"first": torch.ones(2), "second": torch.tensor([1.0, torch.nan])}
+    torch.save(state, tmp_path / "diverged.pth")
+    with pytest.raises(WeightsError, match=r"1 of 2 tensors .* the first of them second"):
+        read_state(tmp_path / "diverged.pth")
+
+
+@pytest.mark.parametrize(("text", "message"), [("", "is empty"), ("hello", "torch cannot read it")])
+def test_what_torch_did_not_write_is_said_plainly(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "text.pth").write_text(text)
+    with pytest.raises(WeightsError, match=message):
+        read_state(tmp_path / "text.pth")

@@ -7,9 +7,14 @@ import pytest
 import torch
 from trained_space import released
 
+from orchestrator import Classes, ImageFacts
+from orchestrator.bundle import BundleContents, write_bundle
 from orchestrator.candidate.assembly import settle
 from orchestrator.config import StudyConfig, check_config, flat_config
 from orchestrator.errors import ConfigError
+from orchestrator.records import Genotype
+
+FACTS = ImageFacts.unnamed(16, classes=3)
 
 
 def config(**groups: Any) -> StudyConfig:
@@ -70,3 +75,17 @@ def test_what_other_weights_ask_for_is_refused_by_those_of_the_usual_function(tr
     assert settle(config(weights=weights, space={**space, "convention": "torch"}), trained)
     with pytest.raises(ConfigError, match=r"found tensorflow, but .*ra_in1k need torch"):
         settle(config(weights=weights, space=space), trained)
+
+
+def test_a_bundle_of_another_space_is_refused_before_anything_is_paid_for(
+    trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = trained.create("space", "trained", {"preset": "full"})
+    architecture = {"width": 4, "slope": 0.1}
+    network = space.build(architecture, FACTS, Classes(3))
+    contents = BundleContents(Genotype("trained", "full", architecture), network, FACTS)
+    monkeypatch.setattr("orchestrator.bundle.writing.verify", lambda *told: None)
+    bundle = write_bundle(tmp_path / "theirs", contents)
+    other = {"name": "mobilenetv2", "preset": "full"}
+    with pytest.raises(ConfigError, match=r"a network of trained .*, found the search in mobilene"):
+        settle(config(space=other, weights=str(bundle)), trained)
