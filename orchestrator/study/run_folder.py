@@ -65,10 +65,11 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             text = yaml.safe_dump({"format": _CONFIG, **flat_config(config)}, sort_keys=False)
-            self._write("config.yaml", text)
-            self._write("overrides.txt", "\n".join(overrides) + "\n")
             self._write("environment.txt", "\n".join(_environment()) + "\n")
+            self._write("overrides.txt", "\n".join(overrides) + "\n")
             write_json(self.path / "plan.json", plan.to_json(), format=_PLAN)
+            # Last: what has a configuration has all that a resumed search needs.
+            self._write("config.yaml", text)
         except OSError as error:
             raise RunError(
                 f"{self.path} cannot be written: {error.strerror or error}. Choose a run.dir on a "
