@@ -10,7 +10,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from orchestrator.errors import ConfigError
+from orchestrator.errors import BuildError, ConfigError
 from orchestrator_own.attention import Attention, alone, attentions, tied
 from orchestrator_own.blocks import Stage, leave_out, residual_blocks, stages
 from orchestrator_own.layers import RESOLUTIONS, Kernel, activations, at_side, kernels, shrink
@@ -69,24 +69,55 @@ def slots(source: str, image_size: int | None) -> Mapping[tuple[str, int], tuple
 
 
 def _running(source: str, image_size: int | None) -> tuple[nn.Module, Tensor]:
-    told = ""
+    causes: list[str] = []
     for side in (image_size,) if image_size else _SIDES:
         try:
             network = make(source, Wanted(10, 3, side)).eval()
             images = torch.randn(2, _channels(network), side, side)
             with torch.no_grad():
                 logits = network(images)
-        except Exception as error:
-            told = f"{type(error).__name__}: {error}"
+        except BuildError as error:
+            if "image_size" not in takes(source):  # no size of images reaches the factory
+                raise ConfigError(
+                    f"{error} The factory must make a torch.nn.Module; expected logits "
+                    "(B, classes) for images (B, C, H, W)."
+                ) from error
+            causes.append(str(error))
             continue
+        except (Exception, SystemExit) as error:
+            causes.append(f"{type(error).__name__}: {error}")
+            continue
+        _check_logits(source, logits)
         if isinstance(logits, Tensor) and logits.dim() == 2:
             return network, images
-        told = f"it gives {_shown(logits)}"
+        causes.append(f"it gives {_shown(logits)}")
     sizes = f"of {image_size} px" if image_size else f"of any of {', '.join(map(str, _SIDES))} px"
     raise ConfigError(
-        f"space.network={source} runs on no images {sizes}; expected logits (B, classes) for "
-        f"images (B, C, H, W). Say space.image_size=PIXELS. Last: {told}"
+        f"space.network={source} does not run: {causes[-1].rstrip('.')}. "
+        f"Tried with images {sizes}, on the CPU; "
+        f"expected logits (B, classes) for images (B, C, H, W).{_size_hint(causes)}"
     )
+
+
+def _size_hint(causes: Sequence[str]) -> str:
+    """What fails alike at every size does not fail for its size."""
+    if len(causes) > 1 and len(set(causes)) == 1:
+        return ""
+    return " If their size is the reason, say space.image_size=PIXELS."
+
+
+def _check_logits(source: str, logits: object) -> None:
+    """Raise ConfigError for what no size of images makes logits of ten classes."""
+    if not isinstance(logits, Tensor):
+        raise ConfigError(
+            f"space.network={source} gives {_shown(logits)}, expected one tensor of logits "
+            "(B, classes). Return only the logits."
+        )
+    if logits.dim() == 2 and "classes" in takes(source) and logits.shape[1] != 10:
+        raise ConfigError(
+            f"space.network={source} was told 10 classes: found {logits.shape[1]} logits, expected "
+            "10. Give its last layer as many outputs as the factory is told classes."
+        )
 
 
 def _channels(network: nn.Module) -> int:

@@ -52,7 +52,7 @@ def make(source: str, wanted: Wanted) -> nn.Module:
             *(values[meaning] for meaning in places),
             **{name: values[meaning] for meaning, name in words.items()},
         )
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BuildError(f"space.network={source} made no network: {error!r}.") from error
     if not isinstance(network, nn.Module):
         raise BuildError(
@@ -81,6 +81,16 @@ def _factory(source: str) -> Callable[..., Any]:
         raise ConfigError(
             f"space.network: found {source!r}, expected package.module:factory, or timm/NAME."
         )
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise ConfigError(
+            f"space.network: {module_name!r} is no name of a module, expected package.module with "
+            "dots; start from the folder that holds it, or name its folder in PYTHONPATH."
+        )
+    if module_name.endswith(".py"):
+        raise ConfigError(
+            f"space.network: found the file {module_name}, expected a module; did you mean "
+            f"{module_name.removesuffix('.py')}:{attribute}?"
+        )
     module = _imported(module_name)
     found: Any = module
     for part in attribute.split("."):
@@ -102,7 +112,7 @@ def _imported(name: str) -> Any:
         sys.path.append(here)
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         lacks = isinstance(error, ModuleNotFoundError) and name.startswith(error.name or name)
         todo = (
             "Start from the folder that holds it, install it (pip install -e .), or name its "

@@ -232,6 +232,12 @@ def _check_sizes(network: nn.Module, found: Anatomy, facts: ImageFacts) -> None:
         tensor = tensors.get(slot.tensor)
         if tensor is None or tensor.shape[slot.dimension] != len(slot.roots):
             size = "none" if tensor is None else str(tuple(tensor.shape))
+            if facts.image_size == found.image_size:
+                raise BuildError(
+                    f"{slot.tensor} is {size}, expected {len(slot.roots)} entries in dimension "
+                    f"{slot.dimension}: the factory makes another network each time. Let it draw "
+                    "no sizes by chance."
+                )
             raise BuildError(
                 f"{slot.tensor} is {size}, expected {len(slot.roots)} entries in dimension "
                 f"{slot.dimension}: the network was looked at with images of {found.image_size} "

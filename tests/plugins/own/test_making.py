@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 
 import pytest
+from orchestrator_own.anatomy import anatomy
 from orchestrator_own.making import Wanted, check_source, make, takes
 from orchestrator_own.space import OwnNetwork
 
+from orchestrator import Classes, ImageFacts
 from orchestrator.errors import BuildError, ConfigError
 
 WANTED = Wanted(classes=7, in_channels=1, image_size=16)
@@ -25,6 +27,28 @@ def asks_more(classes, depth):
 
 def nothing():
     return None
+
+def exits(classes):
+    raise SystemExit(0)
+
+def raises(classes):
+    raise ValueError("no such depth")
+
+def seven(classes):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 7))
+
+class Pair(nn.Module):
+    def forward(self, images):
+        return images, images
+
+WIDTHS = iter((8, 16, 24, 32))
+
+def drawn(classes, in_channels):
+    width = next(WIDTHS)
+    return nn.Sequential(
+        nn.Conv2d(in_channels, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(width, classes),
+    )
 
 number = 3
 """
@@ -57,6 +81,8 @@ def test_two_arguments_of_other_names_are_classes_and_channels(folder):
         ("their_nets:by_nam", "did you mean 'by_name'"),
         ("their_nets:number", "expected a function or a class"),
         ("their_nets:asks_more", "needs depth"),
+        ("../their_nets:by_name", "no name of a module"),
+        ("their_nets.py:by_name", "did you mean their_nets:by_name"),
     ],
 )
 def test_a_source_that_is_none_is_told_with_what_to_do(folder, source, told):
@@ -73,6 +99,42 @@ def test_a_module_that_breaks_is_told_with_its_own_error(folder):
 def test_a_factory_that_gives_no_network_is_told(folder):
     with pytest.raises(BuildError, match=r"NoneType, expected a torch\.nn\.Module"):
         make("their_nets:nothing", WANTED)
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("seven", "found 7 logits, expected 10"),
+        ("Pair", "gives tuple, expected one tensor of logits"),
+        ("exits", r"SystemExit\(0\)"),
+        ("raises", "no such depth"),
+        ("nothing", "gave NoneType"),
+    ],
+)
+def test_a_network_that_cannot_be_searched_is_told_by_its_cause(folder, name, cause):
+    with pytest.raises(ConfigError, match=cause) as told:
+        anatomy(f"their_nets:{name}", 32)
+    assert "image_size" not in str(told.value)
+
+
+def test_a_module_that_exits_is_told(folder):
+    (folder / "leaving_nets.py").write_text("raise SystemExit(0)\n")
+    with pytest.raises(ConfigError, match=r"leaving_nets.*SystemExit"):
+        check_source("leaving_nets:make")
+
+
+class Largest:
+    """Answers with the last choice."""
+
+    def suggest_categorical(self, name, choices):
+        return choices[-1]
+
+
+def test_a_factory_that_draws_its_sizes_is_told_so(folder):
+    space = OwnNetwork(network="their_nets:drawn", image_size=32)
+    original = space.suggest(Largest())
+    with pytest.raises(BuildError, match="another network each time"):
+        space.build(original, ImageFacts.unnamed(32, in_channels=3), Classes(10))
 
 
 def test_a_space_without_a_network_says_what_to_give():
