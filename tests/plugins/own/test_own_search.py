@@ -88,6 +88,7 @@ def test_a_network_of_ones_own_comes_back_from_its_file_exported_and_rebuilt(use
     users.run("rebuild", str(finalist))
 
 
+@pytest.mark.slow  # the README's own command is one without weights
 def test_without_weights_the_network_is_trained_first_and_all_start_there(users):
     folder = users.folder / "trained"
     told = users.run(*_SEARCH, "budget.candidates=1", "budget.finalists=1", f"run.dir={folder}")
