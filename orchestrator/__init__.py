@@ -127,6 +127,7 @@ if TYPE_CHECKING:
         mixes_channels,
         tied_layers,
     )
+    from orchestrator.training.modes import evaluated
     from orchestrator.training.policies import vary
 
 # What needs torch or pydantic, or looks at every plugin, is imported when it is asked for.
@@ -137,6 +138,7 @@ _LATER = {
         ("channel_graph", "is_depthwise", "mixes_channels", "tied_layers"),
         "orchestrator.training.channel_graph",
     ),
+    "evaluated": "orchestrator.training.modes",
     "vary": "orchestrator.training.policies",
     **dict.fromkeys(
         ("blend", "boxes", "crop", "cut", "cutmix", "erase", "jitter", "mirror", "mix"),
@@ -220,6 +222,7 @@ __all__ = [  # noqa: RUF022
     "tied_layers",
     "mixes_channels",
     "is_depthwise",
+    "evaluated",
     "Change",
     "Loss",
     # Devices: a runtime at a place

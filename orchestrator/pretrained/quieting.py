@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
+
+from orchestrator.training.modes import evaluated
 
 __all__ = ["quieten"]
 
@@ -27,7 +28,7 @@ def quieten(network: nn.Module, missing: Sequence[str], shape: tuple[int, int, i
     if not blocks:
         return
     silent = list[str]()
-    with _evaluated(network):
+    with evaluated(network):
         inputs = _inputs(network, list(blocks.values()), shape)
         for name, block in blocks.items():  # the outer ones first
             within = any(name.startswith(f"{outer}.") for outer in silent)
@@ -90,15 +91,3 @@ def _inputs(
         for hook in hooks:
             hook.remove()
     return inputs
-
-
-@contextmanager
-def _evaluated(network: nn.Module) -> Iterator[None]:
-    """Eval mode inside; every module's own mode afterwards."""
-    training = [module for module in network.modules() if module.training]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True

@@ -62,8 +62,7 @@ def cut(pixels: Tensor, found: Tensor, side: int, *, nearest: bool = False) -> T
     """What lies in the `boxes` found of (B, C, H, W), each scaled to (side, side), as float32.
 
     Values are in the range they were in: bilinear, or the `nearest` pixel's where what lies
-    between two values means nothing. Cost: 0.2 ms an image
-    of 96×96 on one thread.
+    between two values means nothing. Cost: 0.2 ms an image of 96×96 on one thread.
     """
     left, top, width, height = found.to(pixels.device).unbind(1)
     none = torch.zeros_like(left)

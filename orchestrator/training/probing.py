@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from orchestrator.measuring.gate import held
 from orchestrator.training.footing import Footing
+from orchestrator.training.modes import evaluated
 from orchestrator.training.placement import layout_of
 
 __all__ = ["Reading", "classifiers", "read_features", "solve"]
@@ -46,7 +47,7 @@ def classifiers(network: nn.Module, images: Tensor) -> list[Layer]:
     `images` (B, C, H, W), where the network is.
     """
     heads = getattr(network, "heads", None)
-    with _evaluated(network), _watched(network) as seen:
+    with evaluated(network), _watched(network) as seen:
         answers = heads(images).unbind(1) if callable(heads) else [network(images)]
     found = []
     for answer in answers:
@@ -64,7 +65,7 @@ def read_features(
     batches = np.array_split(indices, max(1, round(len(indices) / _BATCH)))
     parts: list[list[Tensor]] = [[] for _ in layers]
     labels = []
-    with _evaluated(network), _watched(network) as seen:
+    with evaluated(network), _watched(network) as seen:
         for take in feed.batches(batches):
             with held(footing.gate):
                 pixels, targets = take()
@@ -134,15 +135,3 @@ def _watched(network: nn.Module) -> Iterator[dict[Layer, tuple[Tensor, Tensor]]]
     finally:
         for hook in hooks:
             hook.remove()
-
-
-@contextmanager
-def _evaluated(network: nn.Module) -> Iterator[None]:
-    """Eval mode inside; every module's own mode afterwards."""
-    training = [module for module in network.modules() if module.training]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True

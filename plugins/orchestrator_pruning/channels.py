@@ -22,6 +22,7 @@ from orchestrator import (
     NetworkCompressor,
     Trial,
     channel_graph,
+    evaluated,
     tied_layers,
 )
 from orchestrator.errors import CompressionError, ConfigError
@@ -64,7 +65,7 @@ class ChannelPruning(NetworkCompressor):
         ratio = float(choices["ratio"])
         images = _example(network, context)
         before = _parameters(network)
-        with _modes_kept(network):
+        with evaluated(network):
             _prune(network, images, ratio, context)
             if _parameters(network) == before:
                 raise CompressionError(
@@ -179,18 +180,6 @@ def _example(network: nn.Module, context: CompressionContext) -> Tensor:
 
 def _parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
-
-
-@contextmanager
-def _modes_kept(network: nn.Module) -> Iterator[None]:
-    """Eval mode inside; every module's own mode afterwards."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 @contextmanager
