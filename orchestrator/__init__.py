@@ -53,6 +53,7 @@ from orchestrator.contracts import (
     ImageFacts,
     Images,
     Judge,
+    Kernel,
     Latency,
     Loss,
     Maps,
@@ -103,6 +104,7 @@ from orchestrator.records import (
     Genotype,
     Outcome,
     Record,
+    ShippedFile,
     Step,
 )
 
@@ -166,6 +168,7 @@ __all__ = [  # noqa: RUF022
     "Outcome",
     "Check",
     "Finalist",
+    "ShippedFile",
     "Credit",
     # Search spaces
     "SearchSpace",
@@ -233,6 +236,7 @@ __all__ = [  # noqa: RUF022
     "Here",
     "Artifact",
     "Latency",
+    "Kernel",
     "Usage",
     "Timing",
     "interleave",

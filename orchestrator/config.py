@@ -15,6 +15,7 @@ __all__ = [
     "INSTANCES",
     "BudgetConfig",
     "Chosen",
+    "DeviceConfig",
     "EarlyStopConfig",
     "ObjectiveConfig",
     "RunConfig",
@@ -41,6 +42,20 @@ class Chosen:
     """Something a plugin offers, by name, and the options for its constructor."""
 
     name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """A runtime by name, or several, at a place; `options` are for the constructor of the first.
+
+    `runtime` "auto" lets every installed runtime that works at the place take part, a list those
+    that it names; None is `name` alone.
+    """
+
+    name: str
+    runtime: Literal["auto"] | tuple[str, ...] | None = None
+    place: Chosen = Chosen("here")
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -171,7 +186,7 @@ class StudyConfig:
 
     space: Chosen
     dataset: Chosen
-    device: Mapping[str, Chosen]
+    device: Mapping[str, DeviceConfig]
     estimator: Chosen
     sampler: Chosen
     objective: Mapping[str, ObjectiveConfig]
@@ -183,6 +198,9 @@ class StudyConfig:
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     run: RunConfig = field(default_factory=RunConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+
+_SCHEMAS: Mapping[str, Any] = {"objective": ObjectiveConfig, "device": DeviceConfig}
 
 
 def check_config(data: Mapping[str, Any]) -> StudyConfig:
@@ -203,7 +221,7 @@ def check_config(data: Mapping[str, Any]) -> StudyConfig:
     return config
 
 
-def _check_device(key: str, item: ObjectiveConfig, devices: Mapping[str, Chosen]) -> None:
+def _check_device(key: str, item: ObjectiveConfig, devices: Mapping[str, DeviceConfig]) -> None:
     """Raise ConfigError for a device that the configuration does not have."""
     if item.device is not None and item.device not in devices:
         text = closest(item.device, devices)
@@ -227,12 +245,23 @@ def _nest(group: str, value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     if group in INSTANCES:
-        schema = ObjectiveConfig if group == "objective" else Chosen
+        schema = _SCHEMAS.get(group, Chosen)
         named = _named_device(value) if group == "device" else value
         return {
-            key: _with_options(_named(str(key), item, group), schema) for key, item in named.items()
+            key: _with_options(_placed(_named(str(key), item, group), group), schema)
+            for key, item in named.items()
         }
     return _with_options(value, Chosen) if group in _PARTS else value
+
+
+def _placed(item: Any, group: str) -> Any:
+    """A place is a name, or a name with options."""
+    if group != "device" or not isinstance(item, Mapping) or "place" not in item:
+        return item
+    place = item["place"]
+    if isinstance(place, str):
+        return {**item, "place": {"name": place}}
+    return {**item, "place": _with_options(place, Chosen)}
 
 
 def _named_device(value: Mapping[str, Any]) -> Mapping[str, Any]:

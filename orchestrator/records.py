@@ -23,6 +23,7 @@ __all__ = [
     "Latency",
     "Outcome",
     "Record",
+    "ShippedFile",
     "Step",
     "count_outcomes",
 ]
@@ -117,7 +118,8 @@ class Genotype:
 
     `compression` are steps in the order they are taken; by name where there is but one legal
     order. A compressor that is left out, or whose step has no choices, does nothing. `head` are
-    the choices of the task's own head.
+    the choices of the task's own head. `runtime` names what executes its file; empty is the
+    device's first.
     """
 
     space: str
@@ -126,6 +128,7 @@ class Genotype:
     compression: tuple[Step, ...] = ()
     task: str = _TASK
     head: Choices = field(default_factory=dict)
+    runtime: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.compression, Mapping):
@@ -146,8 +149,8 @@ class Genotype:
         return hashlib.sha256(self.canonical().encode()).hexdigest()[:12]
 
     def plain(self) -> Genotype:
-        """The same network without compression."""
-        return replace(self, compression=())
+        """The same network without compression, on the device's first runtime."""
+        return replace(self, compression=(), runtime="")
 
     def choices(self, step: str) -> Choices:
         """The choices of the first step called so; none where it is not taken."""
@@ -183,6 +186,8 @@ class Genotype:
         }
         if self.task != _TASK:
             told["task"] = self.task
+        if self.runtime:
+            told["runtime"] = self.runtime
         return told | ({"head": self.head} if self.head else {})
 
 
@@ -202,6 +207,10 @@ class Record:
     failed: `step` broke with `error`, kept in full.
 
     `latencies` has what was measured whole, by device; `values` the one figure of each objective.
+
+    One training gives several records, as its network is compiled for several runtimes, quantized
+    or not: `network` is the number of the one that was trained, None for that one itself, which
+    brings the others in `variants` until each is known under a number of its own.
     """
 
     format: ClassVar[int] = 1
@@ -221,6 +230,8 @@ class Record:
     finished_at: float = 0.0
     origin: str = "sampler"
     latencies: Mapping[str, Latency] = field(default_factory=dict)
+    network: int | None = None
+    variants: tuple[Record, ...] = ()
 
     @property
     def id(self) -> str:
@@ -229,12 +240,24 @@ class Record:
 
     @property
     def paid(self) -> bool:
-        """Whether it counts towards the candidates paid for: it passed its budgets, or failed."""
+        """Whether it counts towards the candidates paid for: it passed its budgets, or failed.
+
+        What another's training gave along is paid with that.
+        """
+        if self.network is not None:
+            return False
         return self.outcome != "rejected" or bool(self.extra.get("trained"))
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""
-        return {"format": self.format, **asdict(self), "genotype": self.genotype.to_json()}
+        told = {item.name: getattr(self, item.name) for item in fields(self)}
+        timed = {device: asdict(latency) for device, latency in self.latencies.items()}
+        nested = {
+            "genotype": self.genotype.to_json(),
+            "latencies": timed,
+            "variants": [record.to_json() for record in self.variants],
+        }
+        return {"format": self.format, **told, **nested}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Record:
@@ -246,6 +269,7 @@ class Record:
         told["curve"] = tuple(told["curve"])
         timed = told.get("latencies", {}).items()
         told["latencies"] = {device: Latency(**latency) for device, latency in timed}
+        told["variants"] = tuple(cls.from_json(record) for record in told.get("variants", ()))
         return cls(**told)
 
 
@@ -289,6 +313,42 @@ class Check:
 
 
 @dataclass(frozen=True)
+class ShippedFile:
+    """One file of a finalist's folder, with what it is worth.
+
+    `label` is unique in the folder ("fp32", "int8", "openvino.int8"); `steps` are what was done to
+    the network until it was this file, in order; `runtime` names what executes it and `file` lies
+    within the run's folder. `values` are the objectives, metrics on the test split; `validation`
+    is the leading metric there. `agreement` is the share of validation images that it answers as
+    its exact float form. `latencies` are whole, by device. `picks` are the needs it suits best.
+    """
+
+    label: str
+    runtime: str
+    file: str
+    file_format: str
+    size_bytes: int
+    steps: tuple[str, ...] = ()
+    values: Mapping[str, float] = field(default_factory=dict)
+    validation: float | None = None
+    agreement: float | None = None
+    latencies: Mapping[str, Latency] = field(default_factory=dict)
+    marks: tuple[str, ...] = ()
+    recommended: bool = False
+    verified: bool = False
+    picks: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ShippedFile:
+        """What `dataclasses.asdict` gave; RunError for a newer version's, TypeError if damaged."""
+        known = [item.name for item in fields(cls)]
+        told = understood(data, "a shipped file", format=0, fields=known)
+        timed = {name: Latency(**latency) for name, latency in told.get("latencies", {}).items()}
+        lists = {name: tuple(told.get(name, ())) for name in ("steps", "marks", "picks")}
+        return cls(**{**told, **lists, "latencies": timed})
+
+
+@dataclass(frozen=True)
 class Finalist:
     """What a member of the front became: trained properly, exported, checked, in a folder.
 
@@ -298,7 +358,8 @@ class Finalist:
     show, also of it before compression. `marks` are warnings; `recommended` is False where one of
     them is grave, or where the folder could not be `verified`. `picks` are the needs it suits.
     `classes` tells figures class by class ("count" and shares), `colours` how pictures show a class
-    ("#rrggbb"), `pictures` for each image what is shown → the data URI of a PNG.
+    ("#rrggbb"), `pictures` for each image what is shown → the data URI of a PNG. `files` are all
+    of its folder, with figures of their own.
     """
 
     format: ClassVar[int] = 1
@@ -319,6 +380,7 @@ class Finalist:
     classes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     colours: Mapping[str, str] = field(default_factory=dict)
     pictures: tuple[Mapping[str, str], ...] = ()
+    files: tuple[ShippedFile, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""
@@ -330,7 +392,8 @@ class Finalist:
         known = [item.name for item in fields(cls)]
         told = understood(data, f"finalist {data.get('id')}", format=cls.format, fields=known)
         lists = {name: tuple(told.get(name, ())) for name in ("marks", "picks", "pictures")}
-        return cls(**{**told, **lists})
+        files = tuple(ShippedFile.from_json(file) for file in told.get("files", ()))
+        return cls(**{**told, **lists, "files": files})
 
     def __getitem__(self, name: str) -> Any:
         """A finalist was a dictionary once."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.candidate.compression import Compression
+from orchestrator.candidate.devices import make_device
 from orchestrator.config import ObjectiveConfig, StudyConfig
 from orchestrator.contracts import (
     Compressor,
@@ -98,7 +99,7 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
     """Create every part; raises UsageError for what does not exist or does not fit together."""
     make = plugins.create
     config = settle(config, plugins)
-    devices = {key: make("device", item.name, item.options) for key, item in config.device.items()}
+    devices = {key: make_device(item, plugins) for key, item in config.device.items()}
     first = next(iter(devices))
     estimator = make("estimator", config.estimator.name, config.estimator.options)
     assembly = Assembly(

@@ -19,7 +19,7 @@ from orchestrator.contracts.dataset import (
     Split,
     samples_of,
 )
-from orchestrator.contracts.device import Artifact, Device, Latency, Usage
+from orchestrator.contracts.device import Artifact, Device, Kernel, Latency, Usage
 from orchestrator.contracts.estimator import (
     Estimate,
     EstimationContext,
@@ -76,6 +76,7 @@ __all__ = [
     "ImageFacts",
     "Images",
     "Judge",
+    "Kernel",
     "Latency",
     "Loss",
     "Maps",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-__all__ = ["Artifact", "Device", "Latency", "Usage", "compared"]
+__all__ = ["Artifact", "Device", "Kernel", "Latency", "Usage", "compared"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,26 @@ class Usage:
     lines: str
 
 
+@dataclass(frozen=True)
+class Kernel:
+    """What a runtime really executes for a layer of a file.
+
+    `operator` is the runtime's word for it, `precision` what it computes in, such as "int8",
+    "float32" or "bfloat16", `share` its part of the time of one inference, in [0, 1], or None
+    where that is not known.
+    """
+
+    layer: str
+    operator: str
+    precision: str
+    share: float | None = None
+
+    @property
+    def integer(self) -> bool:
+        """Whether it computes with integers."""
+        return self.precision.lstrip("u").startswith("int")
+
+
 class Device(ABC):
     """What the search asks: most often a runtime at a place (see `Runtime`).
 
@@ -73,6 +93,8 @@ class Device(ABC):
     alignment: ClassVar[int] = 8
     # Whose versions are kept with its figures.
     packages: ClassVar[tuple[str, ...]] = ()
+    # Compressors that quantize its files, by their names; the first is the usual one.
+    quantizers: ClassVar[tuple[str, ...]] = ()
     # MLflow's name for models of this format, if it has one.
     mlflow_flavour: ClassVar[str] = ""
 
@@ -142,6 +164,13 @@ class Device(ABC):
         for file in artifact.files:
             digest.update(file.read_bytes())
         return digest.hexdigest()
+
+    def kernels(self, artifact: Artifact) -> Sequence[Kernel]:
+        """What is executed for a file, layer by layer; empty where the runtime cannot tell.
+
+        Raises CompileError for a file that it does not take. Costs some inferences.
+        """
+        return ()
 
     def compiles_like(self, other: Device) -> bool:
         """Whether `compile` of both writes the same file, so that one of them has to."""

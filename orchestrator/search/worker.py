@@ -111,11 +111,12 @@ def progress_of(folder: Path) -> float:
 
 def measuring_devices(payload: Mapping[str, Any]) -> tuple[dict[str, Device], Gate]:
     """Those of a study's devices that are named, and this machine's gate; raises DeviceError."""
+    from orchestrator.candidate.devices import make_device
+
     config = _config(payload["config"])
     devices: dict[str, Device] = {}
     for name in payload["devices"]:
-        chosen = config.device[name]
-        devices[name] = installed().create("device", chosen.name, chosen.options)
+        devices[name] = make_device(config.device[name], installed())
         devices[name].check()
     return devices, host_gate()
 
