@@ -199,7 +199,8 @@ class Factory:
             artifacts = [device.compile(network, example, path, final=final)]
             for step in self._steps(ArtifactCompressor, treatment):
                 if self._fits(step.compressor, device):
-                    made = step.compressor.transform(artifacts[-1], step.choices, step.context)
+                    context = replace(step.context, network=network)
+                    made = step.compressor.transform(artifacts[-1], step.choices, context)
                     artifacts.append(made)
         return artifacts
 

@@ -57,7 +57,9 @@ class CompressionContext:
     and is None in a preview. `loss` is the one before: a TrainingCompressor wraps it. `teacher` is
     in eval mode; None where the configuration gives none, and in a preview. `ranges` maps names to
     what one step learns and a later one writes (activation ranges, JSON values); the bundle keeps
-    it.
+    it. `network`, given to an ArtifactCompressor alone, is what the file was compiled of, in eval
+    mode and on the CPU: for formats that are quantized before they are lowered. It must be left as
+    it is.
     """
 
     space: SearchSpace
@@ -71,6 +73,7 @@ class CompressionContext:
     judge: Callable[[nn.Module | Artifact], float] | None = None
     ranges: MutableMapping[str, Any] = field(default_factory=dict)
     task: Task | None = None
+    network: nn.Module | None = None
 
     def fixed_layers(self, network: nn.Module) -> list[nn.Module]:
         """Layers whose number of outputs pruning must not change: the space's and the task's."""

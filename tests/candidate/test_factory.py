@@ -132,6 +132,25 @@ def test_what_a_network_step_learns_a_file_step_writes(tmp_path: Path) -> None:
     assert Writing.seen[1][2] == record.values["accuracy"]
 
 
+class Lowering(Writing):
+    """Keeps the network that a file was compiled of."""
+
+    name = "lowering"
+
+    def transform(self, artifact: Any, choices: Any, context: CompressionContext) -> Any:
+        self.seen.append(context.network)
+        return artifact
+
+
+def test_a_file_step_is_given_the_network_of_the_file(tmp_path: Path) -> None:
+    Writing.seen.clear()
+    made = equipped(tmp_path, lowering=Lowering())
+    lowering = genotype(4, (Step("lowering", ON),))
+    network = made.build(lowering).eval()
+    made.compile(network, Treatment(lowering), tmp_path / "file", final=False)
+    assert Writing.seen == [network]
+
+
 def test_a_record_keeps_the_whole_latency_by_device(tmp_path: Path) -> None:
     record = evaluate((0, genotype()), [], factory(tmp_path), toy_latencies)
     assert record.latencies["toy_device"].ms == record.values["latency_ms"]
