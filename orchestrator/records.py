@@ -43,6 +43,16 @@ class Latency:
 
     `ms` is `ratio` × the calibrated time of the reference network and is the figure to compare;
     `low_ms`, `median_ms` and `high_ms` (95th percentile) are the raw clock in that session.
+
+    `low_ratio` and `high_ratio` say how far `ratio` is known, and hold it. The session's rounds
+    are split into six runs of consecutive ones; of each run the file's minimum is divided by the
+    reference network's in that very run, and these are the least and the largest of the six. What
+    such a ratio is in the middle lies between them 31 times of 32 (all six would have to be on one
+    side of it), and the minimum over all rounds wanders less. None where an older version, or a
+    device with a protocol of its own, tells no interval.
+
+    `source` is "measured"; "cache" where the same file was measured before with the same protocol
+    on a device of the same fingerprint; "table" where it is an estimate from measured blocks.
     """
 
     ms: float
@@ -51,6 +61,24 @@ class Latency:
     median_ms: float
     high_ms: float
     runs: int
+    low_ratio: float | None = None
+    high_ratio: float | None = None
+    source: Literal["measured", "cache", "table"] = "measured"
+
+    @property
+    def interval_ms(self) -> tuple[float, float] | None:
+        """From where to where `ms` is known; None where that is unknown."""
+        if self.low_ratio is None or self.high_ratio is None:
+            return None
+        reference_ms = self.ms / self.ratio
+        return self.low_ratio * reference_ms, self.high_ratio * reference_ms
+
+    def overlaps(self, other: Latency) -> bool:
+        """Whether it cannot be said which of two is faster; so too where an interval is unknown."""
+        mine, theirs = self.interval_ms, other.interval_ms
+        if mine is None or theirs is None:
+            return True
+        return mine[0] <= theirs[1] and theirs[0] <= mine[1]
 
 
 @dataclass(frozen=True)

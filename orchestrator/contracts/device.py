@@ -200,6 +200,7 @@ def _lacks(device: Device) -> str:
 
 def _latency(timing: Timing, base: Timing, reference_ms: float) -> Latency:
     ratio = timing.low_ms / base.low_ms
+    parts = [a / b for a, b in zip(timing.parts_ms, base.parts_ms, strict=True)]
     return Latency(
         ms=ratio * reference_ms,
         ratio=ratio,
@@ -207,4 +208,6 @@ def _latency(timing: Timing, base: Timing, reference_ms: float) -> Latency:
         median_ms=timing.median_ms,
         high_ms=timing.high_ms,
         runs=timing.runs,
+        low_ratio=min(parts, default=None),
+        high_ratio=max(parts, default=None),
     )

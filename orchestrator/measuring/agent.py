@@ -33,17 +33,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Timing", "interleave", "machine", "serve"]
+__all__ = ["PROTOCOL", "Timing", "interleave", "machine", "serve"]
+
+# Figures of two versions of the protocol are not compared; it rises with any change of them.
+PROTOCOL = 2
+# Into so many runs of consecutive rounds the rounds are split, to see how far a minimum wanders.
+_PARTS = 6
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Wall-clock times of one function over the rounds, milliseconds."""
+    """Wall-clock times of one function over the rounds, milliseconds.
+
+    `parts_ms` are the minima of six runs of consecutive rounds, or of each round if there are
+    fewer: noise drifts, so neighbouring rounds see the same of it.
+    """
 
     low_ms: float
     median_ms: float
     high_ms: float
     runs: int
+    parts_ms: Sequence[float] = ()
 
 
 def interleave(
@@ -69,7 +79,13 @@ def interleave(
 def _summary(times: list[float]) -> Timing:
     ordered = sorted(times)
     high = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
-    return Timing(ordered[0], statistics.median(ordered), high, len(ordered))
+    return Timing(ordered[0], statistics.median(ordered), high, len(ordered), _minima(times))
+
+
+def _minima(times: list[float]) -> list[float]:
+    parts = min(_PARTS, len(times))
+    ends = [len(times) * part // parts for part in range(parts + 1)]
+    return [min(times[start:end]) for start, end in zip(ends, ends[1:])]  # noqa: B905, RUF007
 
 
 def machine() -> dict[str, str]:
