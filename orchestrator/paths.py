@@ -24,7 +24,7 @@ def example_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Where decoded images are kept between runs; `ORCHESTRATOR_CACHE` moves it."""
+    """Where decoded images, weights and latencies stay; `ORCHESTRATOR_CACHE` moves it."""
     chosen = os.environ.get("ORCHESTRATOR_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(chosen) if chosen else Path(base) / "orchestrator"

@@ -20,6 +20,8 @@ pytest_plugins = ["orchestrator.testing.fixtures", "weights_hub"]
 # Idle threads that spin cost more than the work on a busy machine; set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# What the user's own searches measured is no business of tests.
+os.environ.setdefault("ORCHESTRATOR_LATENCY_CACHE", "off")
 # Workers of Ray and command lines find the fakes of `toys`.
 _HERE = str(Path(__file__).parent)
 os.environ["PYTHONPATH"] = os.pathsep.join(

@@ -22,6 +22,7 @@ from ray.exceptions import RayError
 from orchestrator.contracts import Artifact, Device, Latency
 from orchestrator.errors import DeviceError, OrchestratorError
 from orchestrator.measuring.gate import quiet
+from orchestrator.search.latency_cache import LatencyCache
 from orchestrator.search.stopping import Stopping
 
 __all__ = ["WORKER_ENV", "Cluster", "Job", "Resources", "measure_with"]
@@ -87,6 +88,7 @@ class Meter:
         self._make = getattr(importlib.import_module(module), name)
         devices, self._gate = self._make(payload)
         self._devices: Mapping[str, Device] = devices
+        self._cache = LatencyCache() if payload.get("latency_cache") else None
         self._folder = Path(tempfile.mkdtemp(prefix="orchestrator-meter-"))
 
     def calibrate(self) -> dict[str, float]:
@@ -102,16 +104,27 @@ class Meter:
         sent: Sequence[tuple[Artifact, Sequence[bytes]]],
         device_name: str,
         reference_ms: float,
+        fresh: bool = False,
     ) -> list[Latency]:
-        """Latencies of artifacts, sent with the content of their files, all in one session."""
+        """Latencies of artifacts, sent with the content of their files, all in one session.
+
+        That of an earlier session is told again where all of it is known, unless `fresh`.
+        """
         device = self._devices[device_name]
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             artifacts = [
                 _received(artifact, contents, Path(folder) / str(number))
                 for number, (artifact, contents) in enumerate(sent)
             ]
+            if self._cache and not fresh:
+                known = self._cache.find(device, artifacts, reference_ms, self._folder)
+                if known is not None:
+                    return known
             with quiet(self._gate, here=device.shares_host):
-                return list(device.latencies(artifacts, reference_ms, self._folder))
+                found = list(device.latencies(artifacts, reference_ms, self._folder))
+            if self._cache:
+                self._cache.keep(device, artifacts, found, self._folder)
+            return found
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -264,15 +277,18 @@ class Cluster:
 
 
 def measure_with(
-    meters: Mapping[str, tuple[str, float]],
+    meters: Mapping[str, tuple[str, float]], *, fresh: bool = False
 ) -> Callable[[Sequence[Artifact], str], list[Latency]]:
-    """Measuring by named meters, from any process of the cluster; see `Cluster.meters`."""
+    """Measuring by named meters, from any process of the cluster; see `Cluster.meters`.
+
+    `fresh` takes nothing from earlier sessions.
+    """
 
     def measure(artifacts: Sequence[Artifact], device: str) -> list[Latency]:
         meter, reference_ms = meters[device]
         sent = [(a, [file.read_bytes() for file in a.files]) for a in artifacts]
         try:
-            found = ray.get(ray.get_actor(meter).measure.remote(sent, device, reference_ms))
+            found = ray.get(ray.get_actor(meter).measure.remote(sent, device, reference_ms, fresh))
         except RayError as error:
             raise cause(error) from None
         return list(found)

@@ -73,12 +73,12 @@ def check_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def finish_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """One member of the front: trained properly, compressed and exported."""
+    """One member of the front: trained properly, compressed, exported and measured anew."""
     from orchestrator.candidate.finalists import finish
     from orchestrator.search.cluster import measure_with
 
     factory = _factory(payload["config"], payload["folder"])
-    measure = measure_with(payload["meters"])
+    measure = measure_with(payload["meters"], fresh=True)
     return finish(Record.from_json(payload["record"]), factory, measure).to_json()
 
 

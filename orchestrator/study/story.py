@@ -19,6 +19,7 @@ from orchestrator.plugins import installed
 from orchestrator.report import ReportData, build_report
 from orchestrator.search.cluster import Cluster, Job, Resources
 from orchestrator.search.journal import exclusive
+from orchestrator.search.latency_cache import caches_latencies
 from orchestrator.search.proposer import read_records
 from orchestrator.study.phases import Phases, notify, worker
 from orchestrator.study.run_folder import RunFolder
@@ -107,6 +108,7 @@ def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
             common: dict[str, Any] = {
                 "config": json.dumps(flat_config(study.config)),
                 "folder": str(study.folder.resolve()),
+                "latency_cache": caches_latencies(),
             }
             _start_meters(cluster, common, study, devices)
             common["meters"] = cluster.meters

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.usefixtures("toys")
 @pytest.fixture
 def common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """What all payloads of a run share; measuring asks the toy device and no meter."""
-    monkeypatch.setattr("orchestrator.search.cluster.measure_with", lambda meters: toy_latencies)
+    monkeypatch.setattr(
+        "orchestrator.search.cluster.measure_with", lambda meters, **how: toy_latencies
+    )
     config = json.dumps(flat_config(check_config(TOY_CONFIG)))
     yield {"config": config, "folder": str(tmp_path), "meters": {}}
     worker._factory.cache_clear()
