@@ -140,9 +140,19 @@ def disk_trouble(error: BaseException | None) -> OSError | None:
     return None
 
 
+# A list that is longer than this is not read.
+_MOST_NAMES = 60
+
+
 def closest(name: str, valid: Iterable[str]) -> str:
-    """The end of a message about an unknown `name`: a guess, if one is near, and what is valid."""
+    """The end of a message about an unknown `name`: a guess, if one is near, and what is valid.
+
+    Of a very long list only the nearest names are told, and how many there are.
+    """
     valid = sorted(valid)
     near = difflib.get_close_matches(name, valid, n=1)
     guess = f"did you mean {near[0]!r}? " if near else ""
+    if len(valid) > _MOST_NAMES:
+        nearest = difflib.get_close_matches(name, valid, n=5, cutoff=0.0)
+        return f"{guess}{len(valid)} are valid, the nearest are {', '.join(nearest)}."
     return f"{guess}Valid: {', '.join(valid) or 'none'}."

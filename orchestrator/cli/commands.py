@@ -28,8 +28,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     _quieten()
     try:
         _dispatch(arguments)
+        sys.stdout.flush()
     except OrchestratorError as error:
         _fail(str(error), error.exit_status)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough, as `head` does; nor is there more to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         _fail("stopped.", Interrupted.exit_status)
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
+from command_line import command
 
 from orchestrator.cli.commands import main
+from orchestrator.errors import closest
 
 
 def test_listed_weights_are_shown_without_a_network(capsys, trained, offline) -> None:
@@ -44,3 +47,16 @@ def test_a_mistake_is_one_message(capsys, trained, offline, words, message) -> N
     assert ended.value.code == 2
     said = capsys.readouterr().err.strip()
     assert message in said and said.startswith("orchestrator: ") and "\n" not in said
+
+
+def test_of_many_names_only_the_nearest_are_told() -> None:
+    told = closest("b71", [f"b{number}" for number in range(70)])
+    assert "70 are valid" in told and "b1" in told and len(told) < 100
+
+
+@pytest.mark.parametrize("words", [("weights",), ("weights", "--json")])
+def test_a_reader_that_has_seen_enough_is_told_no_error(words: tuple[str, ...]) -> None:
+    with subprocess.Popen(command(*words), stdout=-1, stderr=-1) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
