@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ __all__ = [
     "ScopedTrial",
     "SilentTrial",
     "apart",
+    "every_answer",
 ]
 
 # A prime beyond what anybody numbers, so that two runs share no seed.
@@ -193,6 +194,60 @@ class FixedTrial(AskedTrial):
             raise ConfigError(f"{name}={value!r} is not {question}.")
         self.asked[name] = value
         return value
+
+
+class _Endless(Exception):
+    """A question has more answers than anybody goes through."""
+
+
+class _Branch(AskedTrial):
+    """Answers by `turns`, the place of each answer among its question's; the first after those."""
+
+    def __init__(self, turns: Sequence[int]) -> None:
+        self.choices: dict[str, Any] = {}
+        self.turns: list[int] = []
+        self.sizes: list[int] = []
+        self._given = turns
+
+    def answer(self, name: str, question: Question) -> Any:
+        """The answer whose turn it is; raises _Endless for real numbers."""
+        if isinstance(question, _Real):
+            raise _Endless
+        if name not in self.choices:
+            place = len(self.turns)
+            self.turns.append(self._given[place] if place < len(self._given) else 0)
+            self.sizes.append(question.size)
+            self.choices[name] = question.options[self.turns[-1]]
+        return self.choices[name]
+
+
+def every_answer(
+    ask: Callable[[AskedTrial], Any], most: int
+) -> list[tuple[dict[str, Any], Any]] | None:
+    """All answers to what `ask` asks, each (name → value) with what comes of it, in order.
+
+    None where there are more than `most`, or real numbers among them.
+    """
+    found: list[tuple[dict[str, Any], Any]] = []
+    turns: list[int] | None = []
+    while turns is not None:
+        branch = _Branch(turns)
+        try:
+            found.append((branch.choices, ask(branch)))
+        except _Endless:
+            return None
+        if len(found) > most:
+            return None
+        turns = _next(branch)
+    return found
+
+
+def _next(branch: _Branch) -> list[int] | None:
+    """The turns of the branch after this one; None after the last."""
+    for place in range(len(branch.turns) - 1, -1, -1):
+        if branch.turns[place] + 1 < branch.sizes[place]:
+            return [*branch.turns[:place], branch.turns[place] + 1]
+    return None
 
 
 class SilentTrial:

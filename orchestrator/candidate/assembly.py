@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.candidate.compression import Compression
-from orchestrator.candidate.devices import make_device
+from orchestrator.candidate.devices import make_runtimes, settle_runtimes
 from orchestrator.config import ObjectiveConfig, StudyConfig
 from orchestrator.contracts import (
     Compressor,
@@ -57,22 +57,41 @@ class Target:
 class Assembly:
     """All a study is made of, each part an instance.
 
-    `asked` are the objectives that the estimator asks, whatever the search is for.
+    `runtimes` are those of each device, by its key in the configuration, and there by their names,
+    the one that the device is named for first. `asked` are the objectives that the estimator asks,
+    whatever the search is for.
     """
 
     space: SearchSpace
     dataset: Dataset
     task: Task
-    devices: Mapping[str, Device]
+    runtimes: Mapping[str, Mapping[str, Device]]
     estimator: Estimator
     targets: Sequence[Target]
     compression: Compression
     asked: Mapping[str, Objective] = field(default_factory=dict)
 
     @property
+    def devices(self) -> dict[str, Device]:
+        """The first runtime of each device."""
+        return {key: next(iter(found.values())) for key, found in self.runtimes.items()}
+
+    @property
     def device(self) -> Device:
-        """The first one: its file is what accuracy is taken of, and what ships."""
-        return next(iter(self.devices.values()))
+        """The first one: its files are what accuracy is taken of, and what ships."""
+        return self.runtime("")
+
+    def runtime(self, name: str, device: str = "") -> Device:
+        """The runtime called so of a device, by default of the first.
+
+        A device's first one where the name is empty, or none of its runtimes is called so.
+        """
+        found = self.runtimes[device or next(iter(self.runtimes))]
+        return found.get(name) or next(iter(found.values()))
+
+    def runtime_name(self, name: str) -> str:
+        """What a genotype's runtime is called, which leaves the first device's first one unsaid."""
+        return name or next(iter(next(iter(self.runtimes.values()))))
 
     @property
     def deployed(self) -> Mapping[str, Device]:
@@ -99,14 +118,15 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
     """Create every part; raises UsageError for what does not exist or does not fit together."""
     make = plugins.create
     config = settle(config, plugins)
-    devices = {key: make_device(item, plugins) for key, item in config.device.items()}
-    first = next(iter(devices))
+    runtimes = {key: make_runtimes(item, plugins) for key, item in config.device.items()}
+    first = next(iter(runtimes))
+    own, *others = runtimes[first].items()
     estimator = make("estimator", config.estimator.name, config.estimator.options)
     assembly = Assembly(
         space=make("space", config.space.name, config.space.options),
         dataset=make("dataset", config.dataset.name, config.dataset.options),
         task=make("task", config.task.name, config.task.options),
-        devices=devices,
+        runtimes=runtimes,
         estimator=estimator,
         targets=[
             Target(make("objective", item.name, item.options), item, key, item.device or first)
@@ -117,7 +137,8 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
                 key: make("compressor", chosen.name, chosen.options)
                 for key, chosen in config.compressor.items()
             },
-            devices[first].formats,
+            own[1].formats,
+            {name: device.formats for name, device in others},
         ),
         asked={name: make("objective", name, {}) for name in estimator.objectives},
     )
@@ -131,10 +152,16 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
     return assembly
 
 
-def settle(config: StudyConfig, plugins: Plugins) -> StudyConfig:
-    """The configuration with what its weights ask for written into it; raises UsageError."""
+def settle(config: StudyConfig, plugins: Plugins, notes: list[str] | None = None) -> StudyConfig:
+    """The configuration with what its weights and runtimes ask for written into it.
+
+    What the user should be told of it is added to `notes`. Raises UsageError.
+    """
     _check_preset(config, plugins)
-    return settled(config, plugins)
+    found = settle_runtimes(config, plugins)
+    if notes is not None:
+        notes += found.notes
+    return settled(found.config, plugins)
 
 
 def _check_served(assembly: Assembly) -> None:

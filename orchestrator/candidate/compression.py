@@ -2,30 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import combinations, product
 from typing import Any
 
-from orchestrator.contracts import Compressor, Trial
+from orchestrator.contracts import ArtifactCompressor, Compressor, Trial
 from orchestrator.contracts.orders import legal_orders, obstacle, stage_of
 from orchestrator.errors import CompressionError, ConfigError
 from orchestrator.records import Choices, Genotype, Step
-from orchestrator.trials import ScopedTrial
+from orchestrator.trials import ScopedTrial, every_answer
 
-__all__ = ["Compression"]
+__all__ = ["RUNTIME", "Compression", "Variant"]
+
+# The question that a variant's runtime would be the answer to.
+RUNTIME = "runtime"
 
 # Of more compressors only the names are told, of more orders only how many they are.
 _MOST_TOLD = 8
 _ORDERS_TOLD = 3
+# Of a compressor with more settings one is drawn for each training, rather than all made.
+_MOST_SETTINGS = 16
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run one trained network; `answers` are what tells it from the others."""
+
+    genotype: Genotype
+    answers: Choices = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What a compressor does, nothing if it has no choices, and the answers that it comes of."""
+
+    choices: Choices
+    answers: Choices
 
 
 @dataclass(frozen=True)
 class Compression:
-    """`compressors` by their keys in the configuration; `formats` are the device's."""
+    """`compressors` by their keys in the configuration; `formats` are the first runtime's.
+
+    `others` are the formats of further runtimes, by their names. Steps of the file are not drawn
+    where they can all be made: see `variants`.
+    """
 
     compressors: Mapping[str, Compressor]
     formats: frozenset[str]
+    others: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         staged = sorted(self.compressors.items(), key=lambda item: stage_of(item[1]))
@@ -52,6 +79,21 @@ class Compression:
         rest = [f"{more} more"] if more > 0 else []
         return ", or ".join([*orders[:_ORDERS_TOLD], *rest])
 
+    @property
+    def drawn(self) -> list[str]:
+        """The compressors whose choices are the sampler's; those of the others are all made."""
+        return [name for name in self.compressors if name not in self._settings]
+
+    @property
+    def made(self) -> dict[str, list[Any]]:
+        """What tells variants apart: each question, with all its answers."""
+        found: dict[str, list[Any]] = {RUNTIME: ["", *self.others]} if self.others else {}
+        for settings in self._settings.values():
+            for name, answer in (item for s in settings for item in s.answers.items()):
+                known = found.setdefault(name, [])
+                known += [] if answer in known else [answer]
+        return found
+
     def suggest(self, name: str, trial: Trial) -> Choices:
         """One compressor's choices, its questions under its own name."""
         compressor = self.compressors[name]
@@ -71,6 +113,29 @@ class Compression:
                 taken[asked] = choices
         return tuple(Step(name, taken[name]) for name in self._ordered(set(taken), trial))
 
+    def runtime_of(self, steps: Sequence[Step]) -> str:
+        """The first runtime whose files can be treated so."""
+        names = {step.name for step in steps}
+        return next((r for r in self._runtimes if self._orders_on(names, self._runtimes[r])), "")
+
+    def variants(self, genotype: Genotype) -> list[Variant]:
+        """All that is made of one training, what the genotype itself says first.
+
+        For each runtime its untouched file, and every legal set of steps that a file can take
+        after what was done to the network. Raises CompressionError like `steps`.
+        """
+        found = {genotype.key: Variant(genotype, self._runtime_answer(genotype.runtime))}
+        for runtime in self._runtimes:
+            for variant in self._on(runtime, genotype):
+                found.setdefault(variant.genotype.key, variant)
+        return list(found.values())
+
+    def untouched(self, genotype: Genotype) -> list[Variant]:
+        """Of `variants` the first, and those whose file is as its runtime compiled it."""
+        first, *others = self.variants(genotype)
+        active = self.active
+        return [first, *(v for v in others if not any(active(ArtifactCompressor, v.genotype)))]
+
     def steps(self, genotype: Genotype) -> list[Step]:
         """The genotype's steps in the order they are taken; raises CompressionError.
 
@@ -84,7 +149,7 @@ class Compression:
                 f"{genotype.key} takes a compressor twice ({names}); give it two names in the "
                 "configuration."
             )
-        orders = self._orders(set(steps))
+        orders = self._orders_on(set(steps), self._formats(genotype.runtime))
         if not orders:
             raise CompressionError(
                 f"{genotype.key} cannot be compressed by {' and '.join(steps)} together, in any "
@@ -101,6 +166,68 @@ class Compression:
             if isinstance(compressor, kind):
                 yield compressor, step.choices
 
+    @property
+    def _runtimes(self) -> Mapping[str, frozenset[str]]:
+        return {"": self.formats, **self.others}
+
+    @cached_property
+    def _settings(self) -> dict[str, list[_Setting]]:
+        """Of each compressor of files all there is to choose, where that is not too much."""
+        found = {}
+        for name, compressor in self.compressors.items():
+            if not isinstance(compressor, ArtifactCompressor):
+                continue
+            every = every_answer(lambda trial, name=name: self.suggest(name, trial), _MOST_SETTINGS)  # type: ignore[misc]
+            if every is not None:
+                found[name] = [_Setting(choices, answers) for answers, choices in every]
+        return found
+
+    def _on(self, runtime: str, genotype: Genotype) -> Iterator[Variant]:
+        """The variants on one runtime; none where it cannot take what was done to the network."""
+        formats = self._formats(runtime)
+        before, after = self._parted(genotype)
+        if not self._orders_on({step.name for step in before}, formats):
+            return
+        provided = formats.union(*(self.compressors[s.name].provides for s in before))
+        for settings in product(*self._choosable(after).values()):
+            chosen = dict(zip(self._choosable(after), settings, strict=True))
+            taken = {name: s.choices for name, s in chosen.items() if s.choices}
+            own = {name: self.compressors[name] for name in taken}
+            answers = {k: v for s in settings for k, v in s.answers.items()}
+            for order in legal_orders(own, provided):
+                steps = [*before, *(Step(name, taken[name]) for name in order)]
+                told = replace(
+                    genotype, compression=self._canonical(steps, formats), runtime=runtime
+                )
+                yield Variant(told, {**self._runtime_answer(runtime), **answers})
+
+    def _parted(self, genotype: Genotype) -> tuple[list[Step], dict[str, Choices]]:
+        """What was done to the network, in order, and what the genotype says of its file."""
+        steps = self.steps(genotype)
+        files = {s.name for s in steps if isinstance(self.compressors[s.name], ArtifactCompressor)}
+        before = [step for step in steps if step.name not in files]
+        return before, {step.name: step.choices for step in steps if step.name in files}
+
+    def _choosable(self, drawn: Mapping[str, Choices]) -> dict[str, list[_Setting]]:
+        """Every compressor of files with what it may do: a drawn one that, or nothing."""
+        nothing = _Setting({}, {})
+        found = {n: [nothing, _Setting(c, {})] for n, c in drawn.items() if n not in self._settings}
+        return {**self._settings, **found}
+
+    def _runtime_answer(self, runtime: str) -> dict[str, str]:
+        return {RUNTIME: runtime} if self.others else {}
+
+    def _formats(self, runtime: str) -> frozenset[str]:
+        if runtime not in self._runtimes:
+            known = ", ".join(self.others) or "none but the device's own"
+            raise CompressionError(f"no runtime is called {runtime!r}; there is {known}.")
+        return self._runtimes[runtime]
+
+    def _canonical(self, steps: Sequence[Step], formats: frozenset[str]) -> tuple[Step, ...]:
+        """By name where but one order is legal, so that such a genotype has one form."""
+        several = len(self._orders_on({step.name for step in steps}, formats)) > 1
+        return tuple(steps if several else sorted(steps, key=lambda step: step.name))
+
     def _ordered(self, taken: set[str], trial: Trial) -> list[str]:
         """By name where but one order is legal, so that such a genotype has one form."""
         orders = self._orders(taken)
@@ -111,8 +238,13 @@ class Compression:
         return list(told[trial.suggest_categorical(question, list(told))])
 
     def _orders(self, names: set[str]) -> list[tuple[str, ...]]:
+        """On the first runtime on which there is a legal one."""
+        found = (self._orders_on(names, formats) for formats in self._runtimes.values())
+        return next((orders for orders in found if orders), [])
+
+    def _orders_on(self, names: set[str], formats: frozenset[str]) -> list[tuple[str, ...]]:
         active = {name: item for name, item in self.compressors.items() if name in names}
-        return legal_orders(active, self.formats)
+        return legal_orders(active, formats)
 
     def _key(self, step: str) -> str:
         """A step's compressor; runs made before were named by its class, whatever its key."""
@@ -142,4 +274,4 @@ class Compression:
         return found
 
     def _obstacle(self, name: str) -> str:
-        return obstacle(self.compressors[name], self.formats)
+        return obstacle(self.compressors[name], self.formats.union(*self.others.values()))

@@ -2,14 +2,134 @@
 
 from __future__ import annotations
 
-from orchestrator.config import DeviceConfig
-from orchestrator.contracts import Device
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from orchestrator.config import Chosen, DeviceConfig, StudyConfig
+from orchestrator.contracts import Device, Runtime
+from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.plugins import Plugins
 
-__all__ = ["make_device"]
+__all__ = ["SettledRuntimes", "make_device", "make_runtimes", "settle_runtimes"]
+
+# What all runtimes of a device have alike, so that they can be compared.
+_SHARED = ("threads",)
+
+
+@dataclass(frozen=True)
+class SettledRuntimes:
+    """A configuration whose devices name their runtimes, and what the user should be told."""
+
+    config: StudyConfig
+    notes: list[str] = field(default_factory=list)
 
 
 def make_device(item: DeviceConfig, plugins: Plugins) -> Device:
     """The device's first runtime, at its place; raises UsageError."""
     device: Device = plugins.create("device", item.name, item.options)
     return device
+
+
+def make_runtimes(item: DeviceConfig, plugins: Plugins) -> dict[str, Device]:
+    """The runtimes of a device by their names, each at its place; raises UsageError.
+
+    The device's own name comes first, whether its list of runtimes has it or not.
+    """
+    if item.runtime == "auto":
+        raise ConfigError("device.runtime: auto must be settled before runtimes are made.")
+    names = dict.fromkeys([item.name, *(item.runtime or ())])
+    return {name: make_device(_called(name, item, plugins), plugins) for name in names}
+
+
+def settle_runtimes(config: StudyConfig, plugins: Plugins) -> SettledRuntimes:
+    """Runtimes by their names where the configuration says "auto", and their quantizers.
+
+    Settled once, it stays. Raises UsageError for a device, or a runtime that is named, which
+    cannot be made; what "auto" leaves out is told with the reason.
+    """
+    notes: list[str] = []
+    devices = {key: _settled(key, item, plugins, notes) for key, item in config.device.items()}
+    joined = _quantizers(devices, config.compressor, plugins, notes)
+    compressor = {**config.compressor, **joined}
+    return SettledRuntimes(replace(config, device=devices, compressor=compressor), notes)
+
+
+def _settled(key: str, item: DeviceConfig, plugins: Plugins, notes: list[str]) -> DeviceConfig:
+    if item.runtime != "auto":
+        for name in item.runtime or ():
+            plugins.resolve("device", name)
+        return item
+    found = [item.name]
+    for name in plugins.offered("device"):
+        if name == item.name:
+            continue
+        if reason := _unfit(_called(name, item, plugins), plugins):
+            notes.append(f"device {key} goes without runtime {name}: {reason}")
+        else:
+            found.append(name)
+    return replace(item, runtime=tuple(found))
+
+
+def _unfit(item: DeviceConfig, plugins: Plugins) -> str:
+    """Why a runtime cannot take part; empty where it can."""
+    try:
+        if not issubclass(plugins.resolve("device", item.name), Runtime):
+            return "it is no runtime that can be brought to a place"
+        device = make_device(item, plugins)
+        try:
+            device.check()
+            if not device.shares_host:
+                device.fingerprint()  # another machine says itself whether it has the runtime
+        finally:
+            device.close()
+    except OrchestratorError as error:
+        return str(error)
+    return ""
+
+
+def _called(name: str, item: DeviceConfig, plugins: Plugins) -> DeviceConfig:
+    """The device under the name of one of its runtimes, with the options that this one has."""
+    if name == item.name:
+        return replace(item, runtime=None)
+    entry = plugins.offered("device").get(name)
+    takes = set[str]()
+    if entry is not None and not entry.missing:
+        takes = set(inspect.signature(plugins.resolve("device", name)).parameters)
+    options = {k: v for k, v in item.options.items() if k in _SHARED and k in takes}
+    return DeviceConfig(name, place=item.place, options=options)
+
+
+def _quantizers(
+    devices: Mapping[str, DeviceConfig],
+    configured: Mapping[str, Chosen],
+    plugins: Plugins,
+    notes: list[str],
+) -> dict[str, Chosen]:
+    """The usual quantizers of further runtimes, where a quantizer of one runtime is configured."""
+    names = {chosen.name for chosen in configured.values()}
+    kinds = [kind for item in devices.values() for kind in _classes(item, plugins)]
+    if not any(names & set(kind.quantizers) for kind in kinds):
+        return {}
+    joined: dict[str, Chosen] = {}
+    offered = plugins.offered("compressor")
+    for kind in kinds:
+        if not kind.quantizers or names & set(kind.quantizers):
+            continue
+        usual = kind.quantizers[0]
+        if usual not in offered:
+            notes.append(f"{kind.name} goes without {usual}, which no plugin offers")
+        elif offered[usual].missing:
+            lacking = " and ".join(offered[usual].missing)
+            notes.append(f"{kind.name} goes without {usual}, which needs {lacking}")
+        else:
+            joined[usual] = Chosen(usual)
+    return joined
+
+
+def _classes(item: DeviceConfig, plugins: Plugins) -> Iterator[Any]:
+    """The classes of a device's runtimes, where it has several."""
+    if item.runtime and item.runtime != "auto":
+        for name in dict.fromkeys([item.name, *item.runtime]):
+            yield plugins.resolve("device", name)

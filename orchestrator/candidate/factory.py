@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,15 @@ import torch
 
 from orchestrator.bundle import rebuild
 from orchestrator.candidate.assembly import Assembly, assemble, settle
+from orchestrator.candidate.compression import Variant
+from orchestrator.candidate.treatment import StepAhead, Treatment
+from orchestrator.candidate.variants import FileMaker, VariantFiles
 from orchestrator.config import StudyConfig
 from orchestrator.contracts import (
     Artifact,
     ArtifactCompressor,
     Batch,
     CompressionContext,
-    Compressor,
     Device,
     EstimationContext,
     Estimator,
@@ -37,7 +39,7 @@ from orchestrator.measuring.gate import Gate, held
 from orchestrator.plugins import Plugins
 from orchestrator.pretrained.listing import TRAINED
 from orchestrator.pretrained.starting import StartingWeights, load_start, start_file
-from orchestrator.records import Choices, Genotype
+from orchestrator.records import Genotype
 from orchestrator.training.building import build_network
 from orchestrator.training.calibration import Calibration
 from orchestrator.training.epochs import TrainRun, own_loss, train
@@ -61,26 +63,6 @@ def seed_of(genotype: Genotype, seed: int) -> int:
     return apart(seed, int(genotype.plain().key[:8], 16)) % 2**31
 
 
-@dataclass(frozen=True)
-class Treatment:
-    """How a network is compressed: by its genotype's steps, retrained for a share of `epochs`.
-
-    Without epochs it is a preview, which never trains. `ranges` is what its steps learn for one
-    another.
-    """
-
-    genotype: Genotype
-    epochs: int = 0
-    ranges: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Step:
-    compressor: Any
-    choices: Choices
-    context: CompressionContext
-
-
 class Factory:
     """Makes networks and files of one study; made once a process and reused.
 
@@ -88,7 +70,8 @@ class Factory:
     """
 
     def __init__(self, config: StudyConfig, folder: Path, gate: Gate, plugins: Plugins) -> None:
-        self.config = config = settle(config, plugins)
+        self._settling: list[str] = []
+        self.config = config = settle(config, plugins, self._settling)
         self.folder = folder
         self.gate = gate
         self.plugins = plugins
@@ -114,9 +97,10 @@ class Factory:
 
     @property
     def notes(self) -> list[str]:
-        """What the user should be told of the training images that parts ask for."""
+        """What the user should be told of runtimes, and of the training images that parts want."""
         objectives = [target.objective for target in self.assembly.targets]
-        return list(self.calibration.notes(self.assembly.compressors, objectives))
+        wanted = self.calibration.notes(self.assembly.compressors, objectives)
+        return [*self._settling, *wanted]
 
     def build(self, genotype: Genotype) -> nn.Module:
         """The plain network with weights drawn from its own seed; raises BuildError."""
@@ -164,94 +148,98 @@ class Factory:
 
     def compress(self, network: nn.Module, treatment: Treatment) -> nn.Module:
         """Prune and the like, in place, retraining with the candidate's own loss."""
-        for step in self._steps(NetworkCompressor, treatment):
+        for step in self.steps_ahead(NetworkCompressor, treatment):
             network = step.compressor.compress(network, step.choices, step.context)
         return network.eval()
 
     def compile(
         self, network: nn.Module, treatment: Treatment, path: Path, *, final: bool
     ) -> list[Artifact]:
-        """The first device's file, then each file that a compressor made of the one before.
-
-        Export and calibration are work on this machine too, so the gate is held.
-        """
-        return self._compile(self.assembly.device, network, treatment, path, final=final)
+        """The first device's file, then each file that a compressor made of the one before."""
+        return FileMaker(self, network, path, final=final).chain(treatment)
 
     def compile_all(
         self, network: nn.Module, treatment: Treatment, path: Path, *, final: bool
     ) -> dict[str, list[Artifact]]:
-        """The files of every device that is asked, by name; one runtime compiles once."""
-        made: dict[str, list[Artifact]] = {}
-        for name, device in self.assembly.deployed.items():
-            alike = [n for n in made if device.compiles_like(self.assembly.devices[n])]
-            if alike:
-                made[name] = made[alike[0]]
-            else:
-                own = path.with_name(f"{path.name}.{name}") if made else path
-                made[name] = self._compile(device, network, treatment, own, final=final)
-        return made
+        """The files of every device that is asked, by its key; one runtime compiles once."""
+        maker = FileMaker(self, network, path, final=final)
+        return {key: maker.chain(treatment, key) for key in self.assembly.deployed}
 
-    def _compile(
-        self, device: Device, network: nn.Module, treatment: Treatment, path: Path, *, final: bool
-    ) -> list[Artifact]:
-        with self.gate.shared():
-            example = torch.zeros(1, *self.assembly.facts.shape)
-            artifacts = [device.compile(network, example, path, final=final)]
-            for step in self._steps(ArtifactCompressor, treatment):
-                if self._fits(step.compressor, device):
-                    context = replace(step.context, network=network)
-                    made = step.compressor.transform(artifacts[-1], step.choices, context)
-                    artifacts.append(made)
-        return artifacts
+    def variants(
+        self, network: nn.Module, treatment: Treatment, path: Path, *, final: bool
+    ) -> list[VariantFiles]:
+        """Every way to run a network that went through its genotype's network steps.
 
-    def score(self, artifact: Artifact, split: Split, *, gate: Gate | None) -> Judge:
-        """The task's judge, having seen what a file answers to a whole split."""
+        What the genotype itself says comes first. Each has its file on every device that is asked,
+        or what kept it from being made. What several share is made once.
+        """
+        wanted = self.assembly.compression.variants(treatment.genotype)
+        return self.files(wanted, network, treatment, path, final=final)
+
+    def files(
+        self,
+        wanted: Sequence[Variant],
+        network: nn.Module,
+        treatment: Treatment,
+        path: Path,
+        *,
+        final: bool,
+    ) -> list[VariantFiles]:
+        """Some of the variants; see `variants`."""
+        maker = FileMaker(self, network, path, final=final)
+        return [maker.made(variant, treatment) for variant in wanted]
+
+    def score(
+        self, artifact: Artifact, split: Split, *, gate: Gate | None, runtime: str = ""
+    ) -> Judge:
+        """The task's judge, having seen what a file answers to a whole split in its runtime."""
         judge = self.footing.task.judge(self.assembly.facts)
-        for (answers,), targets in self._answers([artifact], split, gate):
+        for (answers,), targets in self._answers([(artifact, runtime)], split, gate):
             judge.add(answers, targets)
         return judge
 
-    def _fits(self, compressor: Compressor, device: Device) -> bool:
-        """Whether it takes this device's files; what is of another format ships without it."""
-        formats = frozenset().union(*(d.formats for d in self.assembly.devices.values()))
-        wanted = compressor.requires & formats
-        return not wanted or bool(wanted & device.formats)
-
-    def pictures(self, artifact: Artifact) -> Sequence[Mapping[str, str]]:
+    def pictures(self, artifact: Artifact, runtime: str = "") -> Sequence[Mapping[str, str]]:
         """A few test images as the task shows them with what a file answers; may be empty."""
+        device = self.assembly.runtime(runtime)
         samples, facts = samples_of(self.assembly.dataset, "test"), self.assembly.facts
         pixels, targets = samples.read(np.arange(min(_SHOWN_IMAGES, len(samples))))
         with self.gate.shared():
-            answers = self.assembly.device.predict(artifact, facts.normalise(np.asarray(pixels)))
+            answers = device.predict(artifact, facts.normalise(np.asarray(pixels)))
         shown = torch.from_numpy(np.array(pixels)), torch.from_numpy(np.array(targets))
         batch = Batch(*shown, facts, mirror=False, side=facts.image_size)
         return self.assembly.task.pictures(batch, torch.from_numpy(answers))
 
-    def distance(self, first: Artifact, second: Artifact, split: Split) -> float:
-        """The share of a split, in [0, 1], that two files answer differently."""
+    def distance(
+        self, first: Artifact, second: Artifact, split: Split, runtimes: tuple[str, str] = ("", "")
+    ) -> float:
+        """The share of a split, in [0, 1], that two files answer differently, each in its own."""
         apart, seen = 0.0, 0
-        for answers, targets in self._answers([first, second], split, self.gate):
+        pair = list(zip((first, second), runtimes, strict=True))
+        for answers, targets in self._answers(pair, split, self.gate):
             apart += self.footing.task.distance(*answers) * len(targets)
             seen += len(targets)
         return apart / seen
 
     def _answers(
-        self, artifacts: Sequence[Artifact], split: Split, gate: Gate | None
+        self, files: Sequence[tuple[Artifact, str]], split: Split, gate: Gate | None
     ) -> Iterator[tuple[list[Tensor], Tensor]]:
-        """Batch by batch what each file answers, run by its own runtime, and the targets."""
+        """Batch by batch what each file answers, run by the runtime beside it, and the targets."""
+        asked = [(self.assembly.runtime(runtime), artifact) for artifact, runtime in files]
         samples, facts = samples_of(self.assembly.dataset, split), self.assembly.facts
         for start in range(0, len(samples), _PREDICT_IMAGES):
             indices = np.arange(start, min(start + _PREDICT_IMAGES, len(samples)))
             with held(gate):
                 pixels, targets = samples.read(indices)
                 images = facts.normalise(np.asarray(pixels))
-                answers = [self.assembly.device.predict(a, images) for a in artifacts]
+                answers = [device.predict(artifact, images) for device, artifact in asked]
             yield [torch.from_numpy(answer) for answer in answers], torch.from_numpy(targets)
 
     def loss(self, genotype: Genotype) -> Loss | None:
         """The candidate's own training loss if compressors change it, each the one before."""
         loss: Loss | None = None
-        for step in self._steps(TrainingCompressor, Treatment(genotype, self.config.train.epochs)):
+        for step in self.steps_ahead(
+            TrainingCompressor, Treatment(genotype, self.config.train.epochs)
+        ):
             context = step.context if loss is None else replace(step.context, loss=loss)
             loss = step.compressor.loss(step.choices, context)
         return loss
@@ -282,13 +270,15 @@ class Factory:
         batch = partial(self.calibration.images, objective.training_images)
         return float(objective.measure(replace(subject, batch=batch)))
 
-    def judge(self, subject: nn.Module | Artifact, *, gate: Gate | None) -> float:
+    def judge(
+        self, subject: nn.Module | Artifact, *, gate: Gate | None, runtime: str = ""
+    ) -> float:
         """The leading metric of a network or a file on the validation split.
 
         Whoever holds the gate already gives none, as it cannot be held twice.
         """
         if isinstance(subject, Artifact):
-            figures = self.score(subject, "validation", gate=gate).figures()
+            figures = self.score(subject, "validation", gate=gate, runtime=runtime).figures()
             return float(figures[self.footing.task.leading.name])
         footing = self.footing if gate else self.footing.ungated
         with placed(subject, footing.placement):
@@ -311,18 +301,24 @@ class Factory:
             task=self.assembly.task,
         )
 
-    def _steps(self, kind: Any, treatment: Treatment) -> Iterator[_Step]:
-        """The compressors of one kind that a genotype uses, in order, with what each may use."""
+    def steps_ahead(
+        self, kind: Any, treatment: Treatment, device: Device | None = None
+    ) -> Iterator[StepAhead]:
+        """The compressors of one kind that a genotype uses, in order, with what each may use.
+
+        `device` is the runtime whose file is treated, by default the first.
+        """
         active = list(self.assembly.compression.active(kind, treatment.genotype))
         context = self.context(treatment) if active else None
         for compressor, choices in active:
             assert context is not None
             if kind is ArtifactCompressor and context.judge is not None:
-                context = replace(context, judge=partial(self.judge, gate=None))
+                runtime = treatment.genotype.runtime
+                context = replace(context, judge=partial(self.judge, gate=None, runtime=runtime))
             if not context.preview:
                 wanted = self.calibration.images(compressor.calibration_images)[0]
                 context = replace(context, calibration=wanted)
-            yield _Step(compressor, choices, context)
+            yield StepAhead(compressor, choices, replace(context, device=device or context.device))
 
     def _retrainer(self, genotype: Genotype, epochs: int) -> Callable[[nn.Module, float], None]:
         def retrain(network: nn.Module, share: float) -> None:
