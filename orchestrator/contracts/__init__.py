@@ -19,7 +19,7 @@ from orchestrator.contracts.dataset import (
     Split,
     samples_of,
 )
-from orchestrator.contracts.device import Artifact, Device, Kernel, Latency, Usage
+from orchestrator.contracts.device import Artifact, Device, Gauge, Kernel, Latency, Usage
 from orchestrator.contracts.estimator import (
     Estimate,
     EstimationContext,
@@ -70,6 +70,7 @@ __all__ = [
     "Estimate",
     "EstimationContext",
     "Estimator",
+    "Gauge",
     "Ground",
     "Here",
     "History",

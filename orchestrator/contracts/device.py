@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from orchestrator.errors import DeviceError
 from orchestrator.measuring.agent import Timing, interleave
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-__all__ = ["Artifact", "Device", "Kernel", "Latency", "Usage", "compared"]
+__all__ = ["Artifact", "Device", "Gauge", "Kernel", "Latency", "Usage", "compared"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,23 @@ class Kernel:
     def integer(self) -> bool:
         """Whether it computes with integers."""
         return self.precision.lstrip("u").startswith("int")
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """Something to find out about a file beside its latency. Plain data: it may cross processes.
+
+    "throughput": images a second in batches of `batch` of `input_shape` (C, H, W), with `threads`
+    or, where that is None, as many as the device has;
+    "peak_memory": bytes that a fresh process needs to load the file and run it, over those it has
+    with nothing but the runtime in it;
+    "energy": joules of the processor for one inference, the machine's idling included.
+    """
+
+    kind: Literal["throughput", "peak_memory", "energy"]
+    input_shape: tuple[int, ...] = ()
+    batch: int = 1
+    threads: int | None = None
 
 
 class Device(ABC):
@@ -153,6 +170,18 @@ class Device(ABC):
         """Measure `artifacts` in turn with the reference network, in one session."""
         runners = [self.runner(artifact) for artifact in (self.reference(folder), *artifacts)]
         return compared(interleave(runners), reference_ms)
+
+    def gauge(
+        self, artifact: Artifact, asked: Gauge, reference_ms: float, folder: Path
+    ) -> Mapping[str, float]:
+        """What is asked, as "value" in the unit that `Gauge` says, and whatever explains it.
+
+        Raises CompileError for a file that is not taken, DeviceError where it cannot be told.
+        """
+        raise DeviceError(
+            f"device={self.name} cannot tell {asked.kind}. Leave that objective out, or ask "
+            "another device."
+        )
 
     def signature(self, artifact: Artifact) -> str:
         """What decides the file's latency: two files with one signature are as fast.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from orchestrator.contracts.device import Artifact, Latency
+from orchestrator.contracts.device import Artifact, Gauge, Latency
 from orchestrator.errors import CandidateError, ConfigError
 from orchestrator.records import Genotype
 
@@ -32,7 +32,8 @@ class Subject:
     see them, float32 (N, C, H, W), and their labels, int64 (N,): as many as the objective asks for
     (`training_images`), at least 128, and at most all there are; estimated: `metrics` too, at
     least "accuracy" in [0, 1] on the validation split (the test split for finalists); deployed:
-    `artifact` and `latency`, which measures on the quiet device when called.
+    `artifact` and `latency`, which measures on the quiet device when called, and `gauge`, which
+    finds out something else about the file there (see `Device.gauge`).
     """
 
     genotype: Genotype
@@ -42,6 +43,7 @@ class Subject:
     artifact: Artifact | None = None
     latency: Callable[[], Latency] | None = None
     batch: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
+    gauge: Callable[[Gauge], Mapping[str, float]] | None = None
 
 
 class Objective(ABC):

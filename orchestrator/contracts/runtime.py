@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
-from orchestrator.contracts.device import Artifact, Device, Latency, compared
+from orchestrator.contracts.device import Artifact, Device, Gauge, Latency, compared
 from orchestrator.contracts.place import HERE, Place
 from orchestrator.errors import CompileError, DeviceError, OrchestratorError
 from orchestrator.measuring.agent import Timing
@@ -23,6 +23,7 @@ __all__ = ["Runtime", "Session"]
 
 _SESSIONS_KEPT = 8
 _ROUNDS, _CALIBRATION_ROUNDS = 60, 300
+_BATCH_ROUNDS = 20
 # Of networks that take a second a call on a machine that is busy with other things.
 _TIMING_SECONDS = 600.0
 
@@ -140,6 +141,40 @@ class Runtime(Device):
             names = ", ".join(artifact.path.name for artifact in artifacts)
             raise CompileError(f"{self.name} does not survive {names}: {death}") from death
 
+    def gauge(
+        self, artifact: Artifact, asked: Gauge, reference_ms: float, folder: Path
+    ) -> Mapping[str, float]:
+        """What is asked of a file, found out by the agent at the place.
+
+        Throughput is in turn with the reference network, as latencies are.
+        """
+        self._identity(artifact)
+        if asked.kind == "throughput":
+            return self._throughput(artifact, asked, reference_ms, folder)
+        found: Mapping[str, float] = self._answer({"op": asked.kind}, [artifact])
+        return found
+
+    def _throughput(
+        self, artifact: Artifact, asked: Gauge, reference_ms: float, folder: Path
+    ) -> Mapping[str, float]:
+        if asked.threads is not None and "threads" not in self.options:
+            raise DeviceError(f"device={self.name} has no threads to set; leave `threads` out.")
+        request = {
+            "op": "throughput",
+            "shape": [asked.batch, *asked.input_shape],
+            "options": {} if asked.threads is None else {"threads": asked.threads},
+            "rounds": _BATCH_ROUNDS,
+        }
+        timings = self._answer(request, [self.reference(folder), artifact])
+        (batch,) = compared([Timing(**timing) for timing in timings], reference_ms)
+        low, high = batch.interval_ms or (batch.ms, batch.ms)
+        return {
+            "value": 1000 * asked.batch / batch.ms,
+            "low": 1000 * asked.batch / high,
+            "high": 1000 * asked.batch / low,
+            "batch_ms": batch.ms,
+        }
+
     def close(self) -> None:
         """End the agent and forget loaded files."""
         for name in ("_agent", "_sessions"):
@@ -152,20 +187,27 @@ class Runtime(Device):
         return type(other) is type(self)
 
     def _timed(self, artifacts: Sequence[Artifact], rounds: int) -> list[Timing]:
+        found = self._answer({"op": "time", "rounds": rounds}, artifacts)
+        return [Timing(**timing) for timing in found]
+
+    def _answer(self, request: Mapping[str, Any], artifacts: Sequence[Artifact]) -> Any:
+        """The agent's, about files that are brought to the place."""
         files = [self.place.put(artifact.files) for artifact in artifacts]
         names = ", ".join(artifact.path.name for artifact in artifacts)
-        request = {"op": "time", "files": files, "rounds": rounds}
+        asked, doing = {**request, "files": files}, f"measuring {names}"
+        if request["op"] == "time":
+            doing = f"timing {names}"
 
         def ask(link: AgentLink) -> Any:
             try:
-                return link.ask(request, doing=f"timing {names}", seconds=_TIMING_SECONDS)
+                return link.ask(asked, doing=doing, seconds=_TIMING_SECONDS)
             except AgentRefused as refusal:
                 if refusal.file is None:
                     raise
                 name = artifacts[refusal.file].path.name
                 raise CompileError(f"{self.name} does not load {name}: {refusal}") from None
 
-        return [Timing(**timing) for timing in self._asked(ask)]
+        return self._asked(ask)
 
     def _asked(self, question: Callable[[AgentLink], Any]) -> Any:
         try:

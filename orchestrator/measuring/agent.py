@@ -6,10 +6,15 @@ request is one line of JSON, and so is its answer:
 
     {"op": "open", "loader": "loader.py", "options": {…}}   → {"answer": {"processor": …}}
     {"op": "time", "files": ["a", "b"], "rounds": 60}       → {"answer": [{"low_ms": …}, …]}
+    {"op": "throughput", "files": ["a", "b"], "rounds": 20,
+     "shape": [32, 3, 64, 64], "options": {"threads": 2}}   → {"answer": [{"low_ms": …}, …]}
+    {"op": "peak_memory", "files": ["a"]}                   → {"answer": {"value": 1234567, …}}
+    {"op": "energy", "files": ["a"]}                        → {"answer": {"value": 0.012, …}}
                                            what went wrong  → {"error": "…", "file": 1 or null}
 
 A loader is a file with `facts(options)`, texts that a latency depends on, and
-`load(path, options)`, an object whose `run()` does one batch-1 inference, everything loaded.
+`load(path, options)`, an object whose `run()` does one batch-1 inference, everything loaded, and
+whose `predict(images)` answers float32 (N, C, H, W).
 
 The protocol: noise drifts over seconds (host, frequency, neighbours), so what is compared is run
 in turn, and each gets the minimum over the rounds. The turn before leaves the caches full of
@@ -22,12 +27,16 @@ of calls. On a noisy two-core machine this repeats within 2 %, where a sequentia
 
 from __future__ import annotations
 
+import glob
+import importlib
 import importlib.util
 import json
 import os
 import platform
 import queue
+import resource
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -35,7 +44,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["PROTOCOL", "Timing", "interleave", "machine", "serve"]
+__all__ = [
+    "PROTOCOL",
+    "Timing",
+    "energy_counters",
+    "interleave",
+    "joules",
+    "machine",
+    "serve",
+    "weigh",
+]
 
 # Figures of two versions of the protocol are not compared; it rises with any change of them.
 PROTOCOL = 3
@@ -121,6 +139,97 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def joules(
+    run: Callable[[], object], counters: Sequence[str], *, seconds: float = 0.4, stretches: int = 5
+) -> dict[str, float]:
+    """Energy of one call of `run`, by counters of microjoules (files `…/energy_uj` of powercap).
+
+    The least of some stretches of time, each of so many seconds; with all that the processor does
+    beside, its idling too.
+    """
+    found = []
+    for _ in range(stretches):
+        before, calls, end = _microjoules(counters), 0, time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            run()
+            calls += 1
+        after = _microjoules(counters)
+        spent = 0
+        for counter, first, last in zip(counters, before, after):  # noqa: B905 (Python 3.10)
+            spent += last - first + (0 if last >= first else _wraps(counter))
+        found.append(spent / 1e6 / calls)
+    return {"value": min(found), "median": statistics.median(found)}
+
+
+def energy_counters(folder: str = "/sys/class/powercap") -> list[str]:
+    """The readable counters of this machine's processors; empty where it does not tell."""
+    packages = []
+    for path in sorted(glob.glob(os.path.join(folder, "*", "energy_uj"))):
+        try:
+            with open(os.path.join(os.path.dirname(path), "name"), encoding="utf-8") as file:
+                known = file.read().startswith("package")
+            _microjoules([path])
+        except OSError:
+            continue
+        packages += [path] if known else []
+    return packages
+
+
+def _microjoules(counters: Sequence[str]) -> list[int]:
+    found = []
+    for path in counters:
+        with open(path, encoding="utf-8") as file:
+            found.append(int(file.read()))
+    return found
+
+
+def _wraps(counter: str) -> int:
+    """Where a counter starts again at 0."""
+    with open(os.path.join(os.path.dirname(counter), "max_energy_range_uj"), encoding="utf-8") as f:
+        return int(f.read())
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process has had, since `_forget_peak` where that works."""
+    try:
+        with open("/proc/self/status", encoding="utf-8") as file:
+            lines = [line for line in file if line.startswith("VmHWM")]
+        return int(lines[0].split()[1]) * 1024
+    except (OSError, IndexError):  # not Linux
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024
+
+
+def _forget_peak() -> None:
+    """From now on the peak is that of what follows; elsewhere than on Linux it stays."""
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="utf-8") as file:
+            file.write("5")
+    except OSError:
+        return
+
+
+def weigh(loader: str, options: Mapping[str, Any], file: str) -> dict[str, float]:
+    """What loading and running a file adds to the memory of a process with just the runtime."""
+    module = _module(loader)
+    module.facts(options)
+    _forget_peak()
+    before = _peak_bytes()
+    run = module.load(file, options).run
+    for _ in range(3):
+        run()
+    most = _peak_bytes()
+    return {"value": most - before, "whole_process": most}
+
+
+def _module(path: str) -> Any:
+    spec = importlib.util.spec_from_file_location("loader", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 class _Refusal(Exception):
     """Something went wrong that whoever asked is told; `file` is which of the files it was."""
 
@@ -134,23 +243,27 @@ class _Service:
 
     def __init__(self) -> None:
         self._loader: Any = None
+        self._path = ""
         self._options: Mapping[str, Any] = {}
 
     def answer(self, request: Mapping[str, Any]) -> Any:
         """What a request asks for; raises _Refusal."""
         arguments = {name: value for name, value in request.items() if name != "op"}
-        operations: dict[str, Callable[..., Any]] = {"open": self._open, "time": self._time}
+        operations: dict[str, Callable[..., Any]] = {
+            "open": self._open,
+            "time": self._time,
+            "throughput": self._throughput,
+            "peak_memory": self._peak_memory,
+            "energy": self._energy,
+        }
         if request.get("op") not in operations:
             raise _Refusal(f"op {request.get('op')!r} is none of {', '.join(operations)}")
         return operations[request["op"]](**arguments)
 
     def _open(self, loader: str, options: Mapping[str, Any]) -> dict[str, str]:
         try:
-            spec = importlib.util.spec_from_file_location("loader", loader)
-            assert spec is not None and spec.loader is not None
-            self._loader = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(self._loader)
-            self._options = options
+            self._loader = _module(loader)
+            self._path, self._options = loader, options
             return {**machine(), **self._loader.facts(options)}
         except Exception as error:
             raise _Refusal(f"{loader} does not load: {_told(error)}") from error
@@ -159,15 +272,57 @@ class _Service:
         functions = [self._loaded(number, file) for number, file in enumerate(files)]
         return [asdict(timing) for timing in interleave(functions, rounds=rounds)]
 
-    def _loaded(self, number: int, file: str) -> Callable[[], object]:
-        if self._loader is None:
-            raise _Refusal("a loader must be opened first")
+    def _throughput(
+        self, files: Sequence[str], shape: Sequence[int], options: Mapping[str, Any], rounds: int
+    ) -> list[dict[str, float]]:
+        """The first file as in `time`, the second with a batch of this shape and own options."""
+        reference, file = files
+        numpy = importlib.import_module("numpy")  # which whatever answers images has
+        images = numpy.random.default_rng(0).standard_normal(shape).astype("float32")
+        session = self._session(1, file, {**self._options, **options})
+        functions = [self._loaded(0, reference), lambda: session.predict(images)]
         try:
-            run: Callable[[], object] = self._loader.load(file, self._options).run
+            return [asdict(t) for t in interleave(functions, rounds=rounds, warmups=2)]
+        except Exception as error:
+            raise _Refusal(f"a batch of shape {list(shape)}: {_told(error)}", 1) from error
+
+    def _peak_memory(self, files: Sequence[str]) -> dict[str, float]:
+        """By a fresh process, as this one has memory from before."""
+        task = json.dumps({"loader": self._path, "options": self._options, "file": files[0]})
+        command = [sys.executable, os.path.abspath(__file__), "--weigh", task]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if done.returncode:
+            words = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason"]
+            raise _Refusal(words[-1], 0)
+        answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        return answer
+
+    def _energy(self, files: Sequence[str]) -> dict[str, float]:
+        counters = energy_counters()
+        if not counters:
+            raise _Refusal(
+                "this machine tells no energy: no package counter below /sys/class/powercap "
+                "can be read. Leave the objective out; where there is one, its energy_uj must be "
+                "readable for this user."
+            )
+        return joules(self._loaded(0, files[0]), counters)
+
+    def _loaded(self, number: int, file: str) -> Callable[[], object]:
+        session = self._session(number, file, self._options)
+        try:
+            run: Callable[[], object] = session.run
             run()
         except Exception as error:
             raise _Refusal(_told(error), number) from error
         return run
+
+    def _session(self, number: int, file: str, options: Mapping[str, Any]) -> Any:
+        if self._loader is None:
+            raise _Refusal("a loader must be opened first")
+        try:
+            return self._loader.load(file, options)
+        except Exception as error:
+            raise _Refusal(_told(error), number) from error
 
 
 def _told(error: Exception) -> str:
@@ -207,4 +362,7 @@ if __name__ == "__main__":
     # What lies beside this file is no module of the runtime's.
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if os.path.abspath(path or ".") != here]
-    serve()
+    if sys.argv[1:2] == ["--weigh"]:
+        print(json.dumps(weigh(**json.loads(sys.argv[2]))))
+    else:
+        serve()

@@ -122,13 +122,14 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
         largest = deployed.values(by_size[-1])
         warnings = _check_deployed(factory, deployed, specimens)
         ranges = _ranges(assembly, specimens)
+        seen = {**ranges, **_spans(deployed, by_size[0], largest)}
         teacher = _teacher(factory, seeds, by_size)
         first = teacher is not None or adapts(factory.config)
         return Plan(
             space_size=space_size(assembly),
             axes=[
                 replace(
-                    _axis(target, {**by_size[-1].values, **largest}, ranges.get(target.name)),
+                    _axis(target, {**by_size[-1].values, **largest}, seen.get(target.name)),
                     leads=target.name == assembly.task.leading.name,
                 )
                 for target in assembly.targets
@@ -303,6 +304,17 @@ def _ranges(assembly: Assembly, specimens: Sequence[Specimen]) -> dict[str, tupl
         )
         for target in assembly.tier("static")
     }
+
+
+def _spans(
+    deployed: Deployed, smallest: Specimen, largest: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
+    """What rises on a device, such as images a second: from the largest to the smallest network."""
+    rising = [t.name for t in deployed.targets if t.objective.direction == "maximize"]
+    if not rising:
+        return {}
+    best = deployed.values(smallest)
+    return {name: (largest[name], best[name]) for name in rising if best[name] > largest[name]}
 
 
 def _teacher(

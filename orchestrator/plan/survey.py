@@ -13,7 +13,7 @@ from orchestrator.analysis.display import human
 from orchestrator.candidate.assembly import Assembly, Target, draw
 from orchestrator.candidate.deployment import Deployment
 from orchestrator.candidate.factory import Factory, Treatment
-from orchestrator.contracts import Artifact, Latency, Subject
+from orchestrator.contracts import Artifact, Gauge, Latency, Subject
 from orchestrator.errors import BudgetError, CandidateError
 from orchestrator.measuring.gate import quiet
 from orchestrator.plan.image_sides import Sides, sides_of
@@ -88,7 +88,7 @@ class Deployed:
         path = self.folder / specimen.genotype.key
         treatment = Treatment(specimen.genotype)
         made = self.factory.compile_all(network, treatment, path, final=False)
-        deployment = Deployment(self.factory.assembly, self._latencies)
+        deployment = Deployment(self.factory.assembly, self)
         deployment.take({name: artifacts[-1] for name, artifacts in made.items()})
         subject = Subject(specimen.genotype, network, self.factory.assembly.facts.shape)
         values = {
@@ -100,10 +100,17 @@ class Deployed:
         self.seconds = time.monotonic() - start
         return values
 
-    def _latencies(self, artifacts: Sequence[Artifact], device: str) -> list[Latency]:
+    def __call__(self, artifacts: Sequence[Artifact], device: str, /) -> list[Latency]:
+        """Latencies of files on a device, all in one session."""
         asked = self.devices[device]
         with quiet(self.factory.gate, here=asked.shares_host):
             return asked.latencies(artifacts, self.reference_ms[device], self.folder)
+
+    def gauge(self, artifact: Artifact, device: str, asked: Gauge, /) -> Mapping[str, float]:
+        """Something else about one file; see `Device.gauge`."""
+        runs = self.devices[device]
+        with quiet(self.factory.gate, here=runs.shares_host):
+            return runs.gauge(artifact, asked, self.reference_ms[device], self.folder)
 
 
 def survey(factory: Factory, named: Sequence[Choices]) -> list[Specimen]:

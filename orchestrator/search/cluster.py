@@ -19,13 +19,13 @@ from typing import Any, Self
 import ray
 from ray.exceptions import RayError
 
-from orchestrator.contracts import Artifact, Device, Latency
+from orchestrator.contracts import Artifact, Device, Gauge, Latency
 from orchestrator.errors import DeviceError, OrchestratorError
 from orchestrator.measuring.gate import quiet
 from orchestrator.search.latency_cache import LatencyCache
 from orchestrator.search.stopping import Stopping
 
-__all__ = ["WORKER_ENV", "Cluster", "Job", "Resources", "measure_with"]
+__all__ = ["WORKER_ENV", "Cluster", "Job", "Measuring", "Resources", "measure_with"]
 
 # Idle OpenMP threads that spin cost 50× on a busy machine, so they sleep. Set before torch loads.
 # oneDNN compiles a kernel for each shape and keeps 1024: too few for networks that take turns in
@@ -125,6 +125,16 @@ class Meter:
             if self._cache:
                 self._cache.keep(device, artifacts, found, self._folder)
             return found
+
+    def gauge(
+        self, sent: tuple[Artifact, Sequence[bytes]], device_name: str, asked: Gauge, known: float
+    ) -> Mapping[str, float]:
+        """Something else about one file; `known` is the reference's milliseconds."""
+        device = self._devices[device_name]
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            artifact = _received(*sent, Path(folder) / "0")
+            with quiet(self._gate, here=device.shares_host):
+                return dict(device.gauge(artifact, asked, known, self._folder))
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -276,24 +286,45 @@ class Cluster:
             raise DeviceError(f"the measuring process does not answer: {found}") from error
 
 
-def measure_with(
-    meters: Mapping[str, tuple[str, float]], *, fresh: bool = False
-) -> Callable[[Sequence[Artifact], str], list[Latency]]:
+def measure_with(meters: Mapping[str, tuple[str, float]], *, fresh: bool = False) -> Measuring:
     """Measuring by named meters, from any process of the cluster; see `Cluster.meters`.
 
     `fresh` takes nothing from earlier sessions.
     """
+    return Measuring(meters, fresh)
 
-    def measure(artifacts: Sequence[Artifact], device: str) -> list[Latency]:
-        meter, reference_ms = meters[device]
-        sent = [(a, [file.read_bytes() for file in a.files]) for a in artifacts]
-        try:
-            found = ray.get(ray.get_actor(meter).measure.remote(sent, device, reference_ms, fresh))
-        except RayError as error:
-            raise cause(error) from None
-        return list(found)
 
-    return measure
+@dataclass(frozen=True)
+class Measuring:
+    """Asks the meters, and waits for their answer."""
+
+    meters: Mapping[str, tuple[str, float]]
+    fresh: bool = False
+
+    def __call__(self, artifacts: Sequence[Artifact], device: str, /) -> list[Latency]:
+        """One latency a file, all in one session."""
+        meter, reference_ms = self.meters[device]
+        sent = [_sent(artifact) for artifact in artifacts]
+        asked = ray.get_actor(meter).measure.remote(sent, device, reference_ms, self.fresh)
+        return list(_answer(asked))
+
+    def gauge(self, artifact: Artifact, device: str, asked: Gauge, /) -> Mapping[str, float]:
+        """Something else about one file; see `Device.gauge`."""
+        meter, reference_ms = self.meters[device]
+        question = ray.get_actor(meter).gauge.remote(_sent(artifact), device, asked, reference_ms)
+        return dict(_answer(question))
+
+
+def _answer(reference: Any) -> Any:
+    try:
+        return ray.get(reference)
+    except RayError as error:
+        raise cause(error) from None
+
+
+def _sent(artifact: Artifact) -> tuple[Artifact, list[bytes]]:
+    """With the content of its files, as the meter may be on another machine."""
+    return artifact, [file.read_bytes() for file in artifact.files]
 
 
 def _received(artifact: Artifact, contents: Sequence[bytes], folder: Path) -> Artifact:

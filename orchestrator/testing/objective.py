@@ -24,7 +24,7 @@ def check_objective(objective: Objective, subject: Subject | None = None) -> Non
     """Raise AssertionError with a sentence if `objective` breaks its contract.
 
     `subject` needs what the objective's tier sees; by default a small convolutional network for
-    8×8 images with made-up accuracy and latency, and this file's size as the artifact's.
+    8×8 images with made-up accuracy, latency and gauges, and this file's size as the artifact's.
     """
     _check_description(objective)
     subject = subject or _small_subject()
@@ -56,7 +56,7 @@ def _check_explanation(explanation: Mapping[str, float | str]) -> None:
 
 def _check_tier(objective: Objective, subject: Subject, value: float) -> None:
     """With less than its tier promises an objective says so; with exactly that it is content."""
-    static = replace(subject, metrics={}, artifact=None, latency=None)
+    static = replace(subject, metrics={}, artifact=None, latency=None, gauge=None)
     estimated = replace(static, metrics=subject.metrics)
     enough = {"static": static, "estimated": estimated, "deployed": subject}[objective.tier]
     assert objective.measure(enough) == value, f"it needs more than tier {objective.tier!r} gives"
@@ -86,6 +86,7 @@ def _small_subject() -> Subject:
         artifact=Artifact(Path(__file__), "text"),
         latency=lambda: Latency(1.5, 0.5, 1.4, 1.6, 2.0, 60),
         batch=_batch,
+        gauge=lambda asked: {"value": 100.0 * asked.batch},
     )
 
 

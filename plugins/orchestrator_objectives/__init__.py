@@ -43,4 +43,19 @@ def orchestrator_objectives() -> Sequence[Offer]:
             "orchestrator_objectives.latency:LatencyMs",
             "time of one batch-1 inference, measured on the device",
         ),
+        Offer(
+            "throughput",
+            "orchestrator_objectives.gauged:Throughput",
+            "images a second in batches, measured on the device",
+        ),
+        Offer(
+            "peak_memory",
+            "orchestrator_objectives.gauged:PeakMemory",
+            "bytes that loading and running the file adds to its runtime, on the device",
+        ),
+        Offer(
+            "energy",
+            "orchestrator_objectives.gauged:Energy",
+            "joules of one inference, where the device's machine can tell",
+        ),
     ]

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from toy_factory import factory
-from toys import SMALLEST_PARAMS, SPACE_SIZE
+from toys import SMALLEST_PARAMS, SPACE_SIZE, ToyDevice
 
+from orchestrator import Artifact, Gauge
 from orchestrator.candidate.factory import Factory
-from orchestrator.errors import BudgetError, ConfigError, PluginError, RunError
+from orchestrator.errors import BudgetError, ConfigError, DeviceError, PluginError, RunError
 from orchestrator.plan.planning import Plan, make_plan
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -160,3 +161,20 @@ def test_a_compressor_that_lacks_what_it_requires_is_refused(tmp_path: Path) -> 
 def test_every_seed_of_a_finalist_is_forecast(tmp_path: Path) -> None:
     seconds = [plan(tmp_path, budget={"seeds": seeds}).seconds for seeds in (1, 1_000_000)]
     assert seconds[1] > 10 * seconds[0]
+
+
+def test_what_a_device_cannot_tell_is_said_before_anything_is_paid(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="cannot tell energy"):
+        plan(tmp_path, objective={"energy": {"name": "energy"}})
+
+
+def test_what_rises_on_a_device_spans_from_the_largest_to_the_smallest_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gauge(device: Any, artifact: Artifact, asked: Gauge, *more: Any) -> dict[str, float]:
+        return {"value": 1e6 / artifact.size_bytes}
+
+    monkeypatch.setattr(ToyDevice, "gauge", gauge)
+    made = plan(tmp_path, objective={"throughput": {"name": "throughput"}})
+    (axis,) = [axis for axis in made.axes if axis.name == "throughput"]
+    assert 0 < axis.reference < axis.best == 1e6 / SMALLEST_PARAMS
