@@ -46,6 +46,7 @@ BUILT_IN = (
     "orchestrator_distillation",
     "orchestrator_pruning",
     "orchestrator_onnxruntime",
+    "orchestrator_openvino",
     "orchestrator.estimators",
     "orchestrator.search.samplers",
 )
