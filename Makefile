@@ -10,8 +10,9 @@ ARGS ?= +search=efficientformer
 search: .venv/.built
 	.venv/bin/python -m orchestrator $(ARGS)
 
+# Half of them wait for another process (a search, a browser), so two at once take little more.
 test: .venv/.built
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.built
 	.venv/bin/ruff check .
