@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from orchestrator import Offer, hookimpl
 
-__all__ = ["orchestrator_devices"]
+__all__ = ["orchestrator_compressors", "orchestrator_devices"]
 
 _HINT = "pip install 'pareto-orchestrator[openvino]'"
 
@@ -17,3 +17,12 @@ def orchestrator_devices() -> Sequence[Offer]:
     target = "orchestrator_openvino.runtime:OpenVino"
     summary = "this machine's processor through OpenVINO"
     return [Offer("openvino", target, summary, needs=("openvino",), hint=_HINT)]
+
+
+@hookimpl
+def orchestrator_compressors() -> Sequence[Offer]:
+    """8 bits for OpenVINO's files."""
+    target = "orchestrator_openvino.quantization:OpenVinoQuantization"
+    summary = "weights, or weights and activations, of OpenVINO's files in 8 bits (NNCF)"
+    needs = ("openvino", "nncf")
+    return [Offer("openvino_quantization", target, summary, needs=needs, hint=_HINT)]

@@ -29,6 +29,7 @@ class OpenVino(Runtime):
     name = "openvino"
     formats: ClassVar[frozenset[str]] = frozenset({"openvino"})
     packages: ClassVar[tuple[str, ...]] = ("openvino",)
+    quantizers: ClassVar[tuple[str, ...]] = ("openvino_quantization",)
     loader: ClassVar[Path] = Path(__file__).with_name("loader.py")
 
     def __init__(
