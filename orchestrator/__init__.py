@@ -29,6 +29,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import errors
+from orchestrator.analysis.strength import strongest
 from orchestrator.contracts import (
     ArraySamples,
     Artifact,
@@ -71,6 +72,7 @@ from orchestrator.contracts import (
     Proposal,
     Published,
     Question,
+    Retrain,
     Runtime,
     Sampler,
     SamplerContext,
@@ -112,6 +114,7 @@ from orchestrator.records import (
 if TYPE_CHECKING:
     from orchestrator.candidate.networks import network, networks
     from orchestrator.config import TrainConfig
+    from orchestrator.training.attention_heads import attention_heads
     from orchestrator.training.augmentation import (
         blend,
         boxes,
@@ -130,8 +133,11 @@ if TYPE_CHECKING:
         mixes_channels,
         tied_layers,
     )
+    from orchestrator.training.left_out import LeftOut, leave_out
     from orchestrator.training.modes import evaluated
     from orchestrator.training.policies import vary
+    from orchestrator.training.statistics import settle_statistics
+    from orchestrator.training.teaching import SoftLabelLoss, Teacher
 
 # What needs torch or pydantic, or looks at every plugin, is imported when it is asked for.
 _LATER = {
@@ -141,7 +147,11 @@ _LATER = {
         ("channel_graph", "is_depthwise", "mixes_channels", "tied_layers"),
         "orchestrator.training.channel_graph",
     ),
+    "attention_heads": "orchestrator.training.attention_heads",
+    **dict.fromkeys(("LeftOut", "leave_out"), "orchestrator.training.left_out"),
     "evaluated": "orchestrator.training.modes",
+    "settle_statistics": "orchestrator.training.statistics",
+    **dict.fromkeys(("SoftLabelLoss", "Teacher"), "orchestrator.training.teaching"),
     "vary": "orchestrator.training.policies",
     **dict.fromkeys(
         ("blend", "boxes", "crop", "cut", "cutmix", "erase", "jitter", "mirror", "mix"),
@@ -226,9 +236,17 @@ __all__ = [  # noqa: RUF022
     "tied_layers",
     "mixes_channels",
     "is_depthwise",
+    "attention_heads",
+    "leave_out",
+    "LeftOut",
+    "settle_statistics",
     "evaluated",
+    "strongest",
+    "Retrain",
     "Change",
     "Loss",
+    "Teacher",
+    "SoftLabelLoss",
     # Devices: a runtime at a place
     "Device",
     "Runtime",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ from torch import nn
 from orchestrator.bundle.facts import genotype_of, read_facts, read_tensors
 from orchestrator.bundle.resizing import resize
 from orchestrator.contracts import ImageFacts, Task
+from orchestrator.errors import RunError
 from orchestrator.plugins import Plugins, installed
 from orchestrator.training.building import build_network
+from orchestrator.training.left_out import leave_out
 
 __all__ = ["rebuild", "task_of"]
 
@@ -25,6 +27,7 @@ def rebuild(folder: Path, plugins: Plugins | None = None) -> nn.Module:
     facts = read_facts(folder)
     weights = read_tensors(folder / "weights.safetensors")
     network = _build(folder, facts, plugins or installed())
+    _without(network, facts.get("left_out", []), folder)
     resize(network, weights, folder)
     network.load_state_dict(weights)
     return network.eval()
@@ -37,6 +40,17 @@ def _build(folder: Path, facts: Mapping[str, Any], plugins: Plugins) -> nn.Modul
     space = plugins.create("space", genotype.space, options)
     task = task_of(facts, folder, plugins)
     return build_network(space, genotype, ImageFacts.from_json(facts), seed=0, task=task)
+
+
+def _without(network: nn.Module, blocks: Sequence[str], folder: Path) -> None:
+    """Leave out the blocks that a compressor left out, in place; raises RunError."""
+    known = dict(network.named_modules())
+    if unknown := [name for name in blocks if name not in known]:
+        raise RunError(
+            f"{folder}/genotype.json leaves out {', '.join(unknown)}, which the network does not "
+            "have. Was the file edited, or is the space of another version?"
+        )
+    leave_out(network, blocks)
 
 
 def task_of(facts: Mapping[str, Any], folder: Path, plugins: Plugins) -> Task:

@@ -28,6 +28,7 @@ from orchestrator.bundle.verifying import answer, verify
 from orchestrator.contracts import Artifact, ImageFacts, Maps, Outputs, Usage
 from orchestrator.errors import RunError
 from orchestrator.records import Credit, Genotype
+from orchestrator.training.left_out import left_out
 
 __all__ = ["BundleContents", "write_bundle"]
 
@@ -116,6 +117,7 @@ def _write_files(folder: Path, contents: BundleContents) -> None:
 
 def _facts(contents: BundleContents) -> dict[str, Any]:
     recommended = contents.artifacts.get(contents.recommended)
+    missing = left_out(contents.network)
     return {
         "format": FORMAT,
         "id": contents.genotype.key,
@@ -132,6 +134,7 @@ def _facts(contents: BundleContents) -> dict[str, Any]:
         "versions": dict(contents.versions),
         "ranges": dict(contents.ranges),
         **({"start": contents.start.to_json()} if contents.start else {}),
+        **({"left_out": missing} if missing else {}),
     }
 
 

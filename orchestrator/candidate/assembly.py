@@ -146,6 +146,7 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
         raise ConfigError("no objective has role=objective, so there is nothing to search for.")
     _check_served(assembly)
     _check_estimator(assembly, started=config.weights is not None)
+    _check_foreseen(assembly)
     _check_metrics(assembly)
     _check_asked(assembly)
     assembly.compression.check()
@@ -189,6 +190,17 @@ def _check_estimator(assembly: Assembly, *, started: bool) -> None:
             f"estimator={estimator.name} is for networks that answer {served}, found task "
             f"{assembly.task.name!r} asking for {type(outputs).__name__}. Choose another estimator."
         )
+
+
+def _check_foreseen(assembly: Assembly) -> None:
+    """Raise ConfigError for what only trained networks tell, where none is trained."""
+    for name, compressor in assembly.compressors.items():
+        if assembly.estimator.predicts and not getattr(compressor, "foreseen", True):
+            raise ConfigError(
+                f"compressor.{name}: how far it goes depends on trained weights (max_drop, or "
+                f"sensitivity), found estimator={assembly.estimator.name}, which trains none. Ask "
+                "for ratios, or choose another estimator."
+            )
 
 
 def _check_metrics(assembly: Assembly) -> None:

@@ -156,6 +156,8 @@ class _Evaluation:
         self.now.step = "compression"
         treatment = Treatment(self.now.genotype, self.factory.config.train.epochs)
         network = self.factory.compress(estimate.network, treatment)
+        if treatment.report:
+            self.now.extra["compression"] = treatment.report
         self.now.step = "export"
         artifact = self._compile(network, treatment, folder / "model")
         self._take_final(network, artifact)

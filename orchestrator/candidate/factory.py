@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from orchestrator.contracts import (
     Loss,
     NetworkCompressor,
     Objective,
+    Retrain,
     Split,
     Subject,
     TrainingCompressor,
@@ -40,6 +41,7 @@ from orchestrator.plugins import Plugins
 from orchestrator.pretrained.listing import TRAINED
 from orchestrator.pretrained.starting import StartingWeights, load_start, start_file
 from orchestrator.records import Genotype
+from orchestrator.training.batches import views_of
 from orchestrator.training.building import build_network
 from orchestrator.training.calibration import Calibration
 from orchestrator.training.epochs import TrainRun, own_loss, train
@@ -287,10 +289,12 @@ class Factory:
     def context(self, treatment: Treatment) -> CompressionContext:
         """What compressors may use; those that ask for more images get them beside."""
         preview, genotype = treatment.epochs == 0, treatment.genotype
+        images, targets = self.calibration.images(0)
         return CompressionContext(
             space=self.assembly.space,
             device=self.assembly.device,
-            calibration=self.calibration.images(0)[0],
+            calibration=images,
+            targets=targets,
             seed=seed_of(genotype, self.config.run.seed),
             retrain=None if preview else self._retrainer(genotype, treatment.epochs),
             teacher=None if preview else self.teacher(),
@@ -299,6 +303,8 @@ class Factory:
             judge=None if preview else partial(self.judge, gate=self.gate),
             ranges=treatment.ranges,
             task=self.assembly.task,
+            views=views_of(self.assembly.dataset, self.config.train),
+            report=treatment.report,
         )
 
     def steps_ahead(
@@ -316,17 +322,30 @@ class Factory:
                 runtime = treatment.genotype.runtime
                 context = replace(context, judge=partial(self.judge, gate=None, runtime=runtime))
             if not context.preview:
-                wanted = self.calibration.images(compressor.calibration_images)[0]
-                context = replace(context, calibration=wanted)
+                images, targets = self.calibration.images(compressor.calibration_images)
+                context = replace(context, calibration=images, targets=targets)
+            if kind is NetworkCompressor and not context.preview:
+                context = self._with_loss(context, treatment.genotype)
             yield StepAhead(compressor, choices, replace(context, device=device or context.device))
 
-    def _retrainer(self, genotype: Genotype, epochs: int) -> Callable[[nn.Module, float], None]:
-        def retrain(network: nn.Module, share: float) -> None:
+    def _with_loss(self, context: CompressionContext, genotype: Genotype) -> CompressionContext:
+        """With the loss that the candidate was trained with."""
+        taught = any(
+            compressor.needs_teacher
+            for compressor, _ in self.assembly.compression.active(TrainingCompressor, genotype)
+        )
+        return replace(context, loss=self.loss(genotype) or context.loss, taught=taught)
+
+    def _retrainer(self, genotype: Genotype, epochs: int) -> Retrain:
+        def retrain(
+            network: nn.Module, share: float, *, loss: Loss | None = None, steps: int | None = None
+        ) -> None:
             run = TrainRun(
                 epochs=max(1, round(share * epochs)),
                 seed=seed_of(genotype, self.config.run.seed) + 1,
-                loss=self.loss(genotype),
+                loss=loss or self.loss(genotype),
                 warm=True,
+                steps=steps,
             )
             train(network, self.footing, self.config.train, run)
 

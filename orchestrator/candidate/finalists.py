@@ -63,6 +63,8 @@ class _Finalist:
     files: dict[str, Artifact] = field(default_factory=dict)
     variants: dict[str, _Variant] = field(default_factory=dict)
     ranges: Mapping[str, Any] = field(default_factory=dict)
+    # What compressors tell people, such as what they achieved of what was asked.
+    report: Mapping[str, Any] = field(default_factory=dict)
     # The share of validation images that the shipped file and its exact form answer alike.
     agreement: float = 1.0
 
@@ -126,7 +128,7 @@ def _train_and_export(record: Record, factory: Factory, work: Path) -> _Finalist
     finalist.files = {name: artifacts[-1] for name, artifacts in made.items()}
     for artifact in _labelled(next(iter(made.values()))):
         finalist.variants[artifact.label] = _variant(factory, artifact)
-    finalist.ranges = treatment.ranges
+    finalist.ranges, finalist.report = treatment.ranges, treatment.report
     shipped, own = finalist.variants[finalist.shipped], finalist.own
     if shipped is not own:
         apart = factory.distance(shipped.artifact, own.artifact, "validation")
@@ -205,7 +207,8 @@ def _ship(finalist: _Finalist, factory: Factory, deployment: Deployment) -> Fina
     figures |= {name: notes[name] for name in ("macs_exact", "macs_thop") if name in notes}
     marks = _marks(finalist, factory, values)
     folder = factory.folder / "models" / record.id
-    contents = _contents(record.genotype, finalist.network, factory, {**figures, **notes})
+    told = {**figures, **notes, **finalist.report}
+    contents = _contents(record.genotype, finalist.network, factory, told)
     files = {k: v.artifact for k, v in finalist.variants.items() if k != _UNCOMPRESSED}
     recommended = not any(mark.blocks for mark in marks)
     usage = factory.assembly.device.usage(files[finalist.shipped])

@@ -16,12 +16,13 @@ class Treatment:
     """How a network is compressed: by its genotype's steps, retrained for a share of `epochs`.
 
     Without epochs it is a preview, which never trains. `ranges` is what its steps learn for one
-    another.
+    another, `report` what they tell people.
     """
 
     genotype: Genotype
     epochs: int = 0
     ranges: dict[str, Any] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

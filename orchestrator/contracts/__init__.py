@@ -8,6 +8,7 @@ from orchestrator.contracts.compressor import (
     Compressor,
     Loss,
     NetworkCompressor,
+    Retrain,
     TrainingCompressor,
     labels_loss,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "Proposal",
     "Published",
     "Question",
+    "Retrain",
     "Runtime",
     "Sampler",
     "SamplerContext",

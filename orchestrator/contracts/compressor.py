@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from orchestrator.contracts.device import Artifact, Device
 from orchestrator.contracts.space import SearchSpace, Trial
@@ -23,6 +23,7 @@ __all__ = [
     "Compressor",
     "Loss",
     "NetworkCompressor",
+    "Retrain",
     "TrainingCompressor",
     "labels_loss",
 ]
@@ -30,7 +31,9 @@ __all__ = [
 # images (B, C, H, W) as the network saw them, its answer, targets → scalar. A classifier answers
 # logits (B, classes), and targets (B, classes) are probabilities, with mixup and label smoothing
 # already in them. A loss with a true attribute `per_head` gets logits (B, heads, classes) of
-# networks that have several classifiers (see `SearchSpace.build`) and must take both shapes.
+# networks that have several classifiers (see `SearchSpace.build`) and must take both shapes. A loss
+# that looks into the network has a method `watching(network)`, a context manager that is entered
+# around a training; one that wraps another keeps that as its attribute `before`.
 Loss = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
 
 # What a compressor may change: shapes of tensors, values of weights, what a file holds beside.
@@ -44,29 +47,51 @@ def labels_loss(images: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
     return functional.cross_entropy(logits, targets)
 
 
+class Retrain(Protocol):
+    """Trains a network further."""
+
+    def __call__(
+        self,
+        network: nn.Module,
+        share: float,
+        *,
+        loss: Loss | None = None,
+        steps: int | None = None,
+    ) -> None:
+        """In place, for that share of the candidate's epochs, at least one.
+
+        `loss` takes the place of the candidate's own. After `steps` batches, where they are given,
+        it ends whatever the share.
+        """
+
+
 @dataclass(frozen=True)
 class CompressionContext:
     """What a compressor may use.
 
     `calibration`: normalised training images, float32 (N, C, H, W), never validation or test: as
-    many as `Compressor.calibration_images` asks for, at least 128, and at most all there are.
+    many as `Compressor.calibration_images` asks for, at least 128, and at most all there are;
+    `targets` are the dataset's for them, int64 (N, …).
     `preview`: only the structure counts, as weights are random; nothing can be trained or judged.
-    `retrain(network, share)` trains in place for that share of the candidate's epochs, with the
-    candidate's own loss; None in a preview. `judge(network or artifact)` is the task's leading
-    metric on the validation split, such as accuracy in [0, 1]; it costs a pass over that split,
-    and is None in a preview. `loss` is the one before: a TrainingCompressor wraps it. `teacher` is
-    in eval mode; None where the configuration gives none, and in a preview. `ranges` maps names to
-    what one step learns and a later one writes (activation ranges, JSON values); the bundle keeps
-    it. `network`, given to an ArtifactCompressor alone, is what the file was compiled of, in eval
-    mode and on the CPU: for formats that are quantized before they are lowered. It must be left as
-    it is.
+    `retrain` trains further with the candidate's own loss; None in a preview. `judge(network or
+    artifact)` is the task's leading metric on the validation split, such as accuracy in [0, 1]; it
+    costs a pass over that split, and is None in a preview. `loss` is the one before, which a
+    TrainingCompressor wraps; a NetworkCompressor gets the candidate's own, and `taught` says
+    whether that follows a teacher. `teacher` is in eval mode; None where the configuration gives
+    none, and in a preview. `views` is how many different images training makes of one, None where
+    there is no end of them. `ranges` maps names to what one step learns and a later one writes
+    (activation ranges, JSON values); the bundle keeps it. `report` takes what people should be
+    told, name → figure or text, such as what a step achieved of what was asked: names begin with
+    the compressor's ("pruning.achieved"); record and card show it. `network`, given to an
+    ArtifactCompressor alone, is what the file was compiled of, in eval mode and on the CPU: for
+    formats that are quantized before they are lowered. It must be left as it is.
     """
 
     space: SearchSpace
     device: Device
     calibration: np.ndarray
     seed: int
-    retrain: Callable[[nn.Module, float], None] | None = None
+    retrain: Retrain | None = None
     teacher: nn.Module | None = None
     loss: Loss = labels_loss
     preview: bool = False
@@ -74,6 +99,10 @@ class CompressionContext:
     ranges: MutableMapping[str, Any] = field(default_factory=dict)
     task: Task | None = None
     network: nn.Module | None = None
+    targets: np.ndarray | None = None
+    taught: bool = False
+    views: int | None = None
+    report: MutableMapping[str, Any] = field(default_factory=dict)
 
     def fixed_layers(self, network: nn.Module) -> list[nn.Module]:
         """Layers whose number of outputs pruning must not change: the space's and the task's."""
@@ -127,8 +156,12 @@ class NetworkCompressor(Compressor):
 
     The number of units it leaves may depend on the choices and the structure, not on the weights:
     a candidate's size and latency are learnt from an untrained preview before training is paid.
+    Where it must depend on them, `foreseen` is False: a preview is then the smallest that the
+    network may become, so that what it breaks is broken anyway, and the trained one's own figures
+    count.
     """
 
+    foreseen: bool = True
     changes: ClassVar[frozenset[Change]] = frozenset({"shapes", "values"})
 
     @abstractmethod

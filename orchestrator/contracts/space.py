@@ -170,7 +170,8 @@ class SearchSpace(ABC):
 
         Heads of attention may be sorted whole where the module that has them offers a method
         `head_layers()`: (layers whose tensors hold one head after another along dimension 0,
-        layers that read heads along dimension 1 of their weight, number of heads).
+        layers that read heads along dimension 1 of their weight, number of heads). They may be left
+        out whole where its forward goes by its attribute `heads`, that number.
         """
         return ()
 

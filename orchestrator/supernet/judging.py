@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from orchestrator.measuring.gate import held
 from orchestrator.training.footing import Footing
 from orchestrator.training.placement import layout_of
 from orchestrator.training.scoring import leading_figure
+from orchestrator.training.statistics import gathering_statistics
 
 __all__ = ["inherited_figure", "recalibrate"]
 
@@ -26,26 +26,15 @@ def recalibrate(network: nn.Module, footing: Footing, *, images: int, seed: int 
 
     Nothing to do for a network without batch norm. Cost: a forward pass of `images`.
     """
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-    norms = [norm for norm in norms if norm.track_running_stats]
-    if not norms:
-        return
-    momenta = [norm.momentum for norm in norms]
-    network.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over batches
-        norm.train()
     feed, layout = footing.feed("train"), layout_of(footing.placement)
     chosen = np.random.default_rng(seed).permutation(len(feed))[:images]
     order = np.array_split(chosen, max(1, round(len(chosen) / _BATCH)))
-    for take in feed.batches(order):
-        with torch.no_grad(), held(footing.gate):
-            pixels = take()[0].contiguous(memory_format=layout)
-            network(footing.facts.normalise(pixels))
+    with gathering_statistics(network) as any_there:
+        for take in feed.batches(order) if any_there else ():
+            with torch.no_grad(), held(footing.gate):
+                pixels = take()[0].contiguous(memory_format=layout)
+                network(footing.facts.normalise(pixels))
     network.eval()
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
 
 
 def inherited_figure(network: nn.Module, footing: Footing, *, images: int) -> float:

@@ -16,6 +16,7 @@ from orchestrator.contracts import (
     ArtifactCompressor,
     CompressionContext,
     Compressor,
+    Loss,
     NetworkCompressor,
     TrainingCompressor,
 )
@@ -80,19 +81,33 @@ def _check_network(
 ) -> None:
     retrained: list[float] = []
 
-    def retrain(network: nn.Module, share: float) -> None:
+    def retrain(
+        network: nn.Module, share: float, *, loss: Loss | None = None, steps: int | None = None
+    ) -> None:
         retrained.append(share)
+        if loss is not None:
+            _check_takes(loss, network, context)
 
     original = build()
     before = sum(parameter.numel() for parameter in original.parameters())
     looked_at = replace(context, preview=True, retrain=None, judge=None, teacher=None)
     preview = compressor.compress(original, choices, looked_at)
-    full = replace(context, preview=False, retrain=retrain, judge=context.judge or (lambda _: 0.5))
+    full = replace(
+        context,
+        preview=False,
+        retrain=retrain,
+        judge=context.judge or (lambda _: 0.5),
+        report={},
+    )
     trained = compressor.compress(build(), choices, full)
     shapes, expected = _shapes(trained), _shapes(preview)
-    assert shapes == expected, f"{choices}: a preview's shapes depend on the weights"
-    after = sum(parameter.numel() for parameter in trained.parameters())
-    if "shapes" in compressor.changes:
+    after, least = (sum(p.numel() for p in n.parameters()) for n in (trained, preview))
+    if compressor.foreseen:
+        assert shapes == expected, f"{choices}: a preview's shapes depend on the weights"
+    else:
+        assert after >= least, f"{choices}: {after} parameters, less than the preview's {least}"
+        assert after <= before, f"{choices}: {before} parameters became {after}"
+    if "shapes" in compressor.changes and compressor.foreseen:
         assert after < before, f"{choices}: {before} parameters became {after}"
     else:
         same = _shapes(trained) == _shapes(build())
@@ -100,6 +115,18 @@ def _check_network(
     assert all(share >= 0 for share in retrained), f"retrained for {retrained} of the epochs"
     logits = trained.eval()(torch.from_numpy(context.calibration[:2]))
     assert bool(torch.isfinite(logits).all()), f"{choices}: the logits are not finite"
+    for name in full.report:
+        prefix = f"{compressor.name}."
+        assert name.startswith(prefix), f"{name!r} in the report does not begin with {prefix!r}"
+
+
+def _check_takes(loss: Loss, network: nn.Module, context: CompressionContext) -> None:
+    """A loss that a network is trained further with must be one of that network's answers."""
+    images = torch.from_numpy(context.calibration[:2])
+    answer = network.eval()(images)
+    found = loss(images, answer, answer.detach().softmax(1))
+    assert found.shape == (), f"the loss to train on with has shape {tuple(found.shape)}"
+    assert bool(torch.isfinite(found)), f"the loss to train on with is {found.item()}"
 
 
 def _check_artifact(
@@ -111,7 +138,7 @@ def _check_artifact(
     full = replace(
         context,
         preview=False,
-        retrain=context.retrain or (lambda *_: None),
+        retrain=context.retrain or (lambda *_, **__: None),
         judge=context.judge or (lambda _: 0.5),
     )
     result = compressor.transform(artifact, choices, full)

@@ -10,13 +10,13 @@ import numpy as np
 from torch import Tensor
 
 from orchestrator.config import TrainConfig
-from orchestrator.contracts import Batch
+from orchestrator.contracts import Batch, Dataset, samples_of
 from orchestrator.training.feed import Take
 from orchestrator.training.footing import Footing
 from orchestrator.training.placement import layout_of
 from orchestrator.training.sampling import balanced, labels_of
 
-__all__ = ["Batches", "grown", "scaled_side"]
+__all__ = ["Batches", "grown", "scaled_side", "views_of"]
 
 # Growing images have sides of whole eighths of the image size, which few networks refuse.
 _EIGHTHS = 8
@@ -37,7 +37,7 @@ class Batches:
         self._layout = layout_of(footing.placement)
         balance = config.sampling == "balanced"
         self._labels = labels_of(self._feed.samples) if balance else None
-        self._mirror = footing.dataset.mirror if config.mirror == "auto" else config.mirror == "on"
+        self._mirror = _mirrors(footing.dataset, config)
         self._rng = np.random.default_rng(seed)
         self._seed = seed
         self._rounds = 0
@@ -109,6 +109,29 @@ class Batches:
         batch = Batch(pixels, targets, self.facts, self._mirror, side)
         images, targets = self.task.batch(batch, rng, self.config)
         return images.contiguous(memory_format=self._layout), targets
+
+
+def views_of(dataset: Dataset, config: TrainConfig) -> int | None:
+    """How many different images training makes of one; None where there is no end of them."""
+    endless = (
+        getattr(samples_of(dataset, "train"), "cuts", False),
+        config.crop_area < 1,
+        config.augment != "none",
+        config.colour_jitter,
+        config.erasing,
+        config.mixup_alpha,
+        config.cutmix_alpha,
+        config.scales != (1.0,),
+        config.grow_from < 1,
+    )
+    if any(endless):
+        return None
+    places: int = (2 * config.crop_padding + 1) ** 2
+    return places * (2 if _mirrors(dataset, config) else 1)
+
+
+def _mirrors(dataset: Dataset, config: TrainConfig) -> bool:
+    return dataset.mirror if config.mirror == "auto" else config.mirror == "on"
 
 
 def scaled_side(image_size: int, scale: float) -> int:

@@ -13,7 +13,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -48,7 +48,7 @@ class TrainRun:
     False to stop. `warm` says that the whole network, its head too, was trained on these images
     before: below four epochs a lower learning rate, and images of the whole size throughout. A
     network under a new head is not warm, whatever the rest of it was trained on: its rate is the
-    recipe's, which is chosen for such networks.
+    recipe's, which is chosen for such networks. `steps` ends it after so many batches.
     """
 
     epochs: int
@@ -56,6 +56,7 @@ class TrainRun:
     loss: Loss | None = None
     on_epoch: Callable[[int, float], bool] | None = None
     warm: bool = False
+    steps: int | None = None
 
 
 def train(network: nn.Module, footing: Footing, config: TrainConfig, run: TrainRun) -> Training:
@@ -66,11 +67,11 @@ def train(network: nn.Module, footing: Footing, config: TrainConfig, run: TrainR
     loss that is not finite, and before the first epoch for a network that does not take images of
     all of `config.scales`, or smaller ones from which they grow.
     """
-    with _seeded(run.seed), placed(network, footing.placement):
+    with _seeded(run.seed), placed(network, footing.placement), _watching(network, run.loss):
         session = _Session(network, footing, config, run)
         curve: list[float] = []
         stopped = False
-        while len(curve) < run.epochs and not stopped:
+        while len(curve) < run.epochs and not stopped and session.left != 0:
             session.epoch(len(curve) + 1)
             curve.append(leading_figure(session.judged, footing))
             proceed = run.on_epoch is None or run.on_epoch(len(curve), curve[-1])
@@ -139,6 +140,10 @@ class _Session:
         self.average = optimisation.Average(network, config.ema_decay) if config.ema_decay else None
         updates = math.ceil(len(list(self.batches.scaled_order())) / config.accumulate)
         self.total_steps = run.epochs * updates
+        # Batches that may still be seen; None for all.
+        self.left = run.steps
+        if run.steps is not None:
+            self.total_steps = min(self.total_steps, math.ceil(run.steps / config.accumulate))
         self.steps = 0
         for key, scale in sorted(self._scales()):
             self._check_scale(key, scale)
@@ -152,7 +157,9 @@ class _Session:
         """All batches once; raises TrainingError naming the first step that diverged."""
         self.network.train()
         losses = []
-        order = list(self.batches.scaled_order(self._grown(number)))
+        order = list(self.batches.scaled_order(self._grown(number)))[: self.left]
+        if self.left is not None:
+            self.left -= len(order)
         shares = _shares([len(indices) for indices, _ in order], self.config.accumulate)
         for take, (share, last) in zip(self.batches.drawn(order), shares, strict=True):
             with held(self.footing.gate):
@@ -249,4 +256,15 @@ def _seeded(seed: int) -> Iterator[None]:
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _watching(network: nn.Module, loss: Loss | None) -> Iterator[None]:
+    """A loss, and each that it wraps, may look into the network inside."""
+    with ExitStack() as stack:
+        while loss is not None:
+            if (watch := getattr(loss, "watching", None)) is not None:
+                stack.enter_context(watch(network))
+            loss = getattr(loss, "before", None)
         yield

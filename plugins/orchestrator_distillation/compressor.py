@@ -7,11 +7,9 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from orchestrator import CompressionContext, TrainingCompressor, Trial
+from orchestrator import CompressionContext, SoftLabelLoss, Teacher, TrainingCompressor, Trial
 from orchestrator.errors import CompressionError, ConfigError
 from orchestrator_distillation.hard_labels import HardLabelLoss
-from orchestrator_distillation.soft_labels import SoftLabelLoss
-from orchestrator_distillation.teacher import Teacher
 
 __all__ = ["Distillation"]
 

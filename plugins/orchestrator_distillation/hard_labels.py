@@ -13,8 +13,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from orchestrator import Loss
-from orchestrator_distillation.teacher import Teacher
+from orchestrator import Loss, Teacher
 
 __all__ = ["HardLabelLoss"]
 
@@ -35,5 +34,5 @@ class HardLabelLoss:
         # A loss that tells heads apart as well teaches the same ones.
         own = logits if getattr(self.before, "per_head", False) else first
         labels = self.before(images, own, targets)
-        taught = functional.cross_entropy(second, self.teacher(images, second).argmax(1))
+        taught = functional.cross_entropy(second, self.teacher.logits(images, second).argmax(1))
         return (1 - self.alpha) * labels + self.alpha * taught

@@ -10,9 +10,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
+from orchestrator import leave_out
 from orchestrator.errors import BuildError, ConfigError
 from orchestrator_own.attention import Attention, alone, attentions, tied
-from orchestrator_own.blocks import Stage, leave_out, residual_blocks, stages
+from orchestrator_own.blocks import Stage, residual_blocks, stages
 from orchestrator_own.layers import RESOLUTIONS, Kernel, activations, at_side, kernels, shrink
 from orchestrator_own.making import Wanted, make, takes
 from orchestrator_own.proving import Proof

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from orchestrator import leave_out
 from orchestrator_own.proving import Proof
 from orchestrator_own.watching import Passage
 
-__all__ = ["LeftOut", "Stage", "leave_out", "residual_blocks", "stages"]
+__all__ = ["Stage", "residual_blocks", "stages"]
 
 
 @dataclass(frozen=True)
@@ -30,20 +31,6 @@ class Stage:
     def left_out(self, kept: int) -> tuple[str, ...]:
         """The blocks that go where so many stay."""
         return self.blocks[kept:]
-
-
-class LeftOut(nn.Module):
-    """Where a block was: gives what it is given, whatever else it is told."""
-
-    def forward(self, x: Tensor, *_: object, **__: object) -> Tensor:
-        """(…) → (…)."""
-        return x
-
-
-def leave_out(network: nn.Module, blocks: Iterable[str]) -> None:
-    """Without these blocks, in place."""
-    for name in blocks:
-        network.set_submodule(name, LeftOut())
 
 
 def residual_blocks(proof: Proof, passages: Mapping[str, Passage]) -> dict[str, str | None]:

@@ -17,10 +17,10 @@ from orchestrator import (
     Published,
     SearchSpace,
     Trial,
+    leave_out,
 )
 from orchestrator.errors import BuildError, ConfigError
 from orchestrator_own.anatomy import Anatomy, anatomy, slots
-from orchestrator_own.blocks import leave_out
 from orchestrator_own.layers import activation_kinds, at_side, options_of, shrink, with_activations
 from orchestrator_own.making import TIMM, Wanted, check_source, make, refitted
 from orchestrator_own.timm_weights import checkpoint_of

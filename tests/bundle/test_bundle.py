@@ -16,7 +16,16 @@ from orchestrator_pruning.channels import ChannelPruning
 from PIL import Image
 from torch import nn
 
-from orchestrator import Artifact, Classes, CompressionContext, Genotype, ImageFacts, Step, errors
+from orchestrator import (
+    Artifact,
+    Classes,
+    CompressionContext,
+    Genotype,
+    ImageFacts,
+    Step,
+    errors,
+    leave_out,
+)
 from orchestrator.bundle import BundleContents, read_facts, rebuild, verify, write_bundle
 from orchestrator.bundle.resizing import resize
 from orchestrator.plugins import installed
@@ -377,3 +386,26 @@ def _settle(network: nn.Module, images: torch.Tensor) -> None:
 def _edit(folder: Path, **changes) -> None:
     path = folder / "genotype.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_blocks_that_were_left_out_are_left_out_again(tmp_path):
+    contents = make("mobilenetv2", seed=0, ratio=0.0)
+    blocks = {
+        name: module
+        for name, module in contents.network.named_modules()
+        if getattr(module, "residual", False)
+    }
+    leave_out(contents.network, list(blocks)[:1])
+    folder = write_bundle(tmp_path / "bundle", contents)
+    assert read_facts(folder)["left_out"] == list(blocks)[:1]
+    images = torch.randn(2, *FACTS.shape)
+    assert torch.equal(rebuild(folder)(images), contents.network.eval()(images))
+
+
+def test_a_block_that_the_network_does_not_have_cannot_be_left_out(tmp_path):
+    folder = write_bundle(tmp_path / "bundle", make("mobilenetv2", seed=0))
+    path = folder / "genotype.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps({**facts, "left_out": ["stages.9"]}))
+    with pytest.raises(errors.RunError, match=r"leaves out stages\.9"):
+        rebuild(folder)
