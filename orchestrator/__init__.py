@@ -52,6 +52,7 @@ from orchestrator.contracts import (
     Ground,
     Here,
     History,
+    ImageChange,
     ImageFacts,
     Images,
     Judge,
@@ -224,6 +225,7 @@ __all__ = [  # noqa: RUF022
     "Subject",
     "Tier",
     "Direction",
+    "ImageChange",
     "Axis",
     "Budget",
     # Compressors

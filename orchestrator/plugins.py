@@ -43,11 +43,11 @@ BUILT_IN = (
     "orchestrator_datasets",
     "orchestrator_objectives",
     "orchestrator_proxies",
+    "orchestrator_robustness",
     "orchestrator_distillation",
     "orchestrator_pruning",
     "orchestrator_onnxruntime",
     "orchestrator_openvino",
-    "orchestrator_places",
     "orchestrator.estimators",
     "orchestrator.search.samplers",
 )
@@ -58,7 +58,7 @@ _MERGED = {
     "orchestrator_quantization": "orchestrator_onnxruntime",
 }
 
-# Config group → hook that offers its members. A place is chosen within a device.
+# Config group → hook that offers its members.
 FAMILIES = {
     "space": "orchestrator_search_spaces",
     "dataset": "orchestrator_datasets",
@@ -66,7 +66,6 @@ FAMILIES = {
     "objective": "orchestrator_objectives",
     "compressor": "orchestrator_compressors",
     "device": "orchestrator_devices",
-    "place": "orchestrator_places",
     "estimator": "orchestrator_estimators",
     "sampler": "orchestrator_samplers",
 }
@@ -79,19 +78,9 @@ CONTRACTS: Mapping[str, type] = {
     "objective": contracts.Objective,
     "compressor": contracts.Compressor,
     "device": contracts.Device,
-    "place": contracts.Place,
     "task": contracts.Task,
     "estimator": contracts.Estimator,
     "sampler": contracts.Sampler,
-}
-
-
-# Where an instance's options stand in a configuration; by default below its family.
-_WHERE = {
-    "objective": "objective.{name}",
-    "compressor": "compressor.{name}",
-    "device": "device.{name}",
-    "place": "device",
 }
 
 
@@ -203,7 +192,7 @@ class Plugins:
         ConfigError for options and PluginError for what the plugin does wrong.
         """
         factory, entry = self.resolve(family, name), self._entry(family, name)
-        where = _WHERE.get(family, family).format(name=name)
+        where = f"{family}.{name}" if family in ("objective", "compressor", "device") else family
         try:
             taken = inspect.signature(factory).parameters
             ours = {key: value for key, value in (given or {}).items() if key in taken}

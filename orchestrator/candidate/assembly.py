@@ -208,6 +208,11 @@ def _check_metrics(assembly: Assembly) -> None:
     task, estimator = assembly.task, assembly.estimator
     known = task.figures(assembly.facts)
     for target in assembly.targets:
+        if target.objective.needs_answers and estimator.predicts:
+            raise ConfigError(
+                f"objective.{target.name} judges what a trained file answers, but estimator "
+                f"{estimator.name!r} predicts without one. Leave it out, or choose another."
+            )
         if not isinstance(target.objective, MetricObjective):
             continue
         if target.objective.read not in known:

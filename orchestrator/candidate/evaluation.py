@@ -179,7 +179,8 @@ class _Evaluation:
     def _take_final(self, network: nn.Module, artifact: Artifact) -> None:
         """Everything again from the trained network; the latency anew only if it was forgotten."""
         metrics = self.factory.score(artifact, "validation", gate=self.factory.gate).figures()
-        subject = self._subject(network, metrics)
+        judge = self.factory.changed_images(artifact, "validation")
+        subject = replace(self._subject(network, metrics), judge=judge)
         self._take(self.assembly.tier("static"), subject)
         self._take(self.assembly.tier("estimated", "deployed"), subject)
 
@@ -197,9 +198,11 @@ class _Evaluation:
         for target in targets:
             self.now.step = f"objective {target.name}"
             # A device's measurement takes the gate for itself; the rest is work like training.
-            alone = target.objective.tier == "deployed"
+            # So does what a file is asked, for a batch at a time.
+            deployed = target.objective.tier == "deployed"
+            alone = deployed or target.objective.needs_answers
             with nullcontext() if alone else self.factory.gate.shared():
-                seen = self.deployment.seen(subject, target.device) if alone else subject
+                seen = self.deployment.seen(subject, target.device) if deployed else subject
                 value = self.factory.measure(target.objective, seen)
             if not math.isfinite(value):
                 raise CandidateError(f"objective {target.name} is {value}, expected a finite one.")

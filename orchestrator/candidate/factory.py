@@ -14,6 +14,7 @@ import torch
 
 from orchestrator.bundle import rebuild
 from orchestrator.candidate.assembly import Assembly, assemble, settle
+from orchestrator.candidate.changed_images import ChangedImages
 from orchestrator.candidate.compression import Variant
 from orchestrator.candidate.treatment import StepAhead, Treatment
 from orchestrator.candidate.variants import FileMaker, VariantFiles
@@ -199,6 +200,11 @@ class Factory:
         for (answers,), targets in self._answers([(artifact, runtime)], split, gate):
             judge.add(answers, targets)
         return judge
+
+    def changed_images(self, artifact: Artifact, split: Split, runtime: str = "") -> ChangedImages:
+        """What judges a file's answers, in its runtime, to changed images of a split."""
+        predict = partial(self.assembly.runtime(runtime).predict, artifact)
+        return ChangedImages(predict, samples_of(self.assembly.dataset, split), self.footing)
 
     def pictures(self, artifact: Artifact, runtime: str = "") -> Sequence[Mapping[str, str]]:
         """A few test images as the task shows them with what a file answers; may be empty."""

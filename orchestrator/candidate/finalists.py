@@ -271,6 +271,7 @@ def _values(
         network=finalist.network,
         input_shape=factory.assembly.facts.shape,
         metrics=shipped.test.figures(),
+        judge=factory.changed_images(shipped.artifact, "test"),
     )
     values: dict[str, float] = {}
     notes: dict[str, float | str] = {}

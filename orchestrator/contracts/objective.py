@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from orchestrator.contracts.device import Artifact, Gauge, Latency
 from orchestrator.errors import CandidateError, ConfigError
@@ -16,11 +16,30 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-__all__ = ["Axis", "Budget", "Direction", "MetricObjective", "Objective", "Subject", "Tier"]
+__all__ = [
+    "Axis",
+    "Budget",
+    "Direction",
+    "ImageChange",
+    "MetricObjective",
+    "Objective",
+    "Subject",
+    "Tier",
+]
 
 Direction = Literal["minimize", "maximize"]
 # What must have happened before it is known: nothing but a build, an accuracy, a device's file.
 Tier = Literal["static", "estimated", "deployed"]
+
+
+class ImageChange(Protocol):
+    """What is done to images before a file answers them. Hashable; keeps things where they are."""
+
+    def __call__(self, pixels: np.ndarray, first: int) -> np.ndarray:
+        """Images uint8 (N, C, H, W), the `first`-th and on of those that are changed → as many.
+
+        The same images always become the same.
+        """
 
 
 @dataclass(frozen=True)
@@ -31,7 +50,9 @@ class Subject:
     `input_shape` (C, H, W) and, in a search, `batch`, which gives some training images as networks
     see them, float32 (N, C, H, W), and their labels, int64 (N,): as many as the objective asks for
     (`training_images`), at least 128, and at most all there are; estimated: `metrics` too, at
-    least "accuracy" in [0, 1] on the validation split (the test split for finalists); deployed:
+    least "accuracy" in [0, 1] on the validation split (the test split for finalists), and `judge`,
+    which gives the task's leading metric under each of some changes, of that many images of the
+    same split, answered by the file in its runtime (an estimator that predicts has none); deployed:
     `artifact` and `latency`, which measures on the quiet device when called, and `gauge`, which
     finds out something else about the file there (see `Device.gauge`).
     """
@@ -44,6 +65,7 @@ class Subject:
     latency: Callable[[], Latency] | None = None
     batch: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
     gauge: Callable[[Gauge], Mapping[str, float]] | None = None
+    judge: Callable[[Sequence[ImageChange], int], Sequence[float]] | None = None
 
 
 class Objective(ABC):
@@ -56,6 +78,8 @@ class Objective(ABC):
     summary: ClassVar[str] = ""
     # How many images it wants of `Subject.batch`; the search says so where there are not so many.
     training_images: int = 0
+    # Whether it asks `Subject.judge`, for which an estimator must have trained.
+    needs_answers: ClassVar[bool] = False
 
     @abstractmethod
     def measure(self, subject: Subject) -> float:

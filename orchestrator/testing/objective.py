@@ -24,7 +24,8 @@ def check_objective(objective: Objective, subject: Subject | None = None) -> Non
     """Raise AssertionError with a sentence if `objective` breaks its contract.
 
     `subject` needs what the objective's tier sees; by default a small convolutional network for
-    8×8 images with made-up accuracy, latency and gauges, and this file's size as the artifact's.
+    8×8 images with made-up accuracy, answers, latency and gauges, and this file's size as the
+    artifact's.
     """
     _check_description(objective)
     subject = subject or _small_subject()
@@ -56,8 +57,8 @@ def _check_explanation(explanation: Mapping[str, float | str]) -> None:
 
 def _check_tier(objective: Objective, subject: Subject, value: float) -> None:
     """With less than its tier promises an objective says so; with exactly that it is content."""
-    static = replace(subject, metrics={}, artifact=None, latency=None, gauge=None)
-    estimated = replace(static, metrics=subject.metrics)
+    static = replace(subject, metrics={}, artifact=None, latency=None, gauge=None, judge=None)
+    estimated = replace(static, metrics=subject.metrics, judge=subject.judge)
     enough = {"static": static, "estimated": estimated, "deployed": subject}[objective.tier]
     assert objective.measure(enough) == value, f"it needs more than tier {objective.tier!r} gives"
     if objective.tier == "static":
@@ -87,6 +88,7 @@ def _small_subject() -> Subject:
         latency=lambda: Latency(1.5, 0.5, 1.4, 1.6, 2.0, 60),
         batch=_batch,
         gauge=lambda asked: {"value": 100.0 * asked.batch},
+        judge=lambda changes, images: [0.7 for _ in changes],
     )
 
 
