@@ -15,7 +15,7 @@ from orchestrator.analysis.display import human
 from orchestrator.candidate.assembly import Assembly, draw
 from orchestrator.candidate.factory import Factory
 from orchestrator.contracts import Budget, Estimator, Ground, Proposal
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import DeviceError, OrchestratorError
 from orchestrator.plugins import Plugins
 from orchestrator.pretrained.listing import TRAINED
 from orchestrator.pretrained.loading import Loaded, load_checkpoint
@@ -219,6 +219,8 @@ class Phases:
         ]
         job = Job(worker("check_candidate"), self.common)
         for finished, (index, result) in enumerate(self.cluster.map(job, payloads), start=1):
+            if isinstance(result, DeviceError):
+                raise result
             if isinstance(result, Exception):
                 self.viewer.note(f"candidate {ahead[index].id} was not checked: {result}")
             else:
@@ -282,6 +284,8 @@ class Phases:
         self.viewer.phase("finalists", len(chosen))
         job = Job(worker("finish_candidate"), self.common)
         for index, result in self.cluster.map(job, [{"record": r.to_json()} for r in ahead]):
+            if isinstance(result, DeviceError):  # no fault of what it was to measure
+                raise result
             if isinstance(result, Exception):
                 self.viewer.note(f"finalist {ahead[index].id} is lost: {result}")
             else:

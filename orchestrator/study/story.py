@@ -12,7 +12,7 @@ from orchestrator.analysis.agreement import read_checks
 from orchestrator.candidate.factory import Factory
 from orchestrator.config import StudyConfig, flat_config
 from orchestrator.contracts import Device
-from orchestrator.errors import DISK_ERRORS, Interrupted, RunError
+from orchestrator.errors import DISK_ERRORS, DeviceError, Interrupted, RunError
 from orchestrator.measuring.gate import host_gate
 from orchestrator.plan.planning import Plan, make_plan
 from orchestrator.plugins import installed
@@ -129,6 +129,12 @@ def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
             f"stopped; everything known is in {study.folder}. Go on with: "
             f"python -m orchestrator resume {study.folder}"
         ) from None
+    except DeviceError as error:
+        write_report(study)
+        raise DeviceError(
+            f"{error}\nEverything known is in {study.folder}; once the device answers, go on with: "
+            f"python -m orchestrator resume {study.folder}"
+        ) from error
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
