@@ -69,6 +69,11 @@ def orchestrator_devices() -> Sequence[Offer]:  # type: ignore[empty-body]
 
 
 @hookspec
+def orchestrator_places() -> Sequence[Offer]:  # type: ignore[empty-body]
+    """Classes that fulfil `Place`: where a device's runtime executes its files."""
+
+
+@hookspec
 def orchestrator_estimators() -> Sequence[Offer]:  # type: ignore[empty-body]
     """Classes that fulfil `Estimator`."""
 

@@ -48,6 +48,7 @@ BUILT_IN = (
     "orchestrator_pruning",
     "orchestrator_onnxruntime",
     "orchestrator_openvino",
+    "orchestrator_places",
     "orchestrator.estimators",
     "orchestrator.search.samplers",
 )
@@ -58,7 +59,7 @@ _MERGED = {
     "orchestrator_quantization": "orchestrator_onnxruntime",
 }
 
-# Config group → hook that offers its members.
+# Config group → hook that offers its members. A place is chosen within a device.
 FAMILIES = {
     "space": "orchestrator_search_spaces",
     "dataset": "orchestrator_datasets",
@@ -66,6 +67,7 @@ FAMILIES = {
     "objective": "orchestrator_objectives",
     "compressor": "orchestrator_compressors",
     "device": "orchestrator_devices",
+    "place": "orchestrator_places",
     "estimator": "orchestrator_estimators",
     "sampler": "orchestrator_samplers",
 }
@@ -78,9 +80,19 @@ CONTRACTS: Mapping[str, type] = {
     "objective": contracts.Objective,
     "compressor": contracts.Compressor,
     "device": contracts.Device,
+    "place": contracts.Place,
     "task": contracts.Task,
     "estimator": contracts.Estimator,
     "sampler": contracts.Sampler,
+}
+
+
+# Where an instance's options stand in a configuration; by default below its family.
+_WHERE = {
+    "objective": "objective.{name}",
+    "compressor": "compressor.{name}",
+    "device": "device.{name}",
+    "place": "device",
 }
 
 
@@ -192,7 +204,7 @@ class Plugins:
         ConfigError for options and PluginError for what the plugin does wrong.
         """
         factory, entry = self.resolve(family, name), self._entry(family, name)
-        where = f"{family}.{name}" if family in ("objective", "compressor", "device") else family
+        where = _WHERE.get(family, family).format(name=name)
         try:
             taken = inspect.signature(factory).parameters
             ours = {key: value for key, value in (given or {}).items() if key in taken}

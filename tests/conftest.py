@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator import Dataset
 
 # What plugin authors get is used here too.
-pytest_plugins = ["orchestrator.testing.fixtures", "weights_hub"]
+pytest_plugins = ["orchestrator.testing.fixtures", "weights_hub", "loopback"]
 
 # Idle threads that spin cost more than the work on a busy machine; set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

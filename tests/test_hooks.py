@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from orchestrator import (
     Genotype,
     Objective,
     Offer,
+    Place,
     Record,
     SearchSpace,
     Task,
@@ -24,11 +26,17 @@ from orchestrator import (
     hookspecs,
     plugins,
 )
-from orchestrator.config import INSTANCES
+from orchestrator.config import INSTANCES, check_config
 from orchestrator.paths import config_dir
 from orchestrator.records import Check
 
 HOOKS = sorted(name for name in dir(hookspecs) if name.startswith("orchestrator_"))
+# Devices whose YAML says where they are, and what a configuration has besides.
+PLACED = ("here", "pi")
+EMPTY: dict[str, Any] = {
+    **{group: {"name": "x"} for group in ("space", "dataset", "estimator", "sampler")},
+    "objective": {},
+}
 # Groups whose YAML lies under a key of its own, so that several may be chosen.
 
 
@@ -37,7 +45,9 @@ def _built_in(family: str) -> dict[str, plugins.Offered]:
     return {name: entry for name, entry in offered.items() if entry.package == "orchestrator"}
 
 
-OFFERED = [(family, name) for family in plugins.FAMILIES for name in _built_in(family)]
+# A place is chosen within a device, by the YAML files of those.
+GROUPS = [family for family in plugins.FAMILIES if family != "place"]
+OFFERED = [(family, name) for family in GROUPS for name in _built_in(family)]
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -77,6 +87,10 @@ def test_orchestrator_compressors() -> None:
 
 def test_orchestrator_devices() -> None:
     _offers("device", Device)
+
+
+def test_orchestrator_places() -> None:
+    _offers("place", Place)
 
 
 def test_orchestrator_estimators() -> None:
@@ -126,10 +140,29 @@ def _own(family: str, text: str) -> dict[str, Any]:
     return found[family] if text.startswith("# @package _global_") else found
 
 
-@pytest.mark.parametrize("family", plugins.FAMILIES)
+@pytest.mark.parametrize("family", GROUPS)
 def test_every_yaml_names_something_that_is_offered(family: str) -> None:
-    written = {path.stem for path in (config_dir() / family).glob("*.yaml")}
-    assert written == set(_built_in(family))
+    written = {path.stem: path.read_text() for path in (config_dir() / family).glob("*.yaml")}
+    placed = {name for name, text in written.items() if family == "device" and name in PLACED}
+    assert written.keys() - placed == set(_built_in(family))
+    assert {_own(family, written[name])["name"] for name in placed} <= set(_built_in(family))
+
+
+def test_every_place_has_a_device_with_all_of_its_options() -> None:
+    found = {}
+    for name in PLACED:
+        told: dict[str, Any] = yaml.safe_load(
+            (config_dir() / "device" / f"{name}.yaml").read_text()
+        )
+        item = check_config({**EMPTY, "device": {name: told}}).device[name]
+        place = plugins.installed().resolve("place", item.place.name)
+        runtime = plugins.installed().resolve("device", item.name)
+        found[item.place.name] = set(inspect.signature(place).parameters)
+        assert told.keys() - {"name", "place"} - found[item.place.name] <= set(
+            inspect.signature(runtime).parameters
+        )
+        assert found[item.place.name] <= told.keys()
+    assert found.keys() == _built_in("place").keys()
 
 
 @pytest.mark.parametrize(("family", "name"), OFFERED)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.config import Chosen, DeviceConfig, StudyConfig
-from orchestrator.contracts import Device, Runtime
-from orchestrator.errors import ConfigError, OrchestratorError
+from orchestrator.contracts import HERE, Device, Place, Runtime
+from orchestrator.errors import ConfigError, OrchestratorError, closest
 from orchestrator.plugins import Plugins
 
-__all__ = ["SettledRuntimes", "make_device", "make_runtimes", "settle_runtimes"]
+__all__ = ["SettledRuntimes", "make_device", "make_place", "make_runtimes", "settle_runtimes"]
 
 # What all runtimes of a device have alike, so that they can be compared.
 _SHARED = ("threads",)
@@ -28,8 +28,43 @@ class SettledRuntimes:
 
 def make_device(item: DeviceConfig, plugins: Plugins) -> Device:
     """The device's first runtime, at its place; raises UsageError."""
+    item = _placed(item, plugins)
     device: Device = plugins.create("device", item.name, item.options)
-    return device
+    if item.place.name == HERE.name:
+        return device
+    if not isinstance(device, Runtime):
+        raise ConfigError(
+            f"device {item.name!r} is no runtime and is measured by this very process; found "
+            f"place={item.place.name}, expected place=here."
+        )
+    return device.at(make_place(item, plugins))
+
+
+def make_place(item: DeviceConfig, plugins: Plugins) -> Place:
+    """Where a device's runtimes are executed; raises UsageError."""
+    place = _placed(item, plugins).place
+    made: Place = plugins.create("place", place.name, place.options)
+    return made
+
+
+def _placed(item: DeviceConfig, plugins: Plugins) -> DeviceConfig:
+    """The place's options with the place; they may stand at the device: `device.host=pi`.
+
+    Raises ConfigError for one that neither the runtime nor the place takes.
+    """
+    own = _taken("device", item.name, plugins)
+    place = _taken("place", item.place.name, plugins)
+    flat = {key: value for key, value in item.options.items() if key not in own}
+    for key in flat.keys() - place:
+        known = closest(key, own | place)
+        raise ConfigError(f"device.{item.name}.{key}: unknown key; {known}")
+    options = {key: value for key, value in item.options.items() if key in own}
+    there = Chosen(item.place.name, {**flat, **item.place.options})
+    return replace(item, options=options, place=there)
+
+
+def _taken(family: str, name: str, plugins: Plugins) -> set[str]:
+    return set(inspect.signature(plugins.resolve(family, name)).parameters)
 
 
 def make_runtimes(item: DeviceConfig, plugins: Plugins) -> dict[str, Device]:
@@ -91,12 +126,13 @@ def _unfit(item: DeviceConfig, plugins: Plugins) -> str:
 
 def _called(name: str, item: DeviceConfig, plugins: Plugins) -> DeviceConfig:
     """The device under the name of one of its runtimes, with the options that this one has."""
+    item = _placed(item, plugins)
     if name == item.name:
         return replace(item, runtime=None)
     entry = plugins.offered("device").get(name)
     takes = set[str]()
     if entry is not None and not entry.missing:
-        takes = set(inspect.signature(plugins.resolve("device", name)).parameters)
+        takes = _taken("device", name, plugins)
     options = {k: v for k, v in item.options.items() if k in _SHARED and k in takes}
     return DeviceConfig(name, place=item.place, options=options)
 

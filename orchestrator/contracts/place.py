@@ -20,18 +20,22 @@ class Place(ABC):
     What the machine is, the agent says itself (see `orchestrator.measuring.agent`).
     """
 
+    # Two places of one name are the same one.
     name: str
     # Whether measuring there must wait until our trainings on this machine pause.
     shares_host: bool = False
+    # The longest that one session of measuring may take: of networks of a second a call on a
+    # machine that is busy with other things, by default.
+    seconds: float = 600.0
 
     # The program that measures: it needs nothing but Python 3.8.
     agent: ClassVar[Path] = Path(agent.__file__)
 
     @abstractmethod
-    def put(self, files: Sequence[Path]) -> str:
+    def put(self, files: Sequence[Path], *, keep: bool = False) -> str:
         """Bring files there, side by side under their own names; the first one's path there.
 
-        Raises DeviceError, saying what to do.
+        `keep` says that later searches will want them too. Raises DeviceError, saying what to do.
         """
 
     @abstractmethod
@@ -46,6 +50,17 @@ class Place(ABC):
         """Raise DeviceError, saying what to do, if the place does not answer."""
         return
 
+    def pip(self, packages: Sequence[str]) -> str:
+        """The line that installs packages for the agent's Python, to be typed there."""
+        return f"pip install {' '.join(packages)}"
+
+    def close(self) -> None:
+        """End what was started and remove what was put there, but for what is kept.
+
+        The place may be used again afterwards.
+        """
+        return
+
 
 class Here(Place):
     """This machine, by the very Python that runs the search."""
@@ -53,7 +68,7 @@ class Here(Place):
     name = "here"
     shares_host = True
 
-    def put(self, files: Sequence[Path]) -> str:
+    def put(self, files: Sequence[Path], *, keep: bool = False) -> str:
         """Where the first one is already."""
         return str(files[0].absolute())
 

@@ -24,8 +24,6 @@ __all__ = ["Runtime", "Session"]
 _SESSIONS_KEPT = 8
 _ROUNDS, _CALIBRATION_ROUNDS = 60, 300
 _BATCH_ROUNDS = 20
-# Of networks that take a second a call on a machine that is busy with other things.
-_TIMING_SECONDS = 600.0
 
 
 class Session(Protocol):
@@ -48,6 +46,8 @@ class Runtime(Device):
     """
 
     loader: ClassVar[Path]
+    # Distributions that the loader imports; by default the first of `packages`.
+    loads: ClassVar[tuple[str, ...]] = ()
     place: Place = HERE
 
     @property
@@ -176,11 +176,12 @@ class Runtime(Device):
         }
 
     def close(self) -> None:
-        """End the agent and forget loaded files."""
+        """End the agent, forget loaded files and leave nothing at the place."""
         for name in ("_agent", "_sessions"):
             found = self.__dict__.pop(name, None)
             if isinstance(found, AgentLink):
                 found.close()
+        self.place.close()
 
     def compiles_like(self, other: Device) -> bool:
         """A network's file does not depend on the place, nor by default on options."""
@@ -200,7 +201,7 @@ class Runtime(Device):
 
         def ask(link: AgentLink) -> Any:
             try:
-                return link.ask(asked, doing=doing, seconds=_TIMING_SECONDS)
+                return link.ask(asked, doing=doing, seconds=self.place.seconds)
             except AgentRefused as refusal:
                 if refusal.file is None:
                     raise
@@ -213,11 +214,18 @@ class Runtime(Device):
         try:
             return question(self._link())
         except AgentRefused as refusal:
-            raise DeviceError(f"device={self.name} at {self.place.name}: {refusal}") from None
+            raise DeviceError(self._refused(refusal)) from None
+
+    def _refused(self, refusal: AgentRefused) -> str:
+        where = f"device={self.name} at {self.place.name}"
+        if refusal.missing is None:
+            return f"{where}: {refusal}"
+        install = self.place.pip(self.loads or self.packages[:1])
+        return f"{where}: Python has no module {refusal.missing!r} there. Type there: {install}"
 
     def _link(self) -> AgentLink:
         if "_agent" not in self.__dict__:
-            loader = self.place.put([self.loader])
+            loader = self.place.put([self.loader], keep=True)
             opening = {"loader": loader, "options": dict(self.options)}
             self._agent = AgentLink(self.place.start, opening)
         return self._agent

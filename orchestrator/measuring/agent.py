@@ -10,7 +10,8 @@ request is one line of JSON, and so is its answer:
      "shape": [32, 3, 64, 64], "options": {"threads": 2}}   → {"answer": [{"low_ms": …}, …]}
     {"op": "peak_memory", "files": ["a"]}                   → {"answer": {"value": 1234567, …}}
     {"op": "energy", "files": ["a"]}                        → {"answer": {"value": 0.012, …}}
-                                           what went wrong  → {"error": "…", "file": 1 or null}
+                                           what went wrong  → {"error": "…", "file": 1 or null,
+                                                               "missing": "a module" or null}
 
 A loader is a file with `facts(options)`, texts that a latency depends on, and
 `load(path, options)`, an object whose `run()` does one batch-1 inference, everything loaded, and
@@ -136,7 +137,16 @@ def _processor() -> str:
     except OSError:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return names[0] if names else _board() or platform.processor() or platform.machine()
+
+
+def _board() -> str:
+    """What boards such as a Raspberry Pi call themselves, whose processors have no model name."""
+    try:
+        with open("/proc/device-tree/model", encoding="utf-8") as file:
+            return file.read().strip("\0 \n")
+    except OSError:
+        return ""
 
 
 def joules(
@@ -231,11 +241,17 @@ def _module(path: str) -> Any:
 
 
 class _Refusal(Exception):
-    """Something went wrong that whoever asked is told; `file` is which of the files it was."""
+    """Something went wrong that whoever asked is told; `file` is which of the files it was.
 
-    def __init__(self, message: str, file: int | None = None) -> None:
+    A module that is not installed is told by its name, and is no file's fault.
+    """
+
+    def __init__(
+        self, message: str, file: int | None = None, cause: Exception | None = None
+    ) -> None:
         super().__init__(message)
-        self.file = file
+        self.missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
+        self.file = file if self.missing is None else None
 
 
 class _Service:
@@ -266,7 +282,7 @@ class _Service:
             self._path, self._options = loader, options
             return {**machine(), **self._loader.facts(options)}
         except Exception as error:
-            raise _Refusal(f"{loader} does not load: {_told(error)}") from error
+            raise _Refusal(f"{loader} does not load: {_told(error)}", cause=error) from error
 
     def _time(self, files: Sequence[str], rounds: int) -> list[dict[str, float]]:
         functions = [self._loaded(number, file) for number, file in enumerate(files)]
@@ -313,7 +329,7 @@ class _Service:
             run: Callable[[], object] = session.run
             run()
         except Exception as error:
-            raise _Refusal(_told(error), number) from error
+            raise _Refusal(_told(error), number, error) from error
         return run
 
     def _session(self, number: int, file: str, options: Mapping[str, Any]) -> Any:
@@ -322,7 +338,7 @@ class _Service:
         try:
             return self._loader.load(file, options)
         except Exception as error:
-            raise _Refusal(_told(error), number) from error
+            raise _Refusal(_told(error), number, error) from error
 
 
 def _told(error: Exception) -> str:
@@ -345,7 +361,7 @@ def serve() -> None:
         try:
             answer = {"answer": service.answer(json.loads(line))}
         except _Refusal as refusal:
-            answer = {"error": str(refusal), "file": refusal.file}
+            answer = {"error": str(refusal), "file": refusal.file, "missing": refusal.missing}
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}", "file": None}
         answers.write(json.dumps(answer) + "\n")

@@ -27,11 +27,16 @@ class AgentDied(DeviceError):
 
 
 class AgentRefused(Exception):
-    """The agent's own words; `file` is the number of the file that they are about, if of one."""
+    """The agent's own words.
 
-    def __init__(self, message: str, file: int | None) -> None:
+    `file` is the number of the file that they are about, if of one, `missing` the module that the
+    Python there lacks, if that is why.
+    """
+
+    def __init__(self, message: str, file: int | None, missing: str | None = None) -> None:
         super().__init__(message)
         self.file = file
+        self.missing = missing
 
 
 class AgentLink:
@@ -112,7 +117,7 @@ class AgentLink:
             raise self._death(process, doing)
         answer = json.loads(line)
         if "error" in answer:
-            raise AgentRefused(answer["error"], answer["file"])
+            raise AgentRefused(answer["error"], answer["file"], answer.get("missing"))
         return answer["answer"]
 
     def _death(self, process: subprocess.Popen[bytes], doing: str) -> AgentDied:
