@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.candidate.compression import Compression
-from orchestrator.candidate.devices import make_runtimes, settle_runtimes
+from orchestrator.candidate.devices import make_runtimes, seat, seats, settle_runtimes
 from orchestrator.config import ObjectiveConfig, StudyConfig
 from orchestrator.contracts import (
     Compressor,
@@ -90,7 +90,7 @@ class Assembly:
         return found.get(name) or next(iter(found.values()))
 
     def runtime_name(self, name: str) -> str:
-        """What a genotype's runtime is called, which leaves the first device's first one unsaid."""
+        """What a genotype's runtime is called, which leaves the first device's first unsaid."""
         return name or next(iter(next(iter(self.runtimes.values()))))
 
     @property
@@ -98,6 +98,17 @@ class Assembly:
         """The first device and those that objectives ask, by name."""
         asked = {next(iter(self.devices))} | {t.device for t in self.tier("deployed")}
         return {name: device for name, device in self.devices.items() if name in asked}
+
+    @property
+    def measured(self) -> dict[str, Device]:
+        """Every runtime of the devices that are asked, by its seat (see `devices.seats`)."""
+        found = [seats(key, self.runtimes[key]) for key in self.deployed]
+        return {name: device for group in found for name, device in group.items()}
+
+    def seat(self, device: str, runtime: str) -> str:
+        """Where a genotype's file is measured: the seat of its runtime on a device."""
+        called = list(self.runtimes[device])
+        return seat(device, runtime if runtime in called[1:] else "")
 
     @property
     def facts(self) -> ImageFacts:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from orchestrator.config import Chosen, DeviceConfig, StudyConfig
 from orchestrator.contracts import HERE, Device, Place, Runtime
 from orchestrator.errors import ConfigError, OrchestratorError, closest
 from orchestrator.plugins import Plugins
 
-__all__ = ["SettledRuntimes", "make_device", "make_place", "make_runtimes", "settle_runtimes"]
+__all__ = [
+    "SettledRuntimes",
+    "make_device",
+    "make_place",
+    "make_runtimes",
+    "seat",
+    "seats",
+    "settle_runtimes",
+]
 
 # What all runtimes of a device have alike, so that they can be compared.
 _SHARED = ("threads",)
@@ -75,7 +83,26 @@ def make_runtimes(item: DeviceConfig, plugins: Plugins) -> dict[str, Device]:
     if item.runtime == "auto":
         raise ConfigError("device.runtime: auto must be settled before runtimes are made.")
     names = dict.fromkeys([item.name, *(item.runtime or ())])
-    return {name: make_device(_called(name, item, plugins), plugins) for name in names}
+    made = {name: make_device(_called(name, item, plugins), plugins) for name in names}
+    joint = [device for device in made.values() if _timed_by_agent(device)]
+    if len(joint) > 1:
+        Runtime.join(joint)
+    return made
+
+
+def seats(device: str, runtimes: Mapping[str, Device]) -> dict[str, Device]:
+    """The runtimes of a device by the names that measuring knows them under: pi, pi.openvino."""
+    return {seat(device, "" if n == 0 else name): runtimes[name] for n, name in enumerate(runtimes)}
+
+
+def seat(device: str, runtime: str) -> str:
+    """What measuring calls a runtime of a device; the first one is called as the device."""
+    return f"{device}.{runtime}" if runtime else device
+
+
+def _timed_by_agent(device: Device) -> TypeGuard[Runtime]:
+    """One that measures in a way of its own cannot be measured together with others."""
+    return isinstance(device, Runtime) and type(device).latencies is Runtime.latencies
 
 
 def settle_runtimes(config: StudyConfig, plugins: Plugins) -> SettledRuntimes:

@@ -5,6 +5,7 @@ objective.latency_ms@pi.max=3           and a value of it
 objective.small={name: latency_ms}      an instance under a name of its own; of device and
                                         compressor too
 device.threads=2                        of the one device, as when there could only be one
+device.runtime=auto                     and what every device has, whether its file says so or not
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ _LIST = re.compile(r"objective=\[(.*)\]")
 _KEY_AT = re.compile(rf"(?:\+\+?)?objective\.({_NAME})@({_NAME})((?:\.{_NAME})*=.*)", re.DOTALL)
 _INSTANCE = re.compile(rf"((?:{'|'.join(INSTANCES)})\.{_NAME})=\{{.*", re.DOTALL)
 _OF_THE_DEVICE = re.compile(rf"(\+*)device\.({_NAME})=(?!\{{)(.*)", re.DOTALL)
+# What a device has of its own, beside the options of its runtime: no file of it has to say so.
+_OF_ANY_DEVICE = ("runtime", "place")
+_NAMED_DEVICE = re.compile(rf"device\.{_NAME}\.(?:{'|'.join(_OF_ANY_DEVICE)})=.*", re.DOTALL)
 _FIELDS = "{role: objective, min: null, max: null, reference: null, device: null}"
 
 
@@ -71,7 +75,7 @@ def _instance(override: str) -> list[str]:
     if found := _INSTANCE.fullmatch(override):
         fields = [f"++{found[1]}={_FIELDS}"] if override.startswith("objective.") else []
         return [*fields, f"++{override}"]
-    return [override]
+    return [f"++{override}" if _NAMED_DEVICE.fullmatch(override) else override]
 
 
 def _of_one(override: str, devices: Sequence[str]) -> str:
@@ -82,4 +86,5 @@ def _of_one(override: str, devices: Sequence[str]) -> str:
             f"device.{found[2]}: of which of the devices {', '.join(devices) or '(there is none)'}?"
             f" Write device.NAME.{found[2]}={found[3]}."
         )
-    return f"{found[1]}device.{devices[0]}.{found[2]}={found[3]}"
+    adding = "++" if found[2] in _OF_ANY_DEVICE else found[1]
+    return f"{adding}device.{devices[0]}.{found[2]}={found[3]}"

@@ -183,6 +183,17 @@ class Device(ABC):
             "another device."
         )
 
+    @property
+    def owner(self) -> Device:
+        """Whose reference network its files are measured with; files of one owner go together."""
+        return self
+
+    def latencies_together(
+        self, files: Sequence[tuple[Device, Artifact]], reference_ms: float, folder: Path
+    ) -> list[Latency]:
+        """As `latencies`, of files each on the device beside it, all of them owned by this one."""
+        return self.latencies([artifact for _, artifact in files], reference_ms, folder)
+
     def signature(self, artifact: Artifact) -> str:
         """What decides the file's latency: two files with one signature are as fast.
 

@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from orchestrator.contracts.device import Artifact, Device, Gauge, Latency, compared
@@ -49,6 +50,9 @@ class Runtime(Device):
     # Distributions that the loader imports; by default the first of `packages`.
     loads: ClassVar[tuple[str, ...]] = ()
     place: Place = HERE
+    # By the names that one agent knows them under, this one included.
+    _partners: Mapping[str, Runtime] = MappingProxyType({})
+    _agent: AgentLink
 
     @property
     @abstractmethod
@@ -63,8 +67,25 @@ class Runtime(Device):
         """The same runtime at another place."""
         other = copy.copy(self)
         other.__dict__.update(self.__getstate__())
+        other.__dict__.pop("_partners", None)
         other.place = place
         return other
+
+    @property
+    def owner(self) -> Runtime:
+        """The first of those it was joined to, whose agent and reference network they share."""
+        return next(iter(self._partners.values()), self)
+
+    @staticmethod
+    def join(runtimes: Sequence[Runtime]) -> None:
+        """Let runtimes of one place share an agent, so that one session can measure all of them.
+
+        Before any of them is first asked.
+        """
+        partners = {f"{number or ''}": runtime for number, runtime in enumerate(runtimes)}
+        for runtime in runtimes:
+            runtime._partners = partners
+            runtime.place = runtimes[0].place
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is loaded and started."""
@@ -116,12 +137,12 @@ class Runtime(Device):
 
     def fingerprint(self) -> Mapping[str, str]:
         """The place's processor, cores and system, and what the loader says of the runtime."""
-        facts: Mapping[str, str] = self._asked(AgentLink.facts)
+        facts: Mapping[str, str] = self._asked(lambda link: link.facts(self._called))
         return facts
 
     def calibrate(self, folder: Path) -> float:
         """The reference network's milliseconds at the place, to be kept for the whole run."""
-        (timing,) = self._timed([self.reference(folder)], _CALIBRATION_ROUNDS)
+        (timing,) = self._timed([(self, self.reference(folder))], _CALIBRATION_ROUNDS)
         return timing.low_ms
 
     def latencies(
@@ -131,14 +152,31 @@ class Runtime(Device):
 
         Raises CompileError for a file that the runtime does not take or dies of, and DeviceError.
         """
+        return self._compared([(self, a) for a in artifacts], reference_ms, folder)
+
+    def latencies_together(
+        self, files: Sequence[tuple[Device, Artifact]], reference_ms: float, folder: Path
+    ) -> list[Latency]:
+        """As `latencies`, each file in the runtime beside it, this one or another it was joined to.
+
+        The reference network is this one's.
+        """
+        if all(device is self for device, _ in files):
+            return super().latencies_together(files, reference_ms, folder)
+        joined = [(_joined(runtime, self), artifact) for runtime, artifact in files]
+        return self._compared(joined, reference_ms, folder)
+
+    def _compared(
+        self, files: Sequence[tuple[Runtime, Artifact]], reference_ms: float, folder: Path
+    ) -> list[Latency]:
         reference = self.reference(folder)
-        for artifact in artifacts:
-            self._identity(artifact)
+        for runtime, artifact in files:
+            runtime._identity(artifact)
         try:
-            return compared(self._timed([reference, *artifacts], _ROUNDS), reference_ms)
+            return compared(self._timed([(self, reference), *files], _ROUNDS), reference_ms)
         except AgentDied as death:
-            self._timed([reference], 1)  # or the device is to blame, not what it was given
-            names = ", ".join(artifact.path.name for artifact in artifacts)
+            self._timed([(self, reference)], 1)  # or the device is to blame, not what it was given
+            names = ", ".join(artifact.path.name for _, artifact in files)
             raise CompileError(f"{self.name} does not survive {names}: {death}") from death
 
     def gauge(
@@ -151,7 +189,7 @@ class Runtime(Device):
         self._identity(artifact)
         if asked.kind == "throughput":
             return self._throughput(artifact, asked, reference_ms, folder)
-        found: Mapping[str, float] = self._answer({"op": asked.kind}, [artifact])
+        found: Mapping[str, float] = self._answer({"op": asked.kind}, [(self, artifact)])
         return found
 
     def _throughput(
@@ -165,7 +203,7 @@ class Runtime(Device):
             "options": {} if asked.threads is None else {"threads": asked.threads},
             "rounds": _BATCH_ROUNDS,
         }
-        timings = self._answer(request, [self.reference(folder), artifact])
+        timings = self._answer(request, [(self, self.reference(folder)), (self, artifact)])
         (batch,) = compared([Timing(**timing) for timing in timings], reference_ms)
         low, high = batch.interval_ms or (batch.ms, batch.ms)
         return {
@@ -181,21 +219,23 @@ class Runtime(Device):
             found = self.__dict__.pop(name, None)
             if isinstance(found, AgentLink):
                 found.close()
-        self.place.close()
+        if self.owner is self:
+            self.place.close()
 
     def compiles_like(self, other: Device) -> bool:
         """A network's file does not depend on the place, nor by default on options."""
         return type(other) is type(self)
 
-    def _timed(self, artifacts: Sequence[Artifact], rounds: int) -> list[Timing]:
-        found = self._answer({"op": "time", "rounds": rounds}, artifacts)
+    def _timed(self, files: Sequence[tuple[Runtime, Artifact]], rounds: int) -> list[Timing]:
+        found = self._answer({"op": "time", "rounds": rounds}, files)
         return [Timing(**timing) for timing in found]
 
-    def _answer(self, request: Mapping[str, Any], artifacts: Sequence[Artifact]) -> Any:
+    def _answer(self, request: Mapping[str, Any], files: Sequence[tuple[Runtime, Artifact]]) -> Any:
         """The agent's, about files that are brought to the place."""
-        files = [self.place.put(artifact.files) for artifact in artifacts]
-        names = ", ".join(artifact.path.name for artifact in artifacts)
-        asked, doing = {**request, "files": files}, f"measuring {names}"
+        there = [self.place.put(artifact.files) for _, artifact in files]
+        names = ", ".join(artifact.path.name for _, artifact in files)
+        loaders = [runtime._called for runtime, _ in files]
+        asked, doing = {**request, "files": there, "loaders": loaders}, f"measuring {names}"
         if request["op"] == "time":
             doing = f"timing {names}"
 
@@ -205,8 +245,9 @@ class Runtime(Device):
             except AgentRefused as refusal:
                 if refusal.file is None:
                     raise
-                name = artifacts[refusal.file].path.name
-                raise CompileError(f"{self.name} does not load {name}: {refusal}") from None
+                runtime, artifact = files[refusal.file]
+                text = f"{runtime.name} does not load {artifact.path.name}: {refusal}"
+                raise CompileError(text) from None
 
         return self._asked(ask)
 
@@ -220,15 +261,21 @@ class Runtime(Device):
         where = f"device={self.name} at {self.place.name}"
         if refusal.missing is None:
             return f"{where}: {refusal}"
-        install = self.place.pip(self.loads or self.packages[:1])
+        asked = self._partners.get(refusal.opening, self)
+        install = self.place.pip(asked.loads or asked.packages[:1])
         return f"{where}: Python has no module {refusal.missing!r} there. Type there: {install}"
 
+    @property
+    def _called(self) -> str:
+        """What the agent calls this runtime."""
+        return next((name for name, partner in self._partners.items() if partner is self), "")
+
     def _link(self) -> AgentLink:
-        if "_agent" not in self.__dict__:
-            loader = self.place.put([self.loader], keep=True)
-            opening = {"loader": loader, "options": dict(self.options)}
-            self._agent = AgentLink(self.place.start, opening)
-        return self._agent
+        owner = self.owner
+        if "_agent" not in owner.__dict__:
+            opened = self._partners or {"": self}
+            owner._agent = AgentLink(owner.place.start, *map(_opening, opened, opened.values()))
+        return owner._agent
 
     def _identity(self, artifact: Artifact) -> tuple[Any, ...]:
         """What changes when a file is written again; raises DeviceError for a missing one."""
@@ -277,3 +324,15 @@ class Runtime(Device):
                 f"{' '.join(self.packages)}"
             ) from error
         return module
+
+
+def _joined(device: Device, owner: Runtime) -> Runtime:
+    if not isinstance(device, Runtime) or device.owner is not owner:
+        raise DeviceError(f"{device.name} was not joined to {owner.name}; measure it apart.")
+    return device
+
+
+def _opening(name: str, runtime: Runtime) -> dict[str, Any]:
+    """What an agent is told to know a runtime under a name."""
+    loader = runtime.place.put([runtime.loader], keep=True)
+    return {"loader": loader, "options": dict(runtime.options), "name": name}

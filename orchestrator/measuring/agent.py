@@ -5,6 +5,8 @@ its standard input and output as the line to whoever asks, it measures as it doe
 request is one line of JSON, and so is its answer:
 
     {"op": "open", "loader": "loader.py", "options": {…}}   → {"answer": {"processor": …}}
+    {"op": "open", "loader": "other.py", "options": {…}, "name": "other"}
+    {"op": "time", "files": ["a", "b"], "rounds": 60, "loaders": ["", "other"]}
     {"op": "time", "files": ["a", "b"], "rounds": 60}       → {"answer": [{"low_ms": …}, …]}
     {"op": "throughput", "files": ["a", "b"], "rounds": 20,
      "shape": [32, 3, 64, 64], "options": {"threads": 2}}   → {"answer": [{"low_ms": …}, …]}
@@ -13,9 +15,11 @@ request is one line of JSON, and so is its answer:
                                            what went wrong  → {"error": "…", "file": 1 or null,
                                                                "missing": "a module" or null}
 
-A loader is a file with `facts(options)`, texts that a latency depends on, and
-`load(path, options)`, an object whose `run()` does one batch-1 inference, everything loaded, and
-whose `predict(images)` answers float32 (N, C, H, W).
+Several loaders may be open, each under a name; each of the "loaders" of a request is that of the
+file at its place, all of them the one without a name if none are said. A loader is a file with
+`facts(options)`, texts that a latency depends on, and `load(path, options)`, an object whose
+`run()` does one batch-1 inference, everything loaded, and whose `predict(images)` answers float32
+(N, C, H, W).
 
 The protocol: noise drifts over seconds (host, frequency, neighbours), so what is compared is run
 in turn, and each gets the minimum over the rounds. The turn before leaves the caches full of
@@ -43,7 +47,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = [
     "PROTOCOL",
@@ -254,13 +258,19 @@ class _Refusal(Exception):
         self.file = file if self.missing is None else None
 
 
+class _Loader(NamedTuple):
+    """An open one: the path of its file, its module and its options."""
+
+    path: str
+    module: Any
+    options: Mapping[str, Any]
+
+
 class _Service:
     """Answers one request after the other."""
 
     def __init__(self) -> None:
-        self._loader: Any = None
-        self._path = ""
-        self._options: Mapping[str, Any] = {}
+        self._loaders: dict[str, _Loader] = {}
 
     def answer(self, request: Mapping[str, Any]) -> Any:
         """What a request asks for; raises _Refusal."""
@@ -276,35 +286,47 @@ class _Service:
             raise _Refusal(f"op {request.get('op')!r} is none of {', '.join(operations)}")
         return operations[request["op"]](**arguments)
 
-    def _open(self, loader: str, options: Mapping[str, Any]) -> dict[str, str]:
+    def _open(self, loader: str, options: Mapping[str, Any], name: str = "") -> dict[str, str]:
         try:
-            self._loader = _module(loader)
-            self._path, self._options = loader, options
-            return {**machine(), **self._loader.facts(options)}
+            module = _module(loader)
+            self._loaders[name] = _Loader(loader, module, options)
+            return {**machine(), **module.facts(options)}
         except Exception as error:
             raise _Refusal(f"{loader} does not load: {_told(error)}", cause=error) from error
 
-    def _time(self, files: Sequence[str], rounds: int) -> list[dict[str, float]]:
-        functions = [self._loaded(number, file) for number, file in enumerate(files)]
+    def _time(
+        self, files: Sequence[str], rounds: int, loaders: Sequence[str] = ()
+    ) -> list[dict[str, float]]:
+        names = loaders or [""] * len(files)
+        functions = [self._loaded(n, file, names[n]) for n, file in enumerate(files)]
         return [asdict(timing) for timing in interleave(functions, rounds=rounds)]
 
     def _throughput(
-        self, files: Sequence[str], shape: Sequence[int], options: Mapping[str, Any], rounds: int
+        self,
+        files: Sequence[str],
+        shape: Sequence[int],
+        options: Mapping[str, Any],
+        rounds: int,
+        loaders: Sequence[str] = ("", ""),
     ) -> list[dict[str, float]]:
         """The first file as in `time`, the second with a batch of this shape and own options."""
         reference, file = files
         numpy = importlib.import_module("numpy")  # which whatever answers images has
         images = numpy.random.default_rng(0).standard_normal(shape).astype("float32")
-        session = self._session(1, file, {**self._options, **options})
-        functions = [self._loaded(0, reference), lambda: session.predict(images)]
+        own = self._opened(loaders[1])
+        session = self._session(1, file, own._replace(options={**own.options, **options}))
+        functions = [self._loaded(0, reference, loaders[0]), lambda: session.predict(images)]
         try:
             return [asdict(t) for t in interleave(functions, rounds=rounds, warmups=2)]
         except Exception as error:
             raise _Refusal(f"a batch of shape {list(shape)}: {_told(error)}", 1) from error
 
-    def _peak_memory(self, files: Sequence[str]) -> dict[str, float]:
+    def _peak_memory(
+        self, files: Sequence[str], loaders: Sequence[str] = ("",)
+    ) -> dict[str, float]:
         """By a fresh process, as this one has memory from before."""
-        task = json.dumps({"loader": self._path, "options": self._options, "file": files[0]})
+        own = self._opened(loaders[0])
+        task = json.dumps({"loader": own.path, "options": own.options, "file": files[0]})
         command = [sys.executable, os.path.abspath(__file__), "--weigh", task]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if done.returncode:
@@ -313,7 +335,7 @@ class _Service:
         answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
         return answer
 
-    def _energy(self, files: Sequence[str]) -> dict[str, float]:
+    def _energy(self, files: Sequence[str], loaders: Sequence[str] = ("",)) -> dict[str, float]:
         counters = energy_counters()
         if not counters:
             raise _Refusal(
@@ -321,10 +343,10 @@ class _Service:
                 "can be read. Leave the objective out; where there is one, its energy_uj must be "
                 "readable for this user."
             )
-        return joules(self._loaded(0, files[0]), counters)
+        return joules(self._loaded(0, files[0], loaders[0]), counters)
 
-    def _loaded(self, number: int, file: str) -> Callable[[], object]:
-        session = self._session(number, file, self._options)
+    def _loaded(self, number: int, file: str, loader: str) -> Callable[[], object]:
+        session = self._session(number, file, self._opened(loader))
         try:
             run: Callable[[], object] = session.run
             run()
@@ -332,11 +354,14 @@ class _Service:
             raise _Refusal(_told(error), number, error) from error
         return run
 
-    def _session(self, number: int, file: str, options: Mapping[str, Any]) -> Any:
-        if self._loader is None:
+    def _opened(self, loader: str) -> _Loader:
+        if loader not in self._loaders:
             raise _Refusal("a loader must be opened first")
+        return self._loaders[loader]
+
+    def _session(self, number: int, file: str, own: _Loader) -> Any:
         try:
-            return self._loader.load(file, options)
+            return own.module.load(file, own.options)
         except Exception as error:
             raise _Refusal(_told(error), number, error) from error
 

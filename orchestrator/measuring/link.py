@@ -30,8 +30,10 @@ class AgentRefused(Exception):
     """The agent's own words.
 
     `file` is the number of the file that they are about, if of one, `missing` the module that the
-    Python there lacks, if that is why.
+    Python there lacks, if that is why, `opening` the name of the loader that was being opened.
     """
+
+    opening: str = ""
 
     def __init__(self, message: str, file: int | None, missing: str | None = None) -> None:
         super().__init__(message)
@@ -42,22 +44,23 @@ class AgentRefused(Exception):
 class AgentLink:
     """An agent that is started when it is first asked.
 
-    `start` gets a file for the process's standard error and gives the process; `opening` names a
-    loader and its options, and is said again after each start.
+    `start` gets a file for the process's standard error and gives the process; each of `openings`
+    names a loader and its options, with a name where there are several, and is said again after
+    each start.
     """
 
     def __init__(
-        self, start: Callable[[IO[bytes]], subprocess.Popen[bytes]], opening: Mapping[str, Any]
+        self, start: Callable[[IO[bytes]], subprocess.Popen[bytes]], *openings: Mapping[str, Any]
     ) -> None:
         self._start = start
-        self._opening = {"op": "open", **opening}
+        self._openings = [{"op": "open", **opening} for opening in openings]
         self._process: subprocess.Popen[bytes] | None = None
-        self._facts: dict[str, str] = {}
+        self._facts: dict[str, dict[str, str]] = {}
 
-    def facts(self) -> dict[str, str]:
-        """What the machine and the runtime there are; raises AgentDied or AgentRefused."""
+    def facts(self, name: str = "") -> dict[str, str]:
+        """What the machine and a runtime there are; raises AgentDied or AgentRefused."""
         self._alive()
-        return dict(self._facts)
+        return dict(self._facts[name])
 
     def ask(self, request: Mapping[str, Any], *, doing: str, seconds: float) -> Any:
         """The answer. An agent that dies of it, or takes longer, is started and asked once more.
@@ -93,11 +96,23 @@ class AgentLink:
         self._process = process
         self._end = weakref.finalize(self, _end, process, self._errors)
         try:
-            self._facts = self._exchange(process, self._opening, "starting", _OPEN_SECONDS)
+            for opening in self._openings:
+                name = opening.get("name", "")
+                self._facts[name] = self._opened(process, opening, name)
         except BaseException:
             self.close()
             raise
         return process
+
+    def _opened(
+        self, process: subprocess.Popen[bytes], opening: Mapping[str, Any], name: str
+    ) -> dict[str, str]:
+        try:
+            facts: dict[str, str] = self._exchange(process, opening, "starting", _OPEN_SECONDS)
+        except AgentRefused as refusal:
+            refusal.opening = name
+            raise
+        return facts
 
     def _exchange(
         self, process: subprocess.Popen[bytes], request: Mapping[str, Any], doing: str, limit: float

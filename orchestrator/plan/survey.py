@@ -56,13 +56,14 @@ class Specimen:
 class Deployed:
     """Deployed objectives of uncompressed, untrained networks, measured by this process.
 
-    `seconds` is what the last one took, export included; `reference_ms` are the devices'.
+    `seconds` is what the last one took, export included; `devices` and `reference_ms` are those of
+    every runtime, by its seat.
     """
 
     def __init__(self, factory: Factory, folder: Path) -> None:
         self.factory = factory
         self.folder = folder
-        self.devices = factory.assembly.deployed
+        self.devices = factory.assembly.measured
         self.seconds = 0.0
         self.targets = factory.assembly.tier("deployed")
         self.reference_ms: dict[str, float] = {}

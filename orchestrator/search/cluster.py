@@ -102,29 +102,44 @@ class Meter:
     def measure(
         self,
         sent: Sequence[tuple[Artifact, Sequence[bytes]]],
-        device_name: str,
-        reference_ms: float,
+        seats: Sequence[str],
+        reference_ms: Mapping[str, float],
         fresh: bool = False,
     ) -> list[Latency]:
-        """Latencies of artifacts, sent with the content of their files, all in one session.
+        """Latencies of artifacts, sent with the content of their files, each at the seat beside it.
 
-        That of an earlier session is told again where all of it is known, unless `fresh`.
+        Whatever has one owner is measured in one session; that of an earlier one is told again
+        where all of it is known, unless `fresh`.
         """
-        device = self._devices[device_name]
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            artifacts = [
-                _received(artifact, contents, Path(folder) / str(number))
-                for number, (artifact, contents) in enumerate(sent)
+            files = [
+                (self._devices[name], _received(artifact, contents, Path(folder) / str(number)))
+                for number, ((artifact, contents), name) in enumerate(zip(sent, seats, strict=True))
             ]
-            if self._cache and not fresh:
-                known = self._cache.find(device, artifacts, reference_ms, self._folder)
-                if known is not None:
-                    return known
-            with quiet(self._gate, here=device.shares_host):
-                found = list(device.latencies(artifacts, reference_ms, self._folder))
-            if self._cache:
-                self._cache.keep(device, artifacts, found, self._folder)
-            return found
+            found: dict[int, Latency] = {}
+            for owner in dict.fromkeys(device.owner for device, _ in files):
+                theirs = [n for n, (device, _) in enumerate(files) if device.owner is owner]
+                session = [files[n] for n in theirs]
+                known_ms = reference_ms[self._seat(owner)]
+                found |= zip(theirs, self._session(session, known_ms, fresh=fresh), strict=True)
+            return [found[number] for number in range(len(files))]
+
+    def _session(
+        self, files: Sequence[tuple[Device, Artifact]], reference_ms: float, *, fresh: bool
+    ) -> list[Latency]:
+        owner = files[0][0].owner
+        if self._cache and not fresh:
+            known = self._cache.find(files, reference_ms, self._folder)
+            if known is not None:
+                return known
+        with quiet(self._gate, here=owner.shares_host):
+            found = list(owner.latencies_together(files, reference_ms, self._folder))
+        if self._cache:
+            self._cache.keep(files, found, self._folder)
+        return found
+
+    def _seat(self, device: Device) -> str:
+        return next(name for name, known in self._devices.items() if known is device)
 
     def gauge(
         self, sent: tuple[Artifact, Sequence[bytes]], device_name: str, asked: Gauge, known: float
@@ -148,7 +163,7 @@ class Cluster:
 
     def __init__(self, resources: Resources) -> None:
         self.resources = resources
-        # Device → its meter's name and the milliseconds of the reference network on it.
+        # Seat → its meter's name and the milliseconds of the reference network there.
         self.meters: dict[str, tuple[str, float]] = {}
         self.stopping = Stopping()
         self._actors: list[Any] = []
@@ -195,10 +210,10 @@ class Cluster:
         payload = {**job.common, "devices": list(devices)}
         self._actors.append(actor.options(**options).remote(job.function, payload))
         found = self._wait(self._actors[-1].calibrate.remote())
-        for device in devices:
-            self.meters[device] = (name, float({**found, **reference_ms}[device]))
+        for seat in found:
+            self.meters[seat] = (name, float({**found, **reference_ms}[seat]))
 
-    def measure(self, artifacts: Sequence[Artifact], device: str) -> list[Latency]:
+    def measure(self, artifacts: Sequence[Artifact], device: str | Sequence[str]) -> list[Latency]:
         """Latencies on the quiet device, all in one session."""
         return measure_with(self.meters)(artifacts, device)
 
@@ -301,12 +316,15 @@ class Measuring:
     meters: Mapping[str, tuple[str, float]]
     fresh: bool = False
 
-    def __call__(self, artifacts: Sequence[Artifact], device: str, /) -> list[Latency]:
-        """One latency a file, all in one session."""
-        meter, reference_ms = self.meters[device]
+    def __call__(
+        self, artifacts: Sequence[Artifact], device: str | Sequence[str], /
+    ) -> list[Latency]:
+        """One latency a file; `device` is the seat of all of them, or one for each at one place."""
+        seats = [device] * len(artifacts) if isinstance(device, str) else list(device)
+        meter, _ = self.meters[seats[0]]
+        known = {seat: reference_ms for seat, (_, reference_ms) in self.meters.items()}
         sent = [_sent(artifact) for artifact in artifacts]
-        asked = ray.get_actor(meter).measure.remote(sent, device, reference_ms, self.fresh)
-        return list(_answer(asked))
+        return list(_answer(ray.get_actor(meter).measure.remote(sent, seats, known, self.fresh)))
 
     def gauge(self, artifact: Artifact, device: str, asked: Gauge, /) -> Mapping[str, float]:
         """Something else about one file; see `Device.gauge`."""

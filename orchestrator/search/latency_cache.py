@@ -41,15 +41,16 @@ class LatencyCache:
         self._folder = folder or cache_dir() / "latencies"
 
     def find(
-        self, device: Device, artifacts: Sequence[Artifact], reference_ms: float, folder: Path
+        self, files: Sequence[tuple[Device, Artifact]], reference_ms: float, folder: Path
     ) -> list[Latency] | None:
         """The whole session in units of today's `reference_ms`, each figure marked "cache".
 
         None where a file is not known. `folder` is where the reference network is written.
         """
-        if not isinstance(device, Runtime):
+        paths = self._paths(files, folder)
+        if paths is None:
             return None
-        found = [self._read(path) for path in self._paths(device, artifacts, folder)]
+        found = [self._read(path) for path in paths]
         known = [latency for latency in found if latency is not None]
         if len(known) < len(found):
             return None
@@ -57,29 +58,39 @@ class LatencyCache:
 
     def keep(
         self,
-        device: Device,
-        artifacts: Sequence[Artifact],
+        files: Sequence[tuple[Device, Artifact]],
         latencies: Sequence[Latency],
         folder: Path,
     ) -> None:
         """Remember a session. Where the cache cannot be written, it just stays as it is."""
-        if not isinstance(device, Runtime):
-            return
-        for path, latency in zip(self._paths(device, artifacts, folder), latencies, strict=True):
+        for path, latency in zip(self._paths(files, folder) or (), latencies, strict=False):
             with contextlib.suppress(RunError):
                 write_json(path, asdict(latency), format=_FORMAT)
 
-    def _paths(self, device: Runtime, artifacts: Sequence[Artifact], folder: Path) -> list[Path]:
+    def _paths(self, files: Sequence[tuple[Device, Artifact]], folder: Path) -> list[Path] | None:
+        """One for each file, which is measured with its owner's reference network; None if any is
+        on what is no runtime.
+        """
+        told = []
+        for device, artifact in files:
+            if not isinstance(device, Runtime):
+                return None
+            told.append({**self._conditions(device, folder), "file": device.signature(artifact)})
+        texts = [json.dumps(item, sort_keys=True) for item in told]
+        return [self._folder / f"{hashlib.sha256(t.encode()).hexdigest()}.json" for t in texts]
+
+    def _conditions(self, device: Runtime, folder: Path) -> dict[str, Any]:
+        owner = device.owner
         conditions: dict[str, Any] = {
             "device": device.name,
             "options": dict(device.options),
             "fingerprint": dict(device.fingerprint()),
-            "reference": device.signature(device.reference(folder)),
+            "reference": owner.signature(owner.reference(folder)),
             "protocol": PROTOCOL,
         }
-        told = [{**conditions, "file": device.signature(artifact)} for artifact in artifacts]
-        texts = [json.dumps(item, sort_keys=True) for item in told]
-        return [self._folder / f"{hashlib.sha256(t.encode()).hexdigest()}.json" for t in texts]
+        if owner is not device:
+            conditions["owner"] = [owner.name, dict(owner.options), dict(owner.fingerprint())]
+        return conditions
 
     def _read(self, path: Path) -> Latency | None:
         """None where there is none, or none that this version understands."""

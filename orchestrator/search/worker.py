@@ -110,14 +110,18 @@ def progress_of(folder: Path) -> float:
 
 
 def measuring_devices(payload: Mapping[str, Any]) -> tuple[dict[str, Device], Gate]:
-    """Those of a study's devices that are named, and this machine's gate; raises DeviceError."""
-    from orchestrator.candidate.devices import make_device
+    """All runtimes of those of a study's devices that are named, by seat, and this machine's gate.
+
+    Raises DeviceError.
+    """
+    from orchestrator.candidate.devices import make_runtimes, seats
 
     config = _config(payload["config"])
     devices: dict[str, Device] = {}
     for name in payload["devices"]:
-        devices[name] = make_device(config.device[name], installed())
-        devices[name].check()
+        devices |= seats(name, make_runtimes(config.device[name], installed()))
+    for device in devices.values():
+        device.check()
     return devices, host_gate()
 
 

@@ -23,6 +23,16 @@ def test_an_option_of_the_one_device_needs_no_name(word: str) -> None:
     assert compose([SEARCH, word]).device["onnxruntime"].options["threads"] == 3
 
 
+@pytest.mark.parametrize("word", ["device.runtime=auto", "device.onnxruntime.runtime=auto"])
+def test_its_runtimes_may_be_all_that_are_installed(word: str) -> None:
+    assert compose([SEARCH, word]).device["onnxruntime"].runtime == "auto"
+
+
+def test_or_those_of_a_list() -> None:
+    found = compose([SEARCH, "device.runtime=[onnxruntime,other]"]).device["onnxruntime"]
+    assert found.runtime == ("onnxruntime", "other")
+
+
 def test_of_several_devices_it_needs_one() -> None:
     with pytest.raises(ConfigError, match=r"onnxruntime, two\? Write device\.NAME\.threads=3"):
         compose([SEARCH, TWO, "device.threads=3"])

@@ -128,3 +128,56 @@ def test_closing_ends_the_agent(words: Words) -> None:
     process = words.__dict__["_agent"]._process
     words.close()
     assert process.poll() is not None
+
+
+class Phrases(Words):
+    name = "phrases"
+
+
+@pytest.fixture
+def joined(tmp_path: Path) -> Iterator[tuple[Words, Words]]:
+    """Two runtimes that one agent times."""
+    for name in ("words", "phrases"):
+        (tmp_path / name).mkdir()
+    pair = Words(tmp_path / "words"), Phrases(tmp_path / "phrases")
+    Runtime.join(pair)
+    yield pair
+    pair[0].close()
+
+
+def file_of(device: Words, content: str) -> tuple[Words, Artifact]:
+    return device, device.compile(content, None, device.folder / f"{content}.txt")
+
+
+def test_joined_runtimes_are_measured_in_one_session_by_one_agent(
+    joined: tuple[Words, Words],
+) -> None:
+    first, second = joined
+    files = [file_of(first, "0.002"), file_of(second, "0.004")]
+    slow, slower = first.latencies_together(files, 1.0, first.folder)
+    assert 1.2 < slow.ms < slower.ms
+    assert second.owner is first and second.fingerprint()["runtime"] == "words 1"
+    assert "_agent" in first.__dict__ and "_agent" not in second.__dict__
+
+
+def test_what_does_not_load_is_named_with_its_own_runtime(joined: tuple[Words, Words]) -> None:
+    first, second = joined
+    with pytest.raises(CompileError, match=r"phrases does not load broken\.txt"):
+        first.latencies_together(
+            [file_of(first, "0.001"), file_of(second, "broken")], 1.0, first.folder
+        )
+
+
+def test_what_was_not_joined_is_measured_apart(joined: tuple[Words, Words], words: Words) -> None:
+    first, _ = joined
+    with pytest.raises(DeviceError, match="words was not joined to words"):
+        first.latencies_together(
+            [file_of(first, "0.001"), file_of(words, "0.001")], 1.0, first.folder
+        )
+
+
+def test_at_another_place_it_is_joined_to_none(joined: tuple[Words, Words]) -> None:
+    away = joined[1].at(Elsewhere())
+    assert away.owner is away
+    first, second = pickle.loads(pickle.dumps(joined))
+    assert second.owner is first

@@ -75,8 +75,10 @@ def test_a_file_is_measured_once_and_says_so(
     device: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = meter(monkeypatch, device)
-    (first,) = asked.measure(sent(device, "word"), "counted", 1.0)
-    (again,) = meter(monkeypatch, device).measure(sent(device, "word"), "counted", 3.0)
+    (first,) = asked.measure(sent(device, "word"), ["counted"], {"counted": 1.0})
+    (again,) = meter(monkeypatch, device).measure(
+        sent(device, "word"), ["counted"], {"counted": 3.0}
+    )
     assert device.sessions == [1]
     assert (first.source, again.source) == ("measured", "cache")
     # In units of the reference network as it is today.
@@ -87,22 +89,22 @@ def test_a_session_is_known_as_a_whole_or_measured_as_a_whole(
     device: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = meter(monkeypatch, device)
-    asked.measure(sent(device, "word"), "counted", 1.0)
-    asked.measure(sent(device, "word", "other"), "counted", 1.0)
+    asked.measure(sent(device, "word"), ["counted"], {"counted": 1.0})
+    asked.measure(sent(device, "word", "other"), ["counted"] * 2, {"counted": 1.0})
     assert device.sessions == [1, 2]
 
 
 def test_what_ships_is_measured_anew(device: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = meter(monkeypatch, device)
-    asked.measure(sent(device, "word"), "counted", 1.0)
-    (fresh,) = asked.measure(sent(device, "word"), "counted", 1.0, True)
+    asked.measure(sent(device, "word"), ["counted"], {"counted": 1.0})
+    (fresh,) = asked.measure(sent(device, "word"), ["counted"], {"counted": 1.0}, True)
     assert device.sessions == [1, 1] and fresh.source == "measured"
 
 
 def test_it_can_be_switched_off(device: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = meter(monkeypatch, device, cached=False)
     for _ in range(2):
-        asked.measure(sent(device, "word"), "counted", 1.0)
+        asked.measure(sent(device, "word"), ["counted"], {"counted": 1.0})
     assert device.sessions == [1, 1]
     monkeypatch.setenv("ORCHESTRATOR_LATENCY_CACHE", "off")
     assert not caches_latencies()
@@ -116,18 +118,18 @@ def test_another_machine_setting_or_protocol_never_hits(
 ) -> None:
     cache, folder = LatencyCache(device.folder / "cache"), device.folder
     artifact = device.compile("word", None, folder / "word.txt")
-    cache.keep(device, [artifact], device.latencies([artifact], 1.0, folder), folder)
-    assert cache.find(device, [artifact], 1.0, folder) is not None
+    cache.keep([(device, artifact)], device.latencies([artifact], 1.0, folder), folder)
+    assert cache.find([(device, artifact)], 1.0, folder) is not None
     monkeypatch.setattr(latency_cache, "PROTOCOL", change.pop("protocol", latency_cache.PROTOCOL))
     other = Counted(folder, **change)
-    assert cache.find(other, [artifact], 1.0, folder) is None
+    assert cache.find([(other, artifact)], 1.0, folder) is None
 
 
 def test_damage_and_devices_with_a_protocol_of_their_own_are_measured(device: Counted) -> None:
     cache, folder = LatencyCache(device.folder / "cache"), device.folder
     artifact = device.compile("word", None, folder / "word.txt")
-    cache.keep(device, [artifact], device.latencies([artifact], 1.0, folder), folder)
+    cache.keep([(device, artifact)], device.latencies([artifact], 1.0, folder), folder)
     for file in (folder / "cache").iterdir():
         file.write_text('{"format": 1, "ms": ')
-    assert cache.find(device, [artifact], 1.0, folder) is None
-    assert cache.find(ToyDevice(), [artifact], 1.0, folder) is None
+    assert cache.find([(device, artifact)], 1.0, folder) is None
+    assert cache.find([(ToyDevice(), artifact)], 1.0, folder) is None
