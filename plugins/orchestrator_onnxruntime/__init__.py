@@ -22,7 +22,7 @@ def orchestrator_devices() -> Sequence[Offer]:
 
 @hookimpl
 def orchestrator_compressors() -> Sequence[Offer]:
-    """Static int8 for ONNX files."""
-    target = "orchestrator_onnxruntime.static_int8:StaticQuantization"
-    summary = "weights and activations of an ONNX file in 8 bits"
+    """The quantizer of ONNX files."""
+    target = "orchestrator_onnxruntime.quantization:Quantization"
+    summary = "weights and activations of an ONNX file in 8 bits, or weights in 4"
     return [Offer("quantization", target, summary, needs=_NEEDS, hint=_HINT)]

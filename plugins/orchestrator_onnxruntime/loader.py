@@ -6,7 +6,11 @@ Options: `threads`, of one inference.
 
 from __future__ import annotations
 
-from typing import Any, Dict  # noqa: UP035 (Python 3.8)
+import json
+import os
+import re
+import tempfile
+from typing import Any, Dict, List  # noqa: UP035 (Python 3.8)
 
 import numpy as np
 import onnxruntime
@@ -14,6 +18,12 @@ import onnxruntime
 PROVIDER = "CPUExecutionProvider"
 
 _BATCH = 64
+_ROUNDS, _WARMUPS = 10, 2
+# Between integers and real numbers: they compute with real ones.
+_CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
+# They get real numbers, turn them into integers themselves and compute with those.
+_DYNAMIC = ("DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "QAttention")
+_PRECISIONS = {"float": "float32", "double": "float64", "uint8": "int8", "int64": "shape"}
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 
 
@@ -29,6 +39,59 @@ def facts(options: Dict[str, Any]) -> Dict[str, str]:  # noqa: UP006
         "runtime": f"onnxruntime {onnxruntime.__version__}",
         "providers": PROVIDER,
         "threads": str(options["threads"]),
+    }
+
+
+def kernels(
+    path: str,
+    options: Dict[str, Any],  # noqa: UP006
+    rounds: int = _ROUNDS,
+) -> List[Dict[str, Any]]:  # noqa: UP006
+    """What is executed for one image, in order, after ONNX Runtime's own changes of the graph.
+
+    Each has `name` (of the node or, where nodes were fused, of what comes out), `operator`,
+    `precision` (of what it is given: bytes are "int8", whole numbers of 64 bits "shape"), `shape`
+    (of what comes out) and `microseconds` (the mean of the faster half of `rounds`).
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        asked = _session_options(int(options["threads"]))
+        asked.enable_profiling = True
+        asked.profile_file_prefix = os.path.join(folder, "run")
+        session = onnxruntime.InferenceSession(path, asked, providers=[PROVIDER])
+        (image,) = session.get_inputs()
+        feed = {image.name: _random_image(image)}
+        for _ in range(_WARMUPS + rounds):
+            session.run(None, feed)
+        with open(session.end_profiling(), encoding="utf-8") as file:
+            events = json.load(file)
+    found: Dict[str, Dict[str, Any]] = {}  # noqa: UP006
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            known = found.setdefault(event["args"]["node_index"], _kernel(event))
+            known["microseconds"].append(event["dur"])
+    for kernel in found.values():
+        taken = sorted(kernel["microseconds"][_WARMUPS:])
+        kernel["microseconds"] = float(np.mean(taken[: (len(taken) + 1) // 2]))
+    return list(found.values())
+
+
+def _kernel(event: Dict[str, Any]) -> Dict[str, Any]:  # noqa: UP006
+    name = re.sub(r"_kernel_time$", "", event["name"])
+    given = [kind for value in event["args"]["input_type_shape"] for kind in value]
+    made = [shape for value in event["args"]["output_type_shape"] for shape in value.values()]
+    operator = event["args"]["op_name"]
+    precision = _PRECISIONS.get(given[0], given[0]) if given else "shape"
+    if operator in _CONVERSIONS:
+        precision = "float32"
+    elif operator in _DYNAMIC:
+        precision = "int8"
+    return {
+        # Suffixes are of blocked layouts, and of nodes that were written more than once.
+        "name": re.sub(r"(_nchwc|_nhwc|_token_[0-9]+)+$", "", name),
+        "operator": operator,
+        "precision": precision,
+        "shape": made[0] if made else [],
+        "microseconds": [],
     }
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from orchestrator_onnxruntime.quantization import Quantization
 from orchestrator_onnxruntime.runtime import OnnxRuntime
-from orchestrator_onnxruntime.static_int8 import StaticQuantization
 from orchestrator_pruning.channels import ChannelPruning
 from PIL import Image
 from torch import nn
@@ -83,7 +83,7 @@ def exported(tmp_path_factory) -> BundleContents:
     images = np.random.default_rng(0).normal(size=(16, 1, 16, 16)).astype(np.float32)
     context = CompressionContext(None, None, images, seed=0)
     exact = Artifact(path, "onnx", exact=True)
-    int8 = StaticQuantization().transform(exact, {"scheme": "int8"}, context)
+    int8 = Quantization().transform(exact, {"scheme": "int8"}, context)
     usage = OnnxRuntime().usage(int8)
     files = {"fp32": exact, "int8": int8}
     return replace(bundle, artifacts=files, recommended="int8", usage=usage)

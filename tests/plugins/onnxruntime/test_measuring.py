@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from orchestrator_onnxruntime.quantization import Quantization
 from orchestrator_onnxruntime.runtime import OnnxRuntime
-from orchestrator_onnxruntime.static_int8 import StaticQuantization
 
 from orchestrator import Classes, CompressionContext, ImageFacts, interleave
 from orchestrator.plugins import installed
@@ -63,7 +63,7 @@ def test_a_small_file_is_as_fast_alone_as_in_company(tmp_path: Path) -> None:
     float_file = device.compile(network, torch.zeros(1, *facts.shape), tmp_path / "model")
     images = np.random.default_rng(0).normal(size=(32, *facts.shape)).astype(np.float32)
     context = CompressionContext(space, device, images, seed=0)
-    int8 = StaticQuantization().transform(float_file, {"scheme": "int8"}, context)
+    int8 = Quantization().transform(float_file, {"scheme": "int8"}, context)
     reference_ms = device.calibrate(tmp_path)
     alone = [device.latencies([file], reference_ms, tmp_path)[0] for file in (float_file, int8)]
     together = device.latencies([float_file, int8], reference_ms, tmp_path)

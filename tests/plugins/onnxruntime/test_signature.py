@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from orchestrator_onnxruntime.quantization import Quantization
 from orchestrator_onnxruntime.runtime import OnnxRuntime
-from orchestrator_onnxruntime.static_int8 import StaticQuantization
 from torch import nn
 
 from orchestrator import Artifact, CompressionContext
@@ -43,7 +43,7 @@ def compiled(device: OnnxRuntime, made: nn.Module, path: Path) -> Artifact:
 def quantized(device: OnnxRuntime, made: nn.Module, path: Path) -> Artifact:
     images = np.random.default_rng(0).normal(size=(16, 1, 8, 8)).astype(np.float32)
     context = CompressionContext(None, device, images, seed=0)
-    return StaticQuantization().transform(compiled(device, made, path), {"scheme": "int8"}, context)
+    return Quantization().transform(compiled(device, made, path), {"scheme": "int8"}, context)
 
 
 @pytest.mark.parametrize("make", [compiled, quantized])
