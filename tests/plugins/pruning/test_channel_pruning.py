@@ -10,7 +10,7 @@ import torch
 from orchestrator_pruning.channels import ChannelPruning
 from torch import nn
 
-from orchestrator import CompressionContext, errors
+from orchestrator import CompressionContext, errors, settle_statistics
 from orchestrator.plugins import installed
 from orchestrator.testing.compressor import check_compressor
 from orchestrator.trials import FixedTrial
@@ -74,6 +74,7 @@ def test_channels_without_effect_go_first_and_the_function_stays(context):
             layer.weight[::2] = 0
     fixed = [network.stem, block.gate[1], block.project]
     space = SimpleNamespace(fixed_layers=lambda network: fixed)
+    settle_statistics(network, torch.from_numpy(context.calibration))
     expected = network(torch.from_numpy(context.calibration))
     ChannelPruning().compress(network, HALF, replace(context, space=space))
     assert block.depthwise[0].weight.shape[0] == 32
@@ -82,7 +83,7 @@ def test_channels_without_effect_go_first_and_the_function_stays(context):
 
 def test_it_trains_on_for_its_share_except_in_a_preview(context):
     shares = []
-    trained = replace(context, retrain=lambda network, share: shares.append(share))
+    trained = replace(context, retrain=lambda network, share, **_: shares.append(share))
     ChannelPruning().compress(tiny.MobileNet(), HALF, trained)
     ChannelPruning().compress(tiny.MobileNet(), HALF, context)
     assert shares == [0.3]
