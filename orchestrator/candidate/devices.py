@@ -19,6 +19,7 @@ __all__ = [
     "make_runtimes",
     "seat",
     "seats",
+    "settle_device",
     "settle_runtimes",
 ]
 
@@ -112,13 +113,14 @@ def settle_runtimes(config: StudyConfig, plugins: Plugins) -> SettledRuntimes:
     cannot be made; what "auto" leaves out is told with the reason.
     """
     notes: list[str] = []
-    devices = {key: _settled(key, item, plugins, notes) for key, item in config.device.items()}
+    devices = {key: settle_device(key, item, plugins, notes) for key, item in config.device.items()}
     joined = _quantizers(devices, config.compressor, plugins, notes)
     compressor = {**config.compressor, **joined}
     return SettledRuntimes(replace(config, device=devices, compressor=compressor), notes)
 
 
-def _settled(key: str, item: DeviceConfig, plugins: Plugins, notes: list[str]) -> DeviceConfig:
+def settle_device(key: str, item: DeviceConfig, plugins: Plugins, notes: list[str]) -> DeviceConfig:
+    """One device with its runtimes by name; `notes` is told what "auto" leaves out, and why."""
     if item.runtime != "auto":
         for name in item.runtime or ():
             plugins.resolve("device", name)

@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -132,14 +133,30 @@ def _rebuild(arguments: list[str]) -> None:
 
 
 def _measure(arguments: list[str]) -> None:
-    from orchestrator.cli.inspecting import measure_target
+    from orchestrator.cli.composing import compose_devices
+    from orchestrator.plugins import installed
 
-    parser = _parser("measure", "measures a bundle or a published network on a device")
-    parser.add_argument("target", help="a finalist's folder, or FAMILY/MEMBER as `networks` lists")
-    parser.add_argument("--device", help="as `plugins` lists; by default the first that fits")
+    parser = _parser("measure", "measures bundles and published networks, on one device or several")
+    target = "a finalist's folder, FAMILY/MEMBER as `networks` lists, or device.NAME.option=value"
+    parser.add_argument("target", nargs="+", help=target)
+    device = "as device= names them, any number of times; by default the first that fits"
+    parser.add_argument("--device", action="append", default=[], metavar="NAME", help=device)
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args(arguments)
-    measure_target(given.target, given.device, as_json=given.json)
+    given = parser.parse_intermixed_args(arguments)
+    overrides = [word for word in given.target if re.match(r"\+*device[.=]", word)]
+    targets = [word for word in given.target if word not in overrides]
+    plain = all(name in installed().offered("device") for name in given.device)
+    if len(targets) == 1 and len(given.device) < 2 and plain and not overrides:
+        from orchestrator.cli.inspecting import measure_target
+
+        measure_target(targets[0], *given.device, as_json=given.json)
+        return
+    if not targets:
+        raise ConfigError("measure: nothing is named that could be measured.")
+    devices = compose_devices(given.device, overrides)
+    from orchestrator.cli.comparing import compare, made_devices
+
+    compare(targets, made_devices(devices), as_json=given.json)
 
 
 def _networks(arguments: list[str]) -> None:

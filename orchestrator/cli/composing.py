@@ -11,7 +11,7 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -23,9 +23,9 @@ from orchestrator.errors import ConfigError, closest
 from orchestrator.paths import config_dir
 
 if TYPE_CHECKING:
-    from orchestrator.config import StudyConfig
+    from orchestrator.config import DeviceConfig, StudyConfig
 
-__all__ = ["CommandLine", "compose", "jobs", "read_command_line", "show"]
+__all__ = ["CommandLine", "compose", "compose_devices", "jobs", "read_command_line", "show"]
 
 _CONFIG_NAME = "config"
 # Flags of Hydra's that show something and start no search.
@@ -88,6 +88,35 @@ def compose(overrides: Sequence[str], line: CommandLine | None = None) -> StudyC
             f"nothing says what to search. Add +search=NAME, for example one of {', '.join(names)}."
         )
     return check_config(data)
+
+
+def compose_devices(names: Sequence[str], overrides: Sequence[str]) -> Mapping[str, DeviceConfig]:
+    """The checked configuration of devices alone; raises ConfigError naming what is valid.
+
+    Without names it is that of a search's usual device. One that a plugin offers without a YAML
+    file has its own defaults.
+    """
+    from orchestrator.config import DeviceConfig, check_config
+    from orchestrator.plugins import installed
+
+    offered = installed().offered("device")
+    written = {path.stem for path in (config_dir() / "device").glob("*.yaml")}
+    plain = [name for name in names if name in offered and name not in written]
+    others = [name for name in names if name not in plain]
+    chosen = [f"device=[{','.join(others)}]"] if others else []
+    found: Mapping[str, DeviceConfig] = {}
+    if others or not names:
+        try:
+            data = _composed([*chosen, *overrides], CommandLine())
+        except ConfigError:
+            for name in others:
+                if name not in written:
+                    text = closest(name, {*offered, *written})
+                    raise ConfigError(f"no device is called {name!r}; {text}") from None
+            raise
+        # No space is looked for.
+        found = check_config({**data, "space": {"name": ""}}).device
+    return {**{name: DeviceConfig(name) for name in plain}, **found}
 
 
 def jobs(line: CommandLine) -> list[list[str]]:

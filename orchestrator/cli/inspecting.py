@@ -68,7 +68,7 @@ def rebuild_bundle(folder: Path) -> None:
     print("the rebuilt network is the same function as the one that was shipped")
 
 
-def measure_target(target: str, device_name: str | None, *, as_json: bool) -> None:
+def measure_target(target: str, device_name: str | None = None, *, as_json: bool) -> None:
     """Print latency, size and both counters of a bundle or a published network.
 
     Without a name, the device is the first one installed, for a bundle the first that reads it.
