@@ -138,7 +138,7 @@ if TYPE_CHECKING:
     from orchestrator.training.modes import evaluated
     from orchestrator.training.policies import vary
     from orchestrator.training.statistics import settle_statistics
-    from orchestrator.training.teaching import SoftLabelLoss, Teacher
+    from orchestrator.training.teaching import Ensemble, SoftLabelLoss, Teacher
 
 # What needs torch or pydantic, or looks at every plugin, is imported when it is asked for.
 _LATER = {
@@ -152,7 +152,7 @@ _LATER = {
     **dict.fromkeys(("LeftOut", "leave_out"), "orchestrator.training.left_out"),
     "evaluated": "orchestrator.training.modes",
     "settle_statistics": "orchestrator.training.statistics",
-    **dict.fromkeys(("SoftLabelLoss", "Teacher"), "orchestrator.training.teaching"),
+    **dict.fromkeys(("Ensemble", "SoftLabelLoss", "Teacher"), "orchestrator.training.teaching"),
     "vary": "orchestrator.training.policies",
     **dict.fromkeys(
         ("blend", "boxes", "crop", "cut", "cutmix", "erase", "jitter", "mirror", "mix"),
@@ -248,6 +248,7 @@ __all__ = [  # noqa: RUF022
     "Change",
     "Loss",
     "Teacher",
+    "Ensemble",
     "SoftLabelLoss",
     # Devices: a runtime at a place
     "Device",

@@ -180,6 +180,8 @@ class TrackingConfig:
 class StudyConfig:
     """All of it.
 
+    `teacher` is the path of a bundle, "package.module:factory@FILE", or several of them that teach
+    together; None lets a search that needs one train its largest named network.
     `weights` are those that networks start from: "auto", a name as `weights` lists it, the path of
     a file or of a bundle; None starts from noise.
     """
@@ -192,7 +194,7 @@ class StudyConfig:
     objective: Mapping[str, ObjectiveConfig]
     task: Chosen = Chosen("classification")
     compressor: Mapping[str, Chosen] = field(default_factory=dict)
-    teacher: str | None = None
+    teacher: str | tuple[str, ...] | None = None
     weights: str | None = None
     train: TrainConfig = field(default_factory=TrainConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)

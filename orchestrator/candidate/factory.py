@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from orchestrator.bundle import rebuild
 from orchestrator.candidate.assembly import Assembly, assemble, settle
 from orchestrator.candidate.changed_images import ChangedImages
 from orchestrator.candidate.compression import Variant
+from orchestrator.candidate.teachers import load_teacher, named_teachers
 from orchestrator.candidate.treatment import StepAhead, Treatment
 from orchestrator.candidate.variants import FileMaker, VariantFiles
 from orchestrator.config import StudyConfig
@@ -254,9 +254,13 @@ class Factory:
 
     def teacher(self) -> nn.Module | None:
         """The given teacher, or the one this run trained; None where there is neither."""
-        folder = Path(self.config.teacher) if self.config.teacher else self.folder / "teacher"
-        if self._teacher is None and folder.is_dir():
-            self._teacher = rebuild(folder, self.plugins).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        trained = self.folder / "teacher"
+        told = named_teachers(self.config.teacher) or ([str(trained)] if trained.is_dir() else [])
+        if self._teacher is None and told:
+            facts = self.assembly.facts
+            outputs = self.assembly.task.outputs(facts)
+            network = load_teacher(told, facts, outputs, self.plugins)
+            self._teacher = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self._teacher
 
     def estimation(self, genotype: Genotype | None = None) -> EstimationContext:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.analysis.display import human
-from orchestrator.bundle import read_facts
 from orchestrator.candidate.assembly import Assembly, Target
 from orchestrator.candidate.factory import Factory
+from orchestrator.candidate.teachers import check_teachers, named_teachers
 from orchestrator.contracts.objective import Axis
 from orchestrator.contracts.task import Task
 from orchestrator.errors import BudgetError, ConfigError
@@ -213,13 +213,7 @@ def _check_teacher(factory: Factory) -> None:
             f"weights={TRAINED}: the search trains its teacher first and all start from it, found "
             f"teacher={factory.config.teacher}. Say weights=BUNDLE, or teacher=null."
         )
-    found = len(read_facts(Path(factory.config.teacher))["classes"])
-    expected = len(factory.assembly.dataset.classes)
-    if found != expected:
-        raise ConfigError(
-            f"teacher: {factory.config.teacher} knows {found} classes, expected the dataset's "
-            f"{expected}. Give a network trained on the same classes, or teacher=null."
-        )
+    check_teachers(named_teachers(factory.config.teacher), factory.assembly.facts)
 
 
 def _start(factory: Factory) -> Prospect | None:

@@ -20,6 +20,7 @@ from orchestrator.contracts import (
     NetworkCompressor,
     TrainingCompressor,
 )
+from orchestrator.training.epochs import watching
 from orchestrator.trials import FixedTrial, RandomTrial
 
 __all__ = ["check_compressor"]
@@ -161,11 +162,13 @@ def _check_loss(
     student: nn.Module,
 ) -> None:
     images = torch.from_numpy(context.calibration[:8])
-    logits = student(images)  # (B, classes)
-    targets = torch.full_like(logits, 1 / logits.shape[1]).detach()
-    loss = compressor.loss(choices, context)(images, logits, targets)
+    own = compressor.loss(choices, context)
     halved = replace(context, loss=lambda *batch: context.loss(*batch) / 2)
-    other = compressor.loss(choices, halved)(images, logits, targets)
+    lower = compressor.loss(choices, halved)
+    with watching(student, own), watching(student, lower):
+        logits = student(images)  # (B, classes)
+        targets = torch.full_like(logits, 1 / logits.shape[1]).detach()
+        loss, other = own(images, logits, targets), lower(images, logits, targets)
     assert other <= loss, f"{choices}: the loss before counts the wrong way round"
     assert loss.shape == (), f"{choices}: the loss has shape {tuple(loss.shape)}, not a scalar's"
     assert bool(torch.isfinite(loss)), f"{choices}: the loss is {loss.item()}"

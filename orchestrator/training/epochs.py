@@ -29,7 +29,7 @@ from orchestrator.training.footing import Footing
 from orchestrator.training.placement import placed
 from orchestrator.training.scoring import leading_figure
 
-__all__ = ["TrainRun", "hopeless", "own_loss", "seconds_per_step", "train"]
+__all__ = ["TrainRun", "hopeless", "own_loss", "seconds_per_step", "train", "watching"]
 
 # Training of trained weights: the peak learning rate if it is this long, else a share of it, as
 # less time is left to mend what large steps break. Four epochs on 4000 images at the full rate
@@ -67,7 +67,7 @@ def train(network: nn.Module, footing: Footing, config: TrainConfig, run: TrainR
     loss that is not finite, and before the first epoch for a network that does not take images of
     all of `config.scales`, or smaller ones from which they grow.
     """
-    with _seeded(run.seed), placed(network, footing.placement), _watching(network, run.loss):
+    with _seeded(run.seed), placed(network, footing.placement), watching(network, run.loss):
         session = _Session(network, footing, config, run)
         curve: list[float] = []
         stopped = False
@@ -260,7 +260,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def _watching(network: nn.Module, loss: Loss | None) -> Iterator[None]:
+def watching(network: nn.Module, loss: Loss | None) -> Iterator[None]:
     """A loss, and each that it wraps, may look into the network inside."""
     with ExitStack() as stack:
         while loss is not None:

@@ -11,7 +11,8 @@ the second part at the size of the first whatever the temperature.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from torch.nn import functional
 from orchestrator.contracts import Loss
 from orchestrator.errors import CompressionError
 
-__all__ = ["SoftLabelLoss", "Teacher"]
+__all__ = ["Ensemble", "SoftLabelLoss", "Teacher"]
 
 
 class Teacher:
@@ -86,6 +87,19 @@ class Teacher:
             if key not in self._known and self._bytes + size <= self.memory_bytes:
                 self._known[key] = answer.to("cpu", torch.float32, copy=True)
                 self._bytes += size
+
+
+class Ensemble(nn.Module):
+    """Several teachers as one: its logits are of the mean of their probabilities."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) → (B, classes, …)."""
+        told = torch.stack([functional.log_softmax(m(images), dim=1) for m in self.members])
+        return torch.logsumexp(told, dim=0) - math.log(len(self.members))
 
 
 class SoftLabelLoss:

@@ -9,11 +9,11 @@ __all__ = ["orchestrator_compressors"]
 
 @hookimpl
 def orchestrator_compressors() -> list[Offer]:
-    """Distillation by soft and by hard labels."""
+    """Distillation by soft labels, hard labels and features."""
     return [
         Offer(
             name="distillation",
             target="orchestrator_distillation.compressor:Distillation",
-            summary="trains towards a teacher's softened probabilities or its hard labels",
+            summary="trains towards a teacher's probabilities, its hard labels, or where it looks",
         )
     ]
