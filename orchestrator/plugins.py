@@ -49,6 +49,7 @@ BUILT_IN = (
     "orchestrator_onnxruntime",
     "orchestrator_openvino",
     "orchestrator_places",
+    "orchestrator_torch",
     "orchestrator.estimators",
     "orchestrator.search.samplers",
 )
