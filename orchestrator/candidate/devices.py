@@ -139,8 +139,11 @@ def settle_device(key: str, item: DeviceConfig, plugins: Plugins, notes: list[st
 def _unfit(item: DeviceConfig, plugins: Plugins) -> str:
     """Why a runtime cannot take part; empty where it can."""
     try:
-        if not issubclass(plugins.resolve("device", item.name), Runtime):
+        kind = plugins.resolve("device", item.name)
+        if not issubclass(kind, Runtime):
             return "it is no runtime that can be brought to a place"
+        if kind.costly:
+            return f"{kind.costly}; name it in device.runtime to have it too"
         device = make_device(item, plugins)
         try:
             device.check()

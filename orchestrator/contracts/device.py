@@ -112,6 +112,8 @@ class Device(ABC):
     packages: ClassVar[tuple[str, ...]] = ()
     # Compressors that quantize its files, by their names; the first is the usual one.
     quantizers: ClassVar[tuple[str, ...]] = ()
+    # Why runtime=auto leaves it out, as one that costs each candidate too much; it may be named.
+    costly: ClassVar[str] = ""
     # MLflow's name for models of this format, if it has one.
     mlflow_flavour: ClassVar[str] = ""
 

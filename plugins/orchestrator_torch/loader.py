@@ -125,7 +125,7 @@ class CudaSession(TorchSession):
     def _capture(self) -> None:
         """One start for all operators: one by one, starting them takes longer than computing."""
         with torch.inference_mode():
-            aside = torch.cuda.Stream()
+            aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
                 for _ in range(3):  # libraries choose their kernels before anything is captured

@@ -34,6 +34,7 @@ class Eager(Runtime):
     form: ClassVar[str] = "pt2"
     formats: ClassVar[frozenset[str]] = frozenset({form})
     packages: ClassVar[tuple[str, ...]] = ("torch",)
+    costly: ClassVar[str] = "an export takes seconds, and other runtimes are faster"
     loader: ClassVar[Path] = Path(__file__).with_name("loader.py")
 
     def __init__(self, *, threads: int = 1) -> None:
@@ -111,6 +112,7 @@ class Compiled(Eager):
 
     name = "torch_compiled"
     execution: ClassVar[str] = "compiled"
+    costly: ClassVar[str] = "compiling takes half a minute a network"
     form: ClassVar[str] = "aoti"
     formats: ClassVar[frozenset[str]] = frozenset({form})
 
@@ -147,6 +149,7 @@ class Cuda(Eager):
 
     name = "cuda"
     execution: ClassVar[str] = "cuda"
+    costly: ClassVar[str] = ""
 
     def usage(self, artifact: Artifact) -> Usage:
         """The program on the device, its operators started at once for batches of one size."""
