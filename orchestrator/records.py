@@ -267,6 +267,11 @@ class Record:
         return f"{self.number:04d}-{self.genotype.key}"
 
     @property
+    def training(self) -> int:
+        """The number of the candidate whose network it is of: its own, or that of another."""
+        return self.number if self.network is None else self.network
+
+    @property
     def paid(self) -> bool:
         """Whether it counts towards the candidates paid for: it passed its budgets, or failed.
 

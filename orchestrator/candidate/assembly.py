@@ -263,7 +263,8 @@ def _check_preset(config: StudyConfig, plugins: Plugins) -> None:
 def draw(assembly: Assembly, trial: Trial) -> Genotype:
     """One genotype: the architecture, the task's head and how both are compressed."""
     plain = draw_plain(assembly.space, assembly.task, trial)
-    return replace(plain, compression=assembly.compression.draw(trial))
+    steps = assembly.compression.draw(trial)
+    return replace(plain, compression=steps, runtime=assembly.compression.runtime_of(steps))
 
 
 def excess(values: Mapping[str, float], targets: Sequence[Target]) -> dict[str, float]:

@@ -106,7 +106,7 @@ class Compression:
         only where it has an effect. So is the order, where more than one is legal.
         """
         taken: dict[str, Choices] = {}
-        waiting = list(self.compressors)
+        waiting = self.drawn
         while asked := next((n for n in waiting if self._orders({*taken, n})), None):
             waiting.remove(asked)
             if choices := self.suggest(asked, trial):

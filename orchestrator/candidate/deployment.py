@@ -8,16 +8,26 @@ from functools import partial
 from typing import Protocol
 
 from orchestrator.candidate.assembly import Assembly
+from orchestrator.candidate.variants import VariantFiles
 from orchestrator.contracts import Artifact, Gauge, Latency, Subject
+from orchestrator.errors import CandidateError
 
-__all__ = ["Deployment", "Measure"]
+__all__ = ["Deployment", "Measure", "Sitting"]
 
 
 class Measure(Protocol):
-    """Measures files on a quiet device, by its name, all in one interleaved session."""
+    """Measures files on a quiet device, by its name, all in one interleaved session.
 
-    def __call__(self, artifacts: Sequence[Artifact], device: str, /) -> list[Latency]:
-        """One latency a file; raises DeviceError and CompileError."""
+    A device's runtimes have names of their own, their seats.
+    """
+
+    def __call__(
+        self, artifacts: Sequence[Artifact], device: str | Sequence[str], /
+    ) -> list[Latency]:
+        """One latency a file, on one device or each at the seat of its own at one place.
+
+        Raises DeviceError and CompileError.
+        """
 
     def gauge(self, artifact: Artifact, device: str, asked: Gauge, /) -> Mapping[str, float]:
         """Something else about one file; see `Device.gauge`."""
@@ -73,3 +83,106 @@ class Deployment:
             return self.latencies[device]
 
         return latency
+
+
+class Sitting:
+    """The variants of one network on each device that is asked: measured there all together.
+
+    What a sitting `before` measured is known where the device says that each of the files is as
+    fast as one that was there.
+    """
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        measure: Measure,
+        made: Sequence[VariantFiles],
+        before: Sitting | None = None,
+    ) -> None:
+        self._assembly = assembly
+        self._measure = measure
+        self._made = made
+        self._known: dict[tuple[str, str], Latency] = dict(before._known) if before else {}
+        self._gauged: dict[tuple[str, str, Gauge], Mapping[str, float]] = {}
+        self._gauged |= before._gauged if before else {}
+        self._found: dict[str, dict[int, Latency | CandidateError]] = {}
+
+    def seen(self, subject: Subject, number: int, device: str) -> Subject:
+        """The subject with the file of a variant, by its place in the list, and what measures it.
+
+        Raises what kept the file from being made.
+        """
+        made = self._made[number]
+        if made.error is not None:
+            raise made.error
+        if device not in made.files:
+            return subject
+        return replace(
+            subject,
+            artifact=made.files[device],
+            latency=lambda: self._latency(number, device),
+            gauge=lambda asked: self._gauge(number, device, asked),
+        )
+
+    def made(self, number: int) -> VariantFiles | None:
+        """A variant's files; None where none of the network were needed."""
+        return self._made[number] if self._made else None
+
+    def latencies(self, number: int) -> dict[str, Latency]:
+        """What was measured of a variant, by device."""
+        found = {device: told.get(number) for device, told in self._found.items()}
+        return {device: known for device, known in found.items() if isinstance(known, Latency)}
+
+    def _latency(self, number: int, device: str) -> Latency:
+        if device not in self._found:
+            self._found[device] = self._session(device)
+        found = self._found[device][number]
+        if isinstance(found, CandidateError):
+            raise found
+        return found
+
+    def _session(self, device: str) -> dict[int, Latency | CandidateError]:
+        there = [n for n, made in enumerate(self._made) if made.error is None]
+        keys = {number: self._key(number, device) for number in there}
+        if all(key in self._known for key in keys.values()):
+            return {number: self._known[key] for number, key in keys.items()}
+        found = self._together(there, device)
+        for number, latency in found.items():
+            if isinstance(latency, Latency):
+                self._known[keys[number]] = latency
+        return found
+
+    def _together(self, numbers: Sequence[int], device: str) -> dict[int, Latency | CandidateError]:
+        """One session; a file that it breaks at is found, and the others are measured again."""
+        try:
+            return dict(zip(numbers, self._measured(numbers, device), strict=True))
+        except CandidateError as error:
+            if len(numbers) == 1:
+                return {numbers[0]: error}
+        broken: dict[int, Latency | CandidateError] = {}
+        for number in numbers:
+            try:
+                self._measured([number], device)
+            except CandidateError as error:
+                broken[number] = error
+        return broken | self._together([n for n in numbers if n not in broken], device)
+
+    def _measured(self, numbers: Sequence[int], device: str) -> list[Latency]:
+        files = [self._made[number].files[device] for number in numbers]
+        seats = [self._seat(number, device) for number in numbers]
+        return self._measure(files, seats) if files else []
+
+    def _gauge(self, number: int, device: str, asked: Gauge) -> Mapping[str, float]:
+        key = (*self._key(number, device), asked)
+        if key not in self._gauged:
+            artifact = self._made[number].files[device]
+            self._gauged[key] = self._measure.gauge(artifact, self._seat(number, device), asked)
+        return self._gauged[key]
+
+    def _key(self, number: int, device: str) -> tuple[str, str]:
+        made = self._made[number]
+        runtime = self._assembly.runtime(made.genotype.runtime, device)
+        return self._seat(number, device), runtime.signature(made.files[device])
+
+    def _seat(self, number: int, device: str) -> str:
+        return self._assembly.seat(device, self._made[number].genotype.runtime)

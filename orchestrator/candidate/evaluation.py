@@ -1,8 +1,9 @@
 """One candidate through the tiers: static → deployed preview → trained → compressed → exported.
 
 What is cheap comes first. The untrained network already has its final shape, so its size, its
-multiply-adds and even its latency are known before a second of training is paid, and a broken
-budget ends the candidate there.
+multiply-adds and even its latency are known before a second of training is paid, and a budget that
+none of its variants keeps ends the candidate there. Once trained, it is compiled for each runtime
+and its files are changed in every way there is; each of them is worth a record.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.analysis.display import human
 from orchestrator.candidate.assembly import Target, excess
-from orchestrator.candidate.deployment import Deployment, Measure
+from orchestrator.candidate.compression import Variant
+from orchestrator.candidate.deployment import Measure, Sitting
 from orchestrator.candidate.factory import Factory, Treatment
-from orchestrator.contracts import Artifact, EstimationContext, Subject
+from orchestrator.candidate.variants import FileMaker, VariantFiles
+from orchestrator.contracts import EstimationContext, Subject
 from orchestrator.errors import (
     CandidateError,
     DeviceError,
@@ -76,12 +79,7 @@ def evaluate(
     except (DeviceError, RunError):
         raise
     except Exception as error:
-        if trouble := disk_trouble(error):
-            raise RunError(f"{trouble}: free some disk space, then resume the search.") from error
-        record = failure(progress.number, progress.genotype, error, step=progress.step)
-        record = replace(
-            record, values=progress.values, curve=tuple(progress.curve), extra=progress.extra
-        )
+        record = _failed(progress, error)
     return replace(record, seconds=time.monotonic() - start, finished_at=time.time())
 
 
@@ -114,28 +112,70 @@ class _Evaluation:
         self.rivals = rivals
         self.factory = factory
         self.assembly = factory.assembly
-        self.deployment = Deployment(factory.assembly, measure)
+        self.measure = measure
+        self.sitting = Sitting(factory.assembly, measure, [])
         self.previewed = Treatment(progress.genotype)
 
     def run(self) -> Record:
         preview = self.factory.compress(self.factory.build(self.now.genotype), self.previewed)
-        self._take(self.assembly.tier("static"), self._subject(preview))
-        if broken := self._broken():
+        self._take(self.now, self.assembly.tier("static"), self._subject(preview))
+        if broken := self._broken(self.now.values):
             return self._rejected(broken)
         with tempfile.TemporaryDirectory(prefix="orchestrator-") as folder:
-            if self.assembly.tier("deployed"):
-                self._take_preview(preview, Path(folder))
-                if broken := self._broken():
-                    return self._rejected(broken)
-            return self._trained(preview, Path(folder))
+            maker = FileMaker(self.factory, preview, Path(folder) / "preview", final=False)
+            if self.assembly.tier("deployed") and (broken := self._hopeless(preview, maker)):
+                return self._rejected(broken)
+            return self._trained(preview, maker, Path(folder))
 
-    def _take_preview(self, preview: nn.Module, folder: Path) -> None:
-        """Deployed objectives of the untrained network in its final shape."""
+    def _hopeless(self, preview: nn.Module, maker: FileMaker) -> dict[str, float]:
+        """By how much the untrained network breaks budgets on devices, if each variant does.
+
+        Its untouched files are looked at first, as they cost least. Raises what kept all variants
+        from being made.
+        """
         self.now.step = "export of the untrained network"
-        self._compile(preview, self.previewed, folder / "preview")
-        self._take(self.assembly.tier("deployed"), self._subject(preview))
+        variants = self.assembly.compression.variants(self.now.genotype)
+        cheap = self.assembly.compression.untouched(self.now.genotype)
+        known = {variant.genotype.key for variant in cheap}
+        dear = [variant for variant in variants if variant.genotype.key not in known]
+        found: list[dict[str, float] | Exception] = []
+        made: list[VariantFiles] = []
+        for group in (cheap, dear):
+            made += [maker.made(variant, self.previewed) for variant in group]
+            found += self._foreseen(preview, made, len(found))
+            if any(isinstance(values, dict) and not self._broken(values) for values in found):
+                break
+        own = found[0]
+        if isinstance(own, dict):
+            self.now.values.update(own)
+        told = [values for values in found if isinstance(values, dict)]
+        if not told and isinstance(own, Exception):
+            raise own
+        hopeless = all(self._broken(values) for values in told)
+        return self._broken(told[0]) if hopeless else {}
 
-    def _trained(self, preview: nn.Module, folder: Path) -> Record:
+    def _foreseen(
+        self, preview: nn.Module, made: Sequence[VariantFiles], start: int
+    ) -> list[dict[str, float] | Exception]:
+        """What files of the untrained network are worth from `start` on, or what is wrong there."""
+        if start < len(made):
+            self.sitting = Sitting(self.assembly, self.measure, list(made), before=self.sitting)
+        found: list[dict[str, float] | Exception] = []
+        for number in range(start, len(made)):
+            seen = _Progress(self.now.number, made[number].genotype, values=dict(self.now.values))
+            subject = replace(self._subject(preview), genotype=made[number].genotype)
+            try:
+                self._take(seen, self.assembly.tier("deployed"), subject, number)
+            except (DeviceError, RunError):
+                raise
+            except Exception as error:
+                found.append(error)
+            else:
+                found.append(seen.values)
+            self.now.step = seen.step
+        return found
+
+    def _trained(self, preview: nn.Module, maker: FileMaker, folder: Path) -> Record:
         self.now.step = "training"
         self.now.extra["trained"] = True
         estimator = self.assembly.estimator
@@ -146,22 +186,21 @@ class _Evaluation:
         if estimate.stopped:
             done = len(self.now.curve)
             reason = f"after {done} epochs clearly behind candidates that cost no more"
-            return self._record("stopped", reason=reason, step="training")
+            return self._record(self.now, "stopped", reason=reason, step="training")
         if estimator.predicts:
             self.now.extra["predicted"] = estimate.predicted is not None
         if estimate.predicted is not None:
             metrics = {self.assembly.task.leading.name: estimate.predicted}
-            self._take(self.assembly.tier("estimated"), self._subject(preview, metrics))
-            return self._judged()
+            return self._variants(preview, maker, self.previewed, metrics)
         self.now.step = "compression"
         treatment = Treatment(self.now.genotype, self.factory.config.train.epochs)
         network = self.factory.compress(estimate.network, treatment)
         if treatment.report:
             self.now.extra["compression"] = treatment.report
         self.now.step = "export"
-        artifact = self._compile(network, treatment, folder / "model")
-        self._take_final(network, artifact)
-        return self._judged()
+        return self._variants(
+            network, FileMaker(self.factory, network, folder / "model", final=False), treatment
+        )
 
     def _untrained(self, preview: nn.Module, context: EstimationContext) -> nn.Module:
         """What the estimator is given: in the final shape if it only looks."""
@@ -172,41 +211,111 @@ class _Evaluation:
         started = self.factory.started(self.now.genotype)
         return self.factory.compress(started, self.previewed)
 
-    def _judged(self) -> Record:
-        broken = self._broken()
-        return self._rejected(broken) if broken else self._record("feasible")
+    def _variants(
+        self,
+        network: nn.Module,
+        maker: FileMaker,
+        treatment: Treatment,
+        predicted: Mapping[str, float] | None = None,
+    ) -> Record:
+        """The record of what was proposed, with those of everything else the network gave.
 
-    def _take_final(self, network: nn.Module, artifact: Artifact) -> None:
-        """Everything again from the trained network; the latency anew only if it was forgotten."""
-        metrics = self.factory.score(artifact, "validation", gate=self.factory.gate).figures()
-        judge = self.factory.changed_images(artifact, "validation")
-        subject = replace(self._subject(network, metrics), judge=judge)
-        self._take(self.assembly.tier("static"), subject)
-        self._take(self.assembly.tier("estimated", "deployed"), subject)
+        Without an objective that a file decides there is but the one.
+        """
+        variants = self.assembly.compression.variants(self.now.genotype)
+        if not self.assembly.tier("deployed"):
+            variants = variants[:1]
+        made = (
+            [] if predicted and len(variants) == 1 else [maker.made(v, treatment) for v in variants]
+        )
+        self.sitting = Sitting(self.assembly, self.measure, made, before=self.sitting)
+        if predicted is None:
+            self._take(self.now, self.assembly.tier("static"), self._subject(network))
+        own, *others = [
+            self._judged(variant, number, network, predicted)
+            for number, variant in enumerate(variants)
+        ]
+        return replace(own, variants=tuple(others))
 
-    def _compile(self, network: nn.Module, treatment: Treatment, path: Path) -> Artifact:
-        """The file of the first device; those of all are deployed."""
-        files = self.factory.compile_all(network, treatment, path, final=False)
-        self.deployment.take({name: artifacts[-1] for name, artifacts in files.items()})
-        return next(iter(files.values()))[-1]
+    def _judged(
+        self,
+        variant: Variant,
+        number: int,
+        network: nn.Module,
+        predicted: Mapping[str, float] | None,
+    ) -> Record:
+        """What became of one variant; whatever is wrong with it is its own failure."""
+        start, now = time.monotonic(), self._progress_of(variant, number)
+        made = self.sitting.made(number)
+        try:
+            if made is not None and made.error is not None:
+                raise made.error
+            if predicted is None:
+                assert made is not None
+                subject = self._scored(network, made)
+            else:
+                subject = self._subject(network, predicted)
+            if made is not None and made.report:
+                now.extra["compression"] = {**now.extra.get("compression", {}), **made.report}
+            subject = replace(subject, genotype=variant.genotype)
+            self._take(now, self.assembly.tier("estimated", "deployed"), subject, number)
+            broken = self._broken(now.values)
+            record = self._rejected(broken, now) if broken else self._record(now, "feasible")
+        except (DeviceError, RunError):
+            raise
+        except Exception as error:
+            record = _failed(now, error)
+        own = number == 0
+        return replace(
+            record,
+            genotype=variant.genotype,
+            choices=variant.answers,
+            network=None if own else self.now.number,
+            latencies=self.sitting.latencies(number),
+            seconds=time.monotonic() - start,
+            finished_at=time.time(),
+        )
+
+    def _progress_of(self, variant: Variant, number: int) -> _Progress:
+        """What all variants of the network share; its curve is told of the one that was trained."""
+        if number == 0:
+            return self.now
+        static = {target.name for target in self.assembly.tier("static")}
+        values = {name: value for name, value in self.now.values.items() if name in static}
+        shared = {k: v for k, v in self.now.extra.items() if k in ("predicted", "compression")}
+        if shared.get("predicted"):
+            shared["predicted_for"] = self.now.number
+        return _Progress(self.now.number, variant.genotype, "export", values, shared)
+
+    def _scored(self, network: nn.Module, made: VariantFiles) -> Subject:
+        """The network with what its file answers, in the runtime that is to run it."""
+        runtime = made.genotype.runtime
+        judge = self.factory.score(
+            made.artifact, "validation", gate=self.factory.gate, runtime=runtime
+        )
+        changed = self.factory.changed_images(made.artifact, "validation", runtime)
+        return replace(self._subject(network, judge.figures()), judge=changed)
 
     def _subject(self, network: nn.Module, metrics: Mapping[str, float] | None = None) -> Subject:
         shape = self.assembly.facts.shape
         return Subject(self.now.genotype, network, shape, metrics=metrics or {})
 
-    def _take(self, targets: Sequence[Target], subject: Subject) -> None:
+    def _take(
+        self, now: _Progress, targets: Sequence[Target], subject: Subject, number: int = 0
+    ) -> None:
+        """Objectives of one of the variants that are sitting, by its number."""
         for target in targets:
-            self.now.step = f"objective {target.name}"
+            now.step = f"objective {target.name}"
             # A device's measurement takes the gate for itself; the rest is work like training.
             # So does what a file is asked, for a batch at a time.
             deployed = target.objective.tier == "deployed"
             alone = deployed or target.objective.needs_answers
             with nullcontext() if alone else self.factory.gate.shared():
-                seen = self.deployment.seen(subject, target.device) if deployed else subject
+                seen = self.sitting.seen(subject, number, target.device) if deployed else subject
                 value = self.factory.measure(target.objective, seen)
             if not math.isfinite(value):
                 raise CandidateError(f"objective {target.name} is {value}, expected a finite one.")
-            self.now.values[target.name] = value
+            now.values[target.name] = value
 
     def _estimation(self) -> EstimationContext:
         train = self.factory.config.train
@@ -227,15 +336,18 @@ class _Evaluation:
             if all(_no_worse(target, rival.values, self.now.values) for target in known)
         ]
 
-    def _broken(self) -> dict[str, float]:
-        return excess(self.now.values, self.assembly.targets)
+    def _broken(self, values: Mapping[str, float]) -> dict[str, float]:
+        return excess(values, self.assembly.targets)
 
-    def _rejected(self, broken: dict[str, float]) -> Record:
-        reasons = [_sentence(t, self.now.values) for t in self.assembly.targets if t.name in broken]
-        return self._record("rejected", violations=broken, reason="; ".join(reasons))
+    def _rejected(self, broken: dict[str, float], now: _Progress | None = None) -> Record:
+        values = (now or self.now).values
+        # Where only others were foreseen, what they break is not the candidate's own to tell.
+        told = [t for t in self.assembly.targets if t.name in broken and t.name in values]
+        reasons = [_sentence(target, values) for target in told]
+        text = "; ".join(reasons) or "no variant keeps the budgets"
+        return self._record(now or self.now, "rejected", violations=broken, reason=text)
 
-    def _record(self, outcome: Outcome, **more: Any) -> Record:
-        now = self.now
+    def _record(self, now: _Progress, outcome: Outcome, **more: Any) -> Record:
         return Record(
             number=now.number,
             genotype=now.genotype,
@@ -243,9 +355,20 @@ class _Evaluation:
             values=dict(now.values),
             curve=tuple(now.curve),
             extra=dict(now.extra),
-            latencies=dict(self.deployment.latencies),
+            latencies=self.sitting.latencies(0),
             **more,
         )
+
+
+def _failed(now: _Progress, error: Exception) -> Record:
+    """The record of a candidate, or of one of its variants, at which something broke.
+
+    Raises RunError for a full disk, which is not its fault.
+    """
+    if trouble := disk_trouble(error):
+        raise RunError(f"{trouble}: free some disk space, then resume the search.") from error
+    record = failure(now.number, now.genotype, error, step=now.step)
+    return replace(record, values=now.values, curve=tuple(now.curve), extra=now.extra)
 
 
 def _no_worse(target: Target, rival: Mapping[str, float], mine: Mapping[str, float]) -> bool:

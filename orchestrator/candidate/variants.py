@@ -31,7 +31,8 @@ class VariantFiles:
     """A variant's file on each device that is asked, by its key, or why there is none.
 
     `runtime` is the name of what runs it on the first device, said in any case; `steps` are the
-    names of what was done to the network and its file, in order.
+    names of what was done to the network and its file, in order; `report` is what the steps of the
+    file tell people.
     """
 
     variant: Variant
@@ -39,6 +40,7 @@ class VariantFiles:
     steps: tuple[str, ...] = ()
     files: Mapping[str, Artifact] = field(default_factory=dict)
     error: Exception | None = None
+    report: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def genotype(self) -> Genotype:
@@ -80,6 +82,7 @@ class FileMaker:
         # Runtimes that compile alike share what the first of them made.
         self._compiled: list[tuple[Device, Artifact | Exception]] = []
         self._changed: dict[tuple[Any, ...], Artifact | Exception] = {}
+        self._reports: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._folders = 0
 
     def made(self, variant: Variant, treatment: Treatment) -> VariantFiles:
@@ -88,16 +91,17 @@ class FileMaker:
         own = replace(treatment, genotype=genotype)
         steps = tuple(step.name for step in assembly.compression.steps(genotype))
         found = VariantFiles(variant, assembly.runtime_name(genotype.runtime), steps)
+        report: dict[str, Any] = {}
         try:
             files = {
-                key: self._chain(assembly.runtime(genotype.runtime, key), own)[-1]
+                key: self._chain(assembly.runtime(genotype.runtime, key), own, report)[-1]
                 for key in assembly.deployed
             }
         except (DeviceError, RunError):
             raise
         except Exception as error:
             return replace(found, error=error)
-        return replace(found, files=files)
+        return replace(found, files=files, report=report)
 
     def chain(self, treatment: Treatment, key: str = "") -> list[Artifact]:
         """The network's own file on a device, then each that a step made of the last.
@@ -105,15 +109,18 @@ class FileMaker:
         `key` is the device's, by default the first's. Raises CompileError and CompressionError.
         """
         device = self._workshop.assembly.runtime(treatment.genotype.runtime, key)
-        return self._chain(device, treatment)
+        return self._chain(device, treatment, treatment.report)
 
-    def _chain(self, device: Device, treatment: Treatment) -> list[Artifact]:
+    def _chain(
+        self, device: Device, treatment: Treatment, report: dict[str, Any]
+    ) -> list[Artifact]:
         group, artifact = self._own(device)
         artifacts, done = [artifact], tuple[tuple[str, str], ...]()
         for step in self._workshop.steps_ahead(ArtifactCompressor, treatment, device):
             if self._fits(step.compressor, device):
                 done = (*done, (step.compressor.name, _told(step.choices)))
                 artifacts.append(self._step((group, *done), step, artifacts[-1]))
+                report |= self._reports[(group, *done)]
         return artifacts
 
     def _own(self, device: Device) -> tuple[int, Artifact]:
@@ -141,7 +148,8 @@ class FileMaker:
             # A compressor of which two settings are made of one file would write to one name.
             same = [k for k in self._changed if k[:-1] == key[:-1] and k[-1][0] == key[-1][0]]
             source = self._copied(before) if same else before
-            context = replace(step.context, network=self._network)
+            told = self._reports[key] = {}
+            context = replace(step.context, network=self._network, report=told)
             self._changed[key] = self._held(
                 lambda: step.compressor.transform(source, step.choices, context)
             )

@@ -61,13 +61,15 @@ class Ground:
 
     `draw` makes a genotype of a trial's answers. `static` tells every static objective of a
     genotype, at the cost of building its network; by default there are none. `budgets` are all
-    hard limits by objective, searched for or only reported.
+    hard limits by objective, searched for or only reported. `made` are the questions that nobody
+    draws answers of, as a training gives a candidate for each, with all those answers.
     """
 
     axes: Sequence[Axis]
     draw: Callable[[Trial], Genotype]
     static: Callable[[Genotype], Mapping[str, float]] = lambda genotype: {}
     budgets: Mapping[str, Budget] = field(default_factory=dict)
+    made: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 class SamplerContext:

@@ -101,11 +101,17 @@ class Deployed:
         self.seconds = time.monotonic() - start
         return values
 
-    def __call__(self, artifacts: Sequence[Artifact], device: str, /) -> list[Latency]:
-        """Latencies of files on a device, all in one session."""
-        asked = self.devices[device]
-        with quiet(self.factory.gate, here=asked.shares_host):
-            return asked.latencies(artifacts, self.reference_ms[device], self.folder)
+    def __call__(
+        self, artifacts: Sequence[Artifact], device: str | Sequence[str], /
+    ) -> list[Latency]:
+        """Latencies of files on a device, or each at a seat of its own, all in one session."""
+        seats = [device] * len(artifacts) if isinstance(device, str) else list(device)
+        asked = [self.devices[seat] for seat in seats]
+        owner = asked[0].owner
+        known_ms = next(self.reference_ms[n] for n, d in self.devices.items() if d is owner)
+        with quiet(self.factory.gate, here=owner.shares_host):
+            files = list(zip(asked, artifacts, strict=True))
+            return owner.latencies_together(files, known_ms, self.folder)
 
     def gauge(self, artifact: Artifact, device: str, asked: Gauge, /) -> Mapping[str, float]:
         """Something else about one file; see `Device.gauge`."""

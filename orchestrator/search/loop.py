@@ -167,7 +167,7 @@ class _Searcher(Searcher):  # type: ignore[misc]
         """Whether nothing more will be proposed."""
         late = self._end is not None and time.monotonic() > self._end
         most = self._limits.candidates * _PROPOSALS_PER_CANDIDATE
-        enough = self.paid >= self._limits.candidates or len(self._proposer.records) >= most
+        enough = self.paid >= self._limits.candidates or self._proposer.answered >= most
         over = late or enough or self._used_up or self.fatal is not None
         return over or self._observer.stopped()
 
@@ -247,8 +247,8 @@ class _Searcher(Searcher):  # type: ignore[misc]
             if "record" in outcome
             else _lost(proposal, str(outcome["lost"]))
         )
-        self._proposer.tell(record)
-        self._observer.on_record(record)
+        for told in self._proposer.tell(record):
+            self._observer.on_record(told)
 
 
 def _lost(proposal: Proposal, message: str) -> Record:

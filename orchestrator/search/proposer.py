@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.trial import Trial, TrialState
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import Trial, TrialState, create_trial
 
 from orchestrator.contracts.objective import Axis
 from orchestrator.contracts.sampler import Ground, History, Proposal, Sampler, SamplerContext
@@ -34,8 +36,9 @@ class Proposer:
     """Ask and tell around one Optuna study whose journal is the search's only truth.
 
     What a sampler proposes is queued there like a named point, so that a resumed search finds it.
-    A genotype is never proposed twice: a repeat is answered from what is known. What was running
-    when a search died is proposed again first. `sampler` makes, for a seed, a `Sampler` or one of
+    A genotype is never proposed twice: a repeat is answered from what is known. What one training
+    gives beside its own candidate is there as finished trials. What was running when a search died
+    is proposed again first. `sampler` makes, for a seed, a `Sampler` or one of
     Optuna's.
     """
 
@@ -55,6 +58,8 @@ class Proposer:
         self._known: dict[str, FrozenTrial | None] = {}
         self.records: dict[int, Record] = {}
         self.paid = 0
+        # Proposals of which the outcome is known; each may have come with records of variants.
+        self.answered = 0
         self._told: list[Record] = []
         self._pending: dict[int, Proposal] = {}
         # Number → Optuna's own, by which a trial is found at once.
@@ -93,14 +98,18 @@ class Proposer:
             return self._issue(trial, genotype)
         return None
 
-    def tell(self, record: Record) -> None:
-        """Write an outcome. When this returns it is on disk; telling it again does nothing."""
+    def tell(self, record: Record) -> list[Record]:
+        """Write an outcome; its variants become candidates of their own, told with it.
+
+        Returns them all under their numbers. When it returns they are on disk; telling it again
+        does nothing.
+        """
         if record.number in self.records:
-            return
+            return []
         trial = self._trial(record.number)
         # First the record, then the state: a crash between them is mended by `_adopt`.
         trial.set_user_attr("record", record.to_json())
-        self._finish(trial, record)
+        return self._tell_all(trial, record, known=())
 
     @property
     def history(self) -> History:
@@ -143,26 +152,73 @@ class Proposer:
         self._pending[trial.number] = proposal
         return proposal
 
+    def _tell_all(self, trial: Trial, record: Record, known: Collection[str]) -> list[Record]:
+        """Give each variant a trial of its own, but for those of `known` genotypes, and finish."""
+        added = [self._add(v, record) for v in record.variants if v.genotype.key not in known]
+        own = replace(record, variants=())
+        if record.variants:
+            trial.set_user_attr("record", own.to_json())
+        self._finish(trial, own)
+        for variant in added:
+            self._learn(variant)
+        return [own, *added]
+
+    def _add(self, variant: Record, trained: Record) -> Record:
+        """A finished trial with the parameters of the training's, and what tells it from that."""
+        study, storage = self._study, self._study._storage
+        number = storage.get_n_trials(study._study_id)
+        record = replace(variant, number=number, network=trained.number)
+        drawn = self._frozen(trained.number)
+        answers = {
+            name: variant.choices[name] for name in self.ground.made if name in variant.choices
+        }
+        made = {name: CategoricalDistribution(tuple(self.ground.made[name])) for name in answers}
+        known = self._values(record)
+        frozen = create_trial(
+            state=self._state(record),
+            values=known if self._state(record) == TrialState.COMPLETE else None,
+            params={**drawn.params, **answers},
+            distributions={**drawn.distributions, **made},
+            user_attrs={"record": record.to_json(), "variant_of": trained.number},
+            constraints=self._constraints(record),
+        )
+        self._ids[number] = storage.create_new_trial(study._study_id, template_trial=frozen)
+        return record
+
     def _finish(self, trial: Trial, record: Record) -> None:
-        for name in self.ground.budgets:
-            # A budget that is not known to be kept or broken is left unsaid.
-            if name in record.violations or record.outcome == "feasible":
-                trial.set_constraint(name, record.violations.get(name, 0.0))
-        values = [record.values.get(axis.name, math.nan) for axis in self.ground.axes]
-        known = all(math.isfinite(value) for value in values)
-        if record.outcome == "failed":
-            self._study.tell(trial, state=TrialState.FAIL)
-        elif known and record.outcome != "stopped":
-            # A budget that only training could tell is a constraint beside true values.
-            self._study.tell(trial, values)
+        known = self._frozen(record.number).constraints
+        for name, excess in self._constraints(record).items():
+            if name not in known:  # as where the process ended between this and the state
+                trial.set_constraint(name, excess)
+        state = self._state(record)
+        if state == TrialState.COMPLETE:
+            self._study.tell(trial, self._values(record))
         else:
-            self._study.tell(trial, state=TrialState.PRUNED)
+            self._study.tell(trial, state=state)
         self._learn(record)
         self._open_trials.pop(record.number, None)
+
+    def _constraints(self, record: Record) -> dict[str, float]:
+        """A budget that is not known to be kept or broken is left unsaid."""
+        told = record.outcome == "feasible"
+        names = [name for name in self.ground.budgets if told or name in record.violations]
+        return {name: record.violations.get(name, 0.0) for name in names}
+
+    def _state(self, record: Record) -> TrialState:
+        """A budget that only training could tell is a constraint beside true values."""
+        if record.outcome == "failed":
+            return TrialState.FAIL
+        known = all(math.isfinite(value) for value in self._values(record))
+        whole = known and record.outcome != "stopped"
+        return TrialState.COMPLETE if whole else TrialState.PRUNED
+
+    def _values(self, record: Record) -> list[float]:
+        return [record.values.get(axis.name, math.nan) for axis in self.ground.axes]
 
     def _learn(self, record: Record) -> None:
         self.records[record.number] = record
         self.paid += record.paid
+        self.answered += record.network is None
         self._told.append(record)
         self._pending.pop(record.number, None)
         self._known[record.genotype.key] = self._frozen(record.number)
@@ -186,7 +242,8 @@ class Proposer:
             if "record" in attributes:
                 record = Record.from_json(attributes["record"])
                 if frozen.state == TrialState.RUNNING:
-                    self._finish(self._trial(frozen.number), record)
+                    known = _variants_of(frozen.number, trials)
+                    self._tell_all(self._trial(frozen.number), record, known)
                 else:
                     self._learn(record)
             elif frozen.state == TrialState.RUNNING and "genotype" in attributes:
@@ -216,6 +273,12 @@ class Proposer:
         return self._study._storage.get_trial(self._ids[number])
 
 
+def _variants_of(number: int, trials: Sequence[FrozenTrial]) -> set[str]:
+    """The genotypes of a training's variants that are in the journal."""
+    records = [t.user_attrs["record"] for t in trials if t.user_attrs.get("variant_of") == number]
+    return {Record.from_json(record).genotype.key for record in records}
+
+
 def _name(sampler: Sampler) -> str:
     return repr(sampler.name or type(sampler).__name__)
 
@@ -243,7 +306,7 @@ def read_records(journal: Path) -> list[Record]:
         return []
     storage = open_storage(journal, mend=False)
     records = [
-        Record.from_json(trial.user_attrs["record"])
+        replace(Record.from_json(trial.user_attrs["record"]), variants=())
         for study in storage.get_all_studies()
         for trial in storage.get_all_trials(study._study_id, deepcopy=False)
         if "record" in trial.user_attrs

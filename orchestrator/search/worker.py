@@ -16,7 +16,7 @@ from orchestrator.contracts import Device
 from orchestrator.files import write_json, write_whole
 from orchestrator.measuring.gate import Gate, host_gate
 from orchestrator.plugins import installed
-from orchestrator.records import Genotype, Record
+from orchestrator.records import Choices, Genotype, Record
 
 __all__ = [
     "check_candidate",
@@ -40,8 +40,9 @@ def evaluate_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
     rivals = [Rival(values, tuple(curve)) for values, curve in payload.get("rivals", [])]
     measure = measure_with(payload["meters"])
     proposal = (payload["number"], Genotype.from_json(payload["genotype"]))
-    record = evaluate(proposal, rivals, factory, measure)
-    record = replace(record, choices=payload["choices"], origin=payload["origin"])
+    record = _named(
+        evaluate(proposal, rivals, factory, measure), payload["choices"], payload["origin"]
+    )
     _keep(record.to_json(), Path(payload["folder"]) / "results", f"{record.number:04d}")
     return record.to_json()
 
@@ -63,7 +64,7 @@ def check_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
     before = Record.from_json(payload["record"])
     measure = measure_with(payload["meters"])
     record = evaluate((before.number, before.genotype), [], further, measure)
-    record = replace(record, choices=before.choices, origin=before.origin)
+    record = _named(record, before.choices, before.origin)
     trained = record.curve[-1] if record.curve else 0.0
     macs = factory.macs(before.genotype.plain())
     check = Check(record, float(payload["estimated"]), trained, int(payload["total"]), macs)
@@ -123,6 +124,15 @@ def measuring_devices(payload: Mapping[str, Any]) -> tuple[dict[str, Device], Ga
     for device in devices.values():
         device.check()
     return devices, host_gate()
+
+
+def _named(record: Record, choices: Choices, origin: str) -> Record:
+    """With what was chosen for the training; each variant has its own answers beside."""
+    variants = [
+        replace(variant, choices={**choices, **variant.choices}, origin=origin)
+        for variant in record.variants
+    ]
+    return replace(record, choices=choices, origin=origin, variants=tuple(variants))
 
 
 class _Progress:

@@ -170,8 +170,8 @@ class Phases:
         for epochs, total in self._rungs:
             self._check(chosen, epochs, total)
             kept = {check.number for check in self.study.checks if check.epochs == total}
-            again = [r for r in self.study.feasible if r.number in kept]
-            chosen = self._layers(again)[: max(1, len(chosen) // 2)]
+            near = [r for r in self._neighbourhood(len(self.study.records)) if r.number in kept]
+            chosen = near[: max(1, len(chosen) // 2)]
         self._write_tables()
 
     @property
@@ -185,7 +185,10 @@ class Phases:
         return [(first, first), (2 * first, 3 * first)]
 
     def _neighbourhood(self, count: int) -> list[Record]:
-        return self._layers(self.study.feasible)[:count]
+        """Trainings whose own candidate, or a variant of it, is on the front or near it."""
+        trained = {record.number: record for record in self.study.records}
+        near = dict.fromkeys(record.training for record in self._layers(self.study.feasible))
+        return [trained[number] for number in near if number in trained][:count]
 
     def _layers(self, records: Sequence[Record]) -> list[Record]:
         """The front, spread out, then the front of the rest, and so on."""
@@ -252,6 +255,7 @@ class Phases:
             partial(draw, self.assembly),
             self.factory.static,
             {target.name: Budget(target.config.min, target.config.max) for target in targets},
+            self.assembly.compression.made,
         )
 
     def _sampler(self, seed: int) -> Any:

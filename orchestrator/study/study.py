@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,8 +46,11 @@ class Study:
         """Take what further training told; a candidate is what its longest training says."""
         known = {(check.epochs, check.number): check for check in (*checks, *self.checks)}
         self.checks = [known[key] for key in sorted(known)]
-        latest = {c.number: c.record for c in self.checks if c.record.outcome != "failed"}
-        self.records = [latest.get(record.number, record) for record in self.records]
+        latest = {(c.number, r.genotype.key): r for c in self.checks for r in _told(c)}
+        self.records = [
+            _renumbered(latest.get((record.training, record.genotype.key), record), record)
+            for record in self.records
+        ]
 
     @property
     def agreement(self) -> Agreement:
@@ -61,7 +64,7 @@ class Study:
         A checked candidate counts with what it was trained to. What was predicted from static
         objectives does not count: it agrees with them by construction.
         """
-        known = self.records
+        known = [record for record in self.records if record.network is None]
         if self.plugins.resolve("estimator", self.config.estimator.name).predicts:
             trained = {check.number for check in self.agreement.checks}
             # An estimator that may predict and may train says of each record what it did.
@@ -207,6 +210,18 @@ def objective_units(config: StudyConfig, plan: Plan, plugins: Plugins) -> dict[s
             except PluginError:
                 known[key] = unit_of(key)
     return known
+
+
+def _renumbered(found: Record, before: Record) -> Record:
+    """What was found of a candidate, under the number that it has in the search."""
+    if found is before:
+        return before
+    return replace(found, number=before.number, network=before.network, variants=())
+
+
+def _told(check: Check) -> list[Record]:
+    """What a check says of the candidate and its variants; those that failed it stay as known."""
+    return [r for r in (check.record, *check.record.variants) if r.outcome != "failed"]
 
 
 class Viewer(Protocol):

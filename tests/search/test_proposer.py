@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from orchestrator.contracts import Axis, Budget, Ground, Proposal
 from orchestrator.errors import RunError
 from orchestrator.plugins import installed
 from orchestrator.records import Genotype, Record
-from orchestrator.search.journal import exclusive
+from orchestrator.search.journal import _Journal, exclusive
 from orchestrator.search.proposer import Proposer, read_records
 from orchestrator.testing.toys import ToySpace
 
@@ -347,3 +349,80 @@ def test_a_step_never_looks_through_all_candidates(
     asked.suggest_first(next(c for c in deep if c not in known), "named")
     found = asked.propose()  # what is queued is found all the same
     assert found is not None and found.origin == "named"
+
+
+MADE = {"runtime": ["", "other"], "size": ["full", "small", "tiny"]}
+
+
+def with_variants(proposal: Proposal) -> Record:
+    """A training that gave three candidates beside its own."""
+    own = outcome(proposal)
+    variants = [
+        replace(
+            own,
+            genotype=replace(proposal.genotype, runtime=runtime, preset=size),
+            values={"accuracy": 0.1, "params": 1.0},
+            choices={"runtime": runtime, "size": size},
+            network=proposal.number,
+        )
+        for runtime, size in (("", "tiny"), ("other", "full"), ("other", "small"))
+    ]
+    return replace(own, variants=tuple(variants))
+
+
+def made_proposer(folder: Path, sampler: str = "random") -> Proposer:
+    asked = proposer(folder, sampler)
+    asked.ground = replace(asked.ground, made=MADE)
+    return asked
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+def test_variants_are_finished_trials_beside_the_proposal(tmp_path: Path, sampler: str) -> None:
+    asked = made_proposer(tmp_path, sampler)
+    for _ in range(13):
+        proposal = asked.propose()
+        assert proposal is not None and "runtime" not in proposal.choices
+        own, *others = asked.tell(with_variants(proposal))
+        assert [other.number for other in others] == [own.number + n for n in (1, 2, 3)]
+    assert asked.paid == asked.answered == 13 and len(asked.history.records) == 52
+    last = state(asked, others[-1].number)
+    assert last.state == TrialState.COMPLETE and last.values == [0.1, 1.0]
+    assert {"runtime": "other", "size": "small", **proposal.choices} == last.params
+    assert asked.history.knows(others[-1].genotype)
+
+
+def killed_after(asked: Proposer, lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process ends once so many lines of the journal are written."""
+    left, append = [lines], _Journal.append_logs
+
+    def written(self: Any, logs: Any) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        append(self, logs)
+
+    monkeypatch.setattr(_Journal, "append_logs", written)
+
+
+@pytest.mark.parametrize("lines", range(8))
+def test_a_kill_between_variants_loses_nothing_and_tells_nothing_twice(
+    tmp_path: Path, lines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = made_proposer(tmp_path)
+    proposal = first.propose()
+    assert proposal is not None
+    record = with_variants(proposal)
+    (tmp_path / "0000.json").write_text(json.dumps(record.to_json()))
+    with monkeypatch.context() as patched:
+        killed_after(first, lines, patched)
+        with contextlib.suppress(KeyboardInterrupt):
+            first.tell(record)
+    assert all(known.variants == () for known in read_records(tmp_path / "study.journal"))
+    again = made_proposer(tmp_path)
+    again.recover(tmp_path)
+    found = read_records(tmp_path / "study.journal")
+    keys = {r.genotype.key for r in (record, *record.variants)}
+    assert {r.genotype.key for r in found} == keys and len(found) == 4
+    assert sorted(again.records) == [r.number for r in found]
+    assert [r.network for r in found] == [None, 0, 0, 0] and again.paid == 1
+    assert all(state(again, r.number).state == TrialState.COMPLETE for r in found)
