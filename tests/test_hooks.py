@@ -32,7 +32,7 @@ from orchestrator.records import Check
 
 HOOKS = sorted(name for name in dir(hookspecs) if name.startswith("orchestrator_"))
 # Devices whose YAML says where they are, and what a configuration has besides.
-PLACED = ("here", "pi")
+PLACED = ("here", "phone", "pi")
 EMPTY: dict[str, Any] = {
     **{group: {"name": "x"} for group in ("space", "dataset", "estimator", "sampler")},
     "objective": {},

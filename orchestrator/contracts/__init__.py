@@ -31,6 +31,7 @@ from orchestrator.contracts.estimator import (
     WeightStore,
 )
 from orchestrator.contracts.images import ImageFacts
+from orchestrator.contracts.native import NativeBenchmark
 from orchestrator.contracts.objective import (
     Axis,
     Budget,
@@ -86,6 +87,7 @@ __all__ = [
     "Maps",
     "Metric",
     "MetricObjective",
+    "NativeBenchmark",
     "NetworkCompressor",
     "Objective",
     "Offer",

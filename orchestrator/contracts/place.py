@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, ClassVar
 
+from orchestrator.errors import DeviceError
 from orchestrator.measuring import agent
 
 __all__ = ["HERE", "Here", "Place"]
@@ -27,6 +28,9 @@ class Place(ABC):
     # The longest that one session of measuring may take: of networks of a second a call on a
     # machine that is busy with other things, by default.
     seconds: float = 600.0
+
+    # The runtime's own benchmark program, a file here, where that is run instead of an agent.
+    program: Path | None = None
 
     # The program that measures: it needs nothing but Python 3.8.
     agent: ClassVar[Path] = Path(agent.__file__)
@@ -49,6 +53,17 @@ class Place(ABC):
     def check(self) -> None:
         """Raise DeviceError, saying what to do, if the place does not answer."""
         return
+
+    def execute(self, words: Sequence[str]) -> str:
+        """Run `program` there with these arguments; all that it printed.
+
+        Raises CompileError where it fails, and DeviceError. Asked only where there is a program.
+        """
+        raise DeviceError(f"place {self.name!r} lacks a method, as it has a program: execute.")
+
+    def facts(self) -> Mapping[str, str]:
+        """What a latency depends on, where there is a program and no agent to tell."""
+        return {}
 
     def pip(self, packages: Sequence[str]) -> str:
         """The line that installs packages for the agent's Python, to be typed there."""

@@ -7,11 +7,13 @@ import importlib.util
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from orchestrator.contracts.device import Artifact, Device, Gauge, Latency, compared
+from orchestrator.contracts.native import NativeBenchmark, NativeFile, in_turn
 from orchestrator.contracts.place import HERE, Place
 from orchestrator.errors import CompileError, DeviceError, OrchestratorError
 from orchestrator.measuring.agent import Timing
@@ -49,6 +51,8 @@ class Runtime(Device):
     loader: ClassVar[Path]
     # Distributions that the loader imports; by default the first of `packages`.
     loads: ClassVar[tuple[str, ...]] = ()
+    # How its own benchmark program is run, for places without Python.
+    native: ClassVar[NativeBenchmark | None] = None
     place: Place = HERE
     # By the names that one agent knows them under, this one included.
     _partners: Mapping[str, Runtime] = MappingProxyType({})
@@ -137,6 +141,12 @@ class Runtime(Device):
 
     def fingerprint(self) -> Mapping[str, str]:
         """The place's processor, cores and system, and what the loader says of the runtime."""
+        if self.place.program is not None:
+            return {
+                **self.place.facts(),
+                "runtime": self.name,
+                **{k: str(v) for k, v in self.options.items()},
+            }
         facts: Mapping[str, str] = self._asked(lambda link: link.facts(self._called))
         return facts
 
@@ -233,6 +243,8 @@ class Runtime(Device):
     def _answer(self, request: Mapping[str, Any], files: Sequence[tuple[Runtime, Artifact]]) -> Any:
         """The agent's, about files that are brought to the place."""
         there = [self.place.put(artifact.files) for _, artifact in files]
+        if self.place.program is not None:
+            return self._by_program(request, files, there)
         names = ", ".join(artifact.path.name for _, artifact in files)
         loaders = [runtime._called for runtime, _ in files]
         asked, doing = {**request, "files": there, "loaders": loaders}, f"measuring {names}"
@@ -250,6 +262,28 @@ class Runtime(Device):
                 raise CompileError(text) from None
 
         return self._asked(ask)
+
+    def _by_program(
+        self,
+        request: Mapping[str, Any],
+        files: Sequence[tuple[Runtime, Artifact]],
+        there: Sequence[str],
+    ) -> list[dict[str, Any]]:
+        """Times as the agent would tell them, found by the runtimes' own program."""
+        if request["op"] != "time":
+            raise DeviceError(
+                f"device={self.name} at {self.place.name} is measured by a program that tells "
+                f"latencies, and no {request['op'].replace('_', ' ')}. Leave the objective out."
+            )
+        run = []
+        for (runtime, artifact), path in zip(files, there, strict=True):
+            if runtime.native is None:
+                raise DeviceError(
+                    f"device={runtime.name} does not say how its own benchmark program is run; "
+                    f"{self.place.name} has to go without one."
+                )
+            run.append(NativeFile(artifact.path.name, path, runtime.native, runtime.options))
+        return [asdict(timing) for timing in in_turn(self.place, run, request["rounds"])]
 
     def _asked(self, question: Callable[[AgentLink], Any]) -> Any:
         try:

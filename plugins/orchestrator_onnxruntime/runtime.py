@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from orchestrator import Artifact, Device, Kernel, Runtime, Usage
+from orchestrator import Artifact, Device, Kernel, NativeBenchmark, Runtime, Usage
 from orchestrator.errors import CompileError, DeviceError
+from orchestrator_onnxruntime.perf_test import PERF_TEST
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,6 +30,7 @@ class OnnxRuntime(Runtime):
     quantizers: ClassVar[tuple[str, ...]] = ("quantization",)
     mlflow_flavour: ClassVar[str] = "onnx"
     loader: ClassVar[Path] = Path(__file__).with_name("loader.py")
+    native: ClassVar[NativeBenchmark] = PERF_TEST
 
     def __init__(
         self,

@@ -15,4 +15,5 @@ def orchestrator_places() -> Sequence[Offer]:
     return [
         Offer("here", "orchestrator:Here", "this machine"),
         Offer("ssh", "orchestrator_places.ssh:Ssh", "another machine, over OpenSSH"),
+        Offer("adb", "orchestrator_places.adb:Adb", "an Android phone, over adb"),
     ]

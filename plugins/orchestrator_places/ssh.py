@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import posixpath
 import shlex
@@ -19,6 +18,7 @@ from typing import IO, Any
 
 from orchestrator import Place
 from orchestrator.errors import ConfigError, DeviceError
+from orchestrator_places.content import digest
 from orchestrator_places.openssh import (
     Address,
     Connection,
@@ -96,7 +96,7 @@ class Ssh(Place):
         """Bring files there unless they are; what is kept has its content's hash as folder."""
         self._connected()
         base = self._there["code" if keep else "session"]
-        folder = posixpath.join(base, _digest(files))
+        folder = posixpath.join(base, digest(files))
         if folder not in self._brought:
             try:
                 self._bring(folder, files, look=keep)
@@ -264,11 +264,3 @@ def _command(python: str, order: Mapping[str, Any]) -> str:
 def _porter() -> str:
     source = Path(__file__).with_name("porter.py").read_bytes()
     return base64.b64encode(zlib.compress(source)).decode()
-
-
-def _digest(files: Sequence[Path]) -> str:
-    found = hashlib.sha256()
-    for file in files:
-        content = file.read_bytes()
-        found.update(f"{file.name}\0{len(content)}\0".encode() + content)
-    return found.hexdigest()[:32]

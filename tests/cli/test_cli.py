@@ -177,5 +177,5 @@ def test_an_unknown_part_of_a_name_is_told_near_ones(refused, part: str, wanted:
 
 
 def test_an_unknown_device_is_told_what_there_is(refused) -> None:
-    message = refused("measure", "mobilenetv3/small-1.0", "--device", "phone")
-    assert "no device is called 'phone'" in message and "onnxruntime" in message
+    message = refused("measure", "mobilenetv3/small-1.0", "--device", "watch")
+    assert "no device is called 'watch'" in message and "onnxruntime" in message

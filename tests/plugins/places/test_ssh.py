@@ -7,66 +7,17 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from loopback import Sshd
 from orchestrator_places.openssh import Address
 from orchestrator_places.ssh import Ssh
+from words_runtime import LOADER, Words
 
-from orchestrator import Artifact, Runtime
 from orchestrator.errors import CompileError, ConfigError, DeviceError
-
-LOADER = """
-import time
-
-def facts(options):
-    return {"runtime": "words 1"}
-
-class Session:
-    def __init__(self, word):
-        if word == "broken":
-            raise ValueError("no network")
-        self.word = word
-
-    def run(self):
-        time.sleep(float(self.word))
-
-def load(path, options):
-    with open(path) as file:
-        return Session(file.read())
-"""
-
-
-class Words(Runtime):
-    """Its files are how long they take, in seconds."""
-
-    name = "words"
-    formats: ClassVar[frozenset[str]] = frozenset({"txt"})
-    packages = ("wordy",)
-
-    def __init__(self, folder: Path, loader: str = LOADER) -> None:
-        self.folder = folder
-        self.loader = folder / "loader.py"  # type: ignore[misc]
-        self.loader.write_text(loader)
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        return {}
-
-    def compile(self, network: Any, example: Any, path: Path, *, final: bool = False) -> Artifact:
-        path.write_text(network)
-        return Artifact(path, "txt", exact=True)
-
-    def reference(self, folder: Path) -> Artifact:
-        return self.compile("0.001", None, folder / "reference")
-
-    def ms_of(self, *words: str) -> list[float]:
-        files = [self.compile(word, None, self.folder / f"file of {word}") for word in words]
-        return [latency.ms for latency in self.latencies(files, 1.0, self.folder)]
-
 
 Made = Callable[..., Words]
 
