@@ -21,6 +21,8 @@ class Ledger:
     def __init__(self, axes: Sequence[Axis], records: Sequence[Record] = ()) -> None:
         self.counts: dict[Outcome, int] = dict.fromkeys(OUTCOMES, 0)
         self.paid = 0
+        # Candidates that were proposed, each of which may have brought variants of its network.
+        self.trainings = 0
         self.feasible: list[Record] = []
         # Axis → the best value of a feasible candidate.
         self.best: dict[str, float] = {}
@@ -36,6 +38,7 @@ class Ledger:
         """Count one record more."""
         self.counts[record.outcome] += 1
         self.paid += record.paid
+        self.trainings += record.network is None
         if record.outcome != "feasible":
             return
         self.feasible.append(record)

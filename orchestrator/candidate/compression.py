@@ -94,6 +94,24 @@ class Compression:
                 known += [] if answer in known else [answer]
         return found
 
+    def told_of_each(self, runtime: str) -> str:
+        """What is made of one training, in words; `runtime` is what the first one is called.
+
+        Empty where that is the network's own file alone.
+        """
+        plain = Genotype("", "", {})
+        files: dict[str, list[str]] = {}
+        for variant in self.variants(plain):
+            own = files.setdefault(variant.genotype.runtime or runtime, [])
+            own.append(" + ".join(_words(step) for step in variant.genotype.compression))
+        count = sum(map(len, files.values()))
+        if count < 2:
+            return ""
+        texts = [
+            f"{name} ({', '.join(w or 'as it is' for w in own)})" for name, own in files.items()
+        ]
+        return f"{count} of each training, all measured: {'; '.join(texts)}"
+
     def suggest(self, name: str, trial: Trial) -> Choices:
         """One compressor's choices, its questions under its own name."""
         compressor = self.compressors[name]
@@ -275,3 +293,9 @@ class Compression:
 
     def _obstacle(self, name: str) -> str:
         return obstacle(self.compressors[name], self.formats.union(*self.others.values()))
+
+
+def _words(step: Step) -> str:
+    """A step as people read it: its name, and its choices where they say more."""
+    values = ", ".join(f"{value}" for value in step.choices.values() if value is not True)
+    return f"{step.name} {values}".strip()

@@ -104,13 +104,15 @@ class Terminal:
         ledger = study.ledger
         told = "  ".join(f"{k} {n}" for k, n in ledger.counts.items() if k != "feasible")
         leading = leader(study.axes)
+        several = len(study.records) > ledger.trainings
+        files = f" in {len(study.records)} variants" if several else ""
         best = (
             human(ledger.best[leading.name], leading.unit)
             if leading.name in ledger.best
             else MISSING
         )
         return (
-            f"done {len(study.records)}  {told}  front {ledger.front_size}  "
+            f"done {ledger.trainings}{files}  {told}  front {ledger.front_size}  "
             f"hypervolume {ledger.hypervolume:.3f}  best {best}  "
         )
 
@@ -154,6 +156,7 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
         "dataset": config.dataset.name,
         **_devices(plan),
         "compressors": plan.compression or " → ".join(config.compressor) or "none",
+        **({"variants": plan.variants} if plan.variants else {}),
         "estimator": _described("estimator", config.estimator.name),
         "sampler": f"{config.sampler.name}, {config.budget.candidates} candidates, "
         f"then {config.budget.finalists} finalists"

@@ -14,6 +14,7 @@ from orchestrator.analysis.display import human
 from orchestrator.candidate.assembly import Assembly, Target
 from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.teachers import check_teachers, named_teachers
+from orchestrator.contracts import ArtifactCompressor
 from orchestrator.contracts.objective import Axis
 from orchestrator.contracts.task import Task
 from orchestrator.errors import BudgetError, ConfigError
@@ -56,10 +57,10 @@ class Plan:
     """A checked search. Plain values, so that a resumed run goes on with the very same plan.
 
     `ranges` maps each static objective to what was seen from the smallest to the largest network,
-    `reference_ms` and `fingerprints` each device to what was found on it. `compression` tells the
-    orders in which compressors may be taken, `leading` is the name of the task's leading metric,
-    `unchanged` what the space leaves as it is, and why,
-    `start` what trained weights networks start from, as a `Prospect`.
+    `reference_ms` and `fingerprints` each runtime of a device, by its seat, to what was found on
+    it. `compression` tells the orders in which compressors may be taken, `variants` what is made
+    of each training, `leading` is the name of the task's leading metric, `unchanged` what the space
+    leaves as it is, and why, `start` what trained weights networks start from, as a `Prospect`.
     """
 
     space_size: float
@@ -73,6 +74,7 @@ class Plan:
     disk_bytes: float
     warnings: Sequence[str] = ()
     compression: str = ""
+    variants: str = ""
     leading: str = "accuracy"
     unchanged: Mapping[str, str] = field(default_factory=dict)
     start: Mapping[str, Any] | None = None
@@ -146,17 +148,30 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             ),
             disk_bytes=_forecast_bytes(factory, by_size),
             compression=assembly.compression.told,
+            variants=assembly.compression.told_of_each(assembly.runtime_name("")),
             unchanged=assembly.space.unchanged(),
             start=start.to_json() if start else None,
             warnings=[
                 *(start.warnings if start else ()),
                 *assembly.dataset.notes,
                 *factory.notes,
+                *_drawn(assembly),
                 *_trained_first(factory),
                 *_small(factory, specimens),
                 *warnings,
             ],
         )
+
+
+def _drawn(assembly: Assembly) -> list[str]:
+    """Which changes of a file are drawn for each training, as there are too many to make all."""
+    found = assembly.compression
+    names = [n for n in found.drawn if isinstance(found.compressors[n], ArtifactCompressor)]
+    return [
+        f"compressor {name} has more settings than are all made of each training: one is drawn, "
+        "and made beside the file without it."
+        for name in names
+    ]
 
 
 def _small(factory: Factory, specimens: Sequence[Specimen]) -> list[str]:
@@ -184,7 +199,7 @@ def _head(task: Task, seed: int) -> dict[str, Any]:
 def _no_compression(assembly: Assembly) -> dict[str, Any]:
     """Answers with which each compressor does nothing, found by drawing."""
     found: dict[str, Any] = {}
-    for name in assembly.compressors:
+    for name in assembly.compression.drawn:
         for seed in range(100):
             trial = RandomTrial(seed)
             if not assembly.compression.suggest(name, trial):
@@ -361,7 +376,8 @@ def _forecast_seconds(
     # as one that is trained alone.
     checks = budget.checked * config.train.epochs if estimator.approximate else 0
     # Retraining after pruning, a second export and calibration are in the factors.
-    candidate_s = 1.2 * each * epoch_s + 3 * deployed_seconds
+    files = len(factory.assembly.compression.variants(by_size[0].genotype))
+    candidate_s = 1.2 * each * epoch_s + (2 + files) * deployed_seconds
     finalist_s = 1.3 * budget.seeds * config.train.final_epochs * epoch_s + 8 * deployed_seconds
     work_s = budget.candidates * candidate_s + budget.finalists * finalist_s
     work_s += 1.2 * checks * epoch_s

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from orchestrator.errors import RunError
 
-__all__ = ["exclusive", "open_storage"]
+__all__ = ["OneWriter", "exclusive", "open_storage"]
 
 
 class _Journal(JournalFileBackend):
@@ -35,18 +35,24 @@ class _Journal(JournalFileBackend):
                 os.fsync(file.fileno())
 
 
-class _OneWriter(JournalStorage):
+class OneWriter(JournalStorage):
     """A journal that this process alone writes, so that it knows whether anything is queued.
 
     Optuna looks for queued trials before each proposal, among all that there are: at ten thousand
-    that takes longer than the rest of a step.
+    that takes longer than the rest of a step. What is `hidden`, by number, samplers do not see.
     """
 
     def __init__(self, backend: _Journal) -> None:
         super().__init__(backend)
         self._queued = True
+        self.hidden: set[int] = set()
+
+    def every_trial(self, study_id: int) -> list[FrozenTrial]:
+        """All of them, hidden ones too."""
+        return super().get_all_trials(study_id, deepcopy=False)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """As Optuna's; a template may be of a trial that waits."""
         self._queued = self._queued or template_trial is not None
         return super().create_new_trial(study_id, template_trial)
 
@@ -56,8 +62,10 @@ class _OneWriter(JournalStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
+        """What samplers may see; that none waits is remembered."""
         if states != (TrialState.WAITING,):
-            return super().get_all_trials(study_id, deepcopy, states)
+            found = super().get_all_trials(study_id, deepcopy, states)
+            return [t for t in found if t.number not in self.hidden] if self.hidden else found
         found = super().get_all_trials(study_id, deepcopy, states) if self._queued else []
         self._queued = bool(found)
         return found
@@ -86,7 +94,7 @@ def open_storage(path: Path, *, mend: bool) -> JournalStorage:
             _refuse_foreign(path)
             if mend:
                 _mend(path)
-        return (_OneWriter if mend else JournalStorage)(_Journal(str(path)))
+        return (OneWriter if mend else JournalStorage)(_Journal(str(path)))
     except (ValueError, LookupError, AssertionError, TypeError, AttributeError, OSError) as error:
         raise RunError(
             f"{path} cannot be read as a study's journal: {error!r}. Restore it from a copy, or "

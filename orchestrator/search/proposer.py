@@ -14,11 +14,12 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import Trial, TrialState, create_trial
 
+from orchestrator.analysis.pareto import dominates
 from orchestrator.contracts.objective import Axis
 from orchestrator.contracts.sampler import Ground, History, Proposal, Sampler, SamplerContext
 from orchestrator.errors import ConfigError, PluginError, RunError
 from orchestrator.records import Choices, Genotype, Record
-from orchestrator.search.journal import open_storage
+from orchestrator.search.journal import OneWriter, open_storage
 from orchestrator.search.samplers import adapted, chance
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ __all__ = ["Proposer", "read_records"]
 _REPEATS = 300
 # So many of a sampler's own that are known already, and chance takes a turn.
 _GUIDED = 20
+# What marks a trial that samplers do not see, as another of the same training is better.
+_OUTDONE = "outdone"
 
 
 class Proposer:
@@ -48,7 +51,10 @@ class Proposer:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.ground = ground
         self._study = _open(journal, ground.axes)
-        trials = self._study.get_trials(deepcopy=False)
+        assert isinstance(self._study._storage, OneWriter)
+        self._storage = self._study._storage
+        trials = self._storage.every_trial(self._study._study_id)
+        self._storage.hidden |= {t.number for t in trials if t.user_attrs.get(_OUTDONE)}
         # Another seed after a resume: the same one would draw the very same candidates again.
         seed += 7919 * len(trials)
         self._sampler = adapted(sampler(seed))
@@ -165,8 +171,8 @@ class Proposer:
 
     def _add(self, variant: Record, trained: Record) -> Record:
         """A finished trial with the parameters of the training's, and what tells it from that."""
-        study, storage = self._study, self._study._storage
-        number = storage.get_n_trials(study._study_id)
+        study, storage = self._study, self._storage
+        number = len(storage.every_trial(study._study_id))
         record = replace(variant, number=number, network=trained.number)
         drawn = self._frozen(trained.number)
         answers = {
@@ -174,16 +180,33 @@ class Proposer:
         }
         made = {name: CategoricalDistribution(tuple(self.ground.made[name])) for name in answers}
         known = self._values(record)
+        outdone = self._outdone(variant, [trained, *trained.variants])
+        if outdone:
+            storage.hidden.add(number)
         frozen = create_trial(
             state=self._state(record),
             values=known if self._state(record) == TrialState.COMPLETE else None,
             params={**drawn.params, **answers},
             distributions={**drawn.distributions, **made},
-            user_attrs={"record": record.to_json(), "variant_of": trained.number},
+            user_attrs={
+                "record": record.to_json(),
+                "variant_of": trained.number,
+                _OUTDONE: outdone,
+            },
             constraints=self._constraints(record),
         )
         self._ids[number] = storage.create_new_trial(study._study_id, template_trial=frozen)
         return record
+
+    def _outdone(self, variant: Record, all_: Sequence[Record]) -> bool:
+        """Whether another variant of the network is better, so that this says nothing of it.
+
+        A sampler that saw it would take the network's choices for bad ones.
+        """
+        rivals = [r for r in all_ if r is not variant and r.outcome == "feasible"]
+        if variant.outcome != "feasible":
+            return bool(rivals)
+        return any(dominates(r.values, variant.values, self.ground.axes) for r in rivals)
 
     def _finish(self, trial: Trial, record: Record) -> None:
         known = self._frozen(record.number).constraints

@@ -177,6 +177,9 @@ def _row(
     return {
         "number": record.number,
         "id": record.id,
+        "network": record.training,
+        "runtime": record.genotype.runtime,
+        "steps": " + ".join(step.name for step in record.genotype.compression),
         "outcome": record.outcome,
         "front": on_front,
         "origin": record.origin,

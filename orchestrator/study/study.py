@@ -176,7 +176,9 @@ class Study:
         """The result in one sentence."""
         told = ", ".join(f"{n} {k}" for k, n in self.ledger.counts.items() if n)
         front = len(self.front)
-        text = f"{len(self.records)} candidates ({told or 'none yet'}), {front} on the front"
+        trained, all_ = self.ledger.trainings, len(self.records)
+        more = f" in {all_} variants" if all_ > trained else ""
+        text = f"{trained} candidates{more} ({told or 'none yet'}), {front} on the front"
         name = f"test_{self.leading}"
         best = max(self.finalists, key=lambda f: f.figures[name], default=None)
         if best is None:

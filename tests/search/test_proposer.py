@@ -69,7 +69,7 @@ def exhaust(asked: Proposer, tell: Callable[[Proposal], Record] = outcome) -> li
 
 
 def state(asked: Proposer, number: int) -> Any:
-    return asked._study.get_trials()[number]
+    return asked._storage.every_trial(asked._study._study_id)[number]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "nsga3", "gp", "random"])
@@ -426,3 +426,16 @@ def test_a_kill_between_variants_loses_nothing_and_tells_nothing_twice(
     assert sorted(again.records) == [r.number for r in found]
     assert [r.network for r in found] == [None, 0, 0, 0] and again.paid == 1
     assert all(state(again, r.number).state == TrialState.COMPLETE for r in found)
+
+
+def test_samplers_do_not_see_a_variant_that_another_of_its_network_outdoes(tmp_path: Path) -> None:
+    asked = made_proposer(tmp_path)
+    proposal = asked.propose()
+    assert proposal is not None
+    first, second, _ = with_variants(proposal).variants
+    better = replace(first, values={"accuracy": 1.0, "params": 1.0})
+    worse = replace(second, values={"accuracy": 0.5, "params": 2.0})
+    asked.tell(replace(outcome(proposal), variants=(better, worse)))
+    assert [trial.number for trial in asked._study.get_trials()] == [0, 1]
+    assert [trial.number for trial in made_proposer(tmp_path)._study.get_trials()] == [0, 1]
+    assert len(asked.records) == 3
