@@ -12,17 +12,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from orchestrator.cli.composing import compose, compose_devices
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 # Appended to searches: the same story, one epoch, two candidates.
 CHEAPER = "train.epochs=1 train.final_epochs=1 budget.candidates=2 budget.finalists=1 tracking=off"
-# These install; tests/examples installs the same package elsewhere and searches it.
+# These install; tests/examples installs the same package elsewhere and searches it. Others ask for
+# a machine of the reader's, for which tests/study/test_ssh_search.py has one.
 ELSEWHERE = {"pip install -e examples/tiny_plugin", "python -m orchestrator +search=tiny"}
 
 
 def shown() -> list[str]:
     blocks = re.findall(r"```sh\n(.*?)```", README, re.S)
     return [line for block in blocks for line in block.strip().splitlines()]
+
+
+ELSEWHERE |= {line for line in shown() if "raspberrypi" in line}
 
 
 def recipe(line: str) -> str:
@@ -81,6 +87,18 @@ def test_a_command_of_the_readme_works(line: str, home: Path) -> None:
         return
     searches = "+search=" in command and " plan " not in command
     assert run(cheaper(command) if searches else command, home).strip()
+
+
+@pytest.mark.parametrize("line", sorted(line for line in ELSEWHERE if "raspberrypi" in line))
+def test_what_asks_for_another_machine_is_composed(line: str) -> None:
+    words = [word for word in line.split() if "=" in word]
+    if "measure" in line:
+        names = re.findall(r"--device (\w+)", line)
+        assert list(compose_devices(names, words)) == names
+        return
+    device = compose(words).device["pi"]
+    assert str(device.options["host"]).endswith("raspberrypi.local")
+    assert device.place.name == "ssh"
 
 
 def test_the_readme_shows_the_two_commands_first() -> None:

@@ -93,19 +93,20 @@ def compose(overrides: Sequence[str], line: CommandLine | None = None) -> StudyC
 def compose_devices(names: Sequence[str], overrides: Sequence[str]) -> Mapping[str, DeviceConfig]:
     """The checked configuration of devices alone; raises ConfigError naming what is valid.
 
-    Without names it is that of a search's usual device. One that a plugin offers without a YAML
-    file has its own defaults.
+    Without names it is that of a search's usual device. A name may be that of an override,
+    `device.NAME={…}`; what a plugin offers without a YAML file has its own defaults.
     """
     from orchestrator.config import DeviceConfig, check_config
     from orchestrator.plugins import installed
 
     offered = installed().offered("device")
     written = {path.stem for path in (config_dir() / "device").glob("*.yaml")}
+    given = [name for word in overrides for name in re.findall(r"^\+*device\.(\w+)=\{", word)]
     plain = [name for name in names if name in offered and name not in written]
-    others = [name for name in names if name not in plain]
+    others = [name for name in names if name not in plain and name not in given]
     chosen = [f"device=[{','.join(others)}]"] if others else []
     found: Mapping[str, DeviceConfig] = {}
-    if others or not names:
+    if others or given or not names:
         try:
             data = _composed([*chosen, *overrides], CommandLine())
         except ConfigError:
@@ -116,7 +117,8 @@ def compose_devices(names: Sequence[str], overrides: Sequence[str]) -> Mapping[s
             raise
         # No space is looked for.
         found = check_config({**data, "space": {"name": ""}}).device
-    return {**{name: DeviceConfig(name) for name in plain}, **found}
+    made = {**{name: DeviceConfig(name) for name in plain}, **found}
+    return {name: made[name] for name in dict.fromkeys([*names, *given])} if names else made
 
 
 def jobs(line: CommandLine) -> list[list[str]]:

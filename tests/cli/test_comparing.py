@@ -83,6 +83,10 @@ def test_devices_are_those_of_a_search() -> None:
     found = compose_devices(["pi", "here"], ["device.pi.host=me@pi", "device.here.threads=2"])
     assert found["pi"].options["host"] == "me@pi" and found["here"].options["threads"] == 2
     assert list(compose_devices([], [])) == ["onnxruntime"]
+    two = "device.two={name: onnxruntime, threads: 2}"
+    assert list(compose_devices(["two", "here"], [two])) == ["two", "here"]
+    assert compose_devices(["two"], [two])["two"].options == {"threads": 2}
+    assert list(compose_devices([], [two])) == ["onnxruntime", "two"]
     with pytest.raises(ConfigError, match="no device is called 'pie'; did you mean 'pi'"):
         compose_devices(["pie"], [])
     with pytest.raises(ConfigError, match=r"device\.pi\.host: must be given"):
