@@ -182,6 +182,7 @@ class StudyConfig:
 
     `teacher` is the path of a bundle, "package.module:factory@FILE", or several of them that teach
     together; None lets a search that needs one train its largest named network.
+    `order` names compressors as they are taken, where several orders are legal; None searches it.
     `weights` are those that networks start from: "auto", a name as `weights` lists it, the path of
     a file or of a bundle; None starts from noise.
     """
@@ -194,6 +195,7 @@ class StudyConfig:
     objective: Mapping[str, ObjectiveConfig]
     task: Chosen = Chosen("classification")
     compressor: Mapping[str, Chosen] = field(default_factory=dict)
+    order: tuple[str, ...] | None = None
     teacher: str | tuple[str, ...] | None = None
     weights: str | None = None
     train: TrainConfig = field(default_factory=TrainConfig)

@@ -150,6 +150,7 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
             },
             own[1].formats,
             {name: device.formats for name, device in others},
+            config.order or (),
         ),
         asked={name: make("objective", name, {}) for name in estimator.objectives},
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 from typing import Any
 
 from orchestrator.contracts import ArtifactCompressor, Compressor, Trial
 from orchestrator.contracts.orders import legal_orders, obstacle, stage_of
-from orchestrator.errors import CompressionError, ConfigError
+from orchestrator.errors import CompressionError, ConfigError, closest
 from orchestrator.records import Choices, Genotype, Step
 from orchestrator.trials import ScopedTrial, every_answer
 
@@ -18,6 +18,8 @@ __all__ = ["RUNTIME", "Compression", "Variant"]
 
 # The question that a variant's runtime would be the answer to.
 RUNTIME = "runtime"
+
+_STAGES = ("training", "network", "file")
 
 # Of more compressors only the names are told, of more orders only how many they are.
 _MOST_TOLD = 8
@@ -47,19 +49,24 @@ class Compression:
     """`compressors` by their keys in the configuration; `formats` are the first runtime's.
 
     `others` are the formats of further runtimes, by their names. Steps of the file are not drawn
-    where they can all be made: see `variants`.
+    where they can all be made: see `variants`. Those that `order` names are taken in that order.
     """
 
     compressors: Mapping[str, Compressor]
     formats: frozenset[str]
     others: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    order: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        staged = sorted(self.compressors.items(), key=lambda item: stage_of(item[1]))
-        object.__setattr__(self, "compressors", dict(staged))
+        def place(item: tuple[str, Compressor]) -> tuple[int, int]:
+            name, compressor = item
+            return stage_of(compressor), self.order.index(name) if name in self.order else 0
+
+        object.__setattr__(self, "compressors", dict(sorted(self.compressors.items(), key=place)))
 
     def check(self) -> None:
-        """Raise ConfigError for a compressor that no candidate could ever use."""
+        """Raise ConfigError for a compressor that no candidate could use, or an illegal order."""
+        self._check_order()
         for name in self.compressors:
             if not self._usable(name):
                 others = [other for other in self.compressors if other != name]
@@ -262,7 +269,42 @@ class Compression:
 
     def _orders_on(self, names: set[str], formats: frozenset[str]) -> list[tuple[str, ...]]:
         active = {name: item for name, item in self.compressors.items() if name in names}
-        return legal_orders(active, formats)
+        fixed = [name for name in self.order if name in names]
+        orders = legal_orders(active, formats)
+        return [order for order in orders if [n for n in order if n in fixed] == fixed]
+
+    def _check_order(self) -> None:
+        """Raise ConfigError for a fixed order with unknown names, or that cannot be taken."""
+        for name in self.order:
+            if name not in self.compressors:
+                raise ConfigError(
+                    f"order: no compressor {name!r}; {closest(name, self.compressors)}"
+                )
+        for first, second in pairwise(self.order):
+            stages = [stage_of(self.compressors[name]) for name in (first, second)]
+            if stages[0] > stages[1]:
+                raise ConfigError(
+                    f"order: {second!r} changes the {_STAGES[stages[1]]} and cannot follow "
+                    f"{first!r}, which changes the {_STAGES[stages[0]]}; expected "
+                    f"{', then '.join(_STAGES)}."
+                )
+        free = replace(self, order=())
+        for names in free._largest() if self.order else ():
+            fixed = [name for name in self.order if name in names]
+            if len(fixed) > 1 and not self._orders(names):
+                raise ConfigError(
+                    f"order: {' → '.join(fixed)} cannot be taken, as {self._reason(fixed)}. Legal: "
+                    f"{' → '.join(free._orders(names)[0])}. Change it, or say order=null."
+                )
+
+    def _reason(self, fixed: Sequence[str]) -> str:
+        """What hinders the first of these that cannot follow those before it."""
+        provided = self.formats.union(*self.others.values())
+        for name in fixed:
+            if text := obstacle(self.compressors[name], provided):
+                return f"{name} {text}"
+            provided |= self.compressors[name].provides
+        return "others come between them"
 
     def _key(self, step: str) -> str:
         """A step's compressor; runs made before were named by its class, whatever its key."""

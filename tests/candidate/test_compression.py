@@ -179,3 +179,29 @@ def test_of_many_orders_some_are_told() -> None:
     assert compression(**four).told.endswith("a → c → b → d, or 21 more")
     nine = {name: switch(NetworkCompressor, name) for name in "abcdefghi"}
     assert compression(**nine).told == "a, b, c, d, e, f, g, h, i"
+
+
+def ordered(*order: str, **compressors: Compressor) -> Compression:
+    return Compression(compressors, ONNX, order=order)
+
+
+def test_a_fixed_order_is_not_asked() -> None:
+    a, b = switch(NetworkCompressor, "a"), switch(NetworkCompressor, "b")
+    made = ordered("b", "a", a=a, b=b)
+    made.check()
+    trial = FixedTrial({"a.on": True, "b.on": True})
+    assert [step.name for step in made.draw(trial)] == ["a", "b"]  # by name, as there is but one
+    assert [step.name for step in made.steps(genotype(*made.draw(trial)))] == ["b", "a"]
+    assert made.told == "b → a"
+
+
+def test_a_fixed_order_that_cannot_be_taken_is_refused_with_the_reason() -> None:
+    giver = switch(NetworkCompressor, "giver", provides="ranges")
+    needy = switch(NetworkCompressor, "needy", requires="ranges")
+    with pytest.raises(ConfigError, match=r"needy requires \['ranges'\] .* Legal: giver → needy"):
+        ordered("needy", "giver", giver=giver, needy=needy).check()
+    file = switch(ArtifactCompressor, "file")
+    with pytest.raises(ConfigError, match="'giver' changes the network and cannot follow 'file'"):
+        ordered("file", "giver", giver=giver, file=file).check()
+    with pytest.raises(ConfigError, match=r"order: no compressor 'givre'; .*giver"):
+        ordered("givre", giver=giver).check()
