@@ -24,9 +24,11 @@ from typing import Any
 import numpy as np
 import onnx
 
+from orchestrator import strongest
+from orchestrator.errors import CompressionError
 from orchestrator_onnxruntime import loader
 
-__all__ = ["Allowance", "Wide", "choose_wide"]
+__all__ = ["Allowance", "Guard", "Wide", "choose_wide"]
 
 # Writes an int8 file with these nodes in float.
 Write = Callable[[Collection[str], Path], None]
@@ -46,6 +48,14 @@ class Allowance:
     evaluations: int = 16
     share: float = 0.25
     noise: float = 0.25
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What a file must reach: `reached(file)`, the leading metric, at least `least`."""
+
+    reached: Callable[[Path], float]
+    least: float
 
 
 @dataclass
@@ -99,24 +109,24 @@ class _Trials:
         return loader.load(str(path), {"threads": 1}).predict(self.images)
 
 
-def choose_wide(model: Path, images: np.ndarray, write: Write, allowed: Allowance) -> Wide:
+def choose_wide(
+    model: Path, images: np.ndarray, write: Write, allowed: Allowance, guard: Guard | None = None
+) -> Wide:
     """The layers of a prepared `model` that `write` should leave in float.
 
     `images` are float32 (N, C, H, W); answers are classes (N, classes, …) on axis 1. Costs
-    `allowed.evaluations` files, each written, loaded and asked.
+    `allowed.evaluations` files, each written, loaded and asked. With a `guard` as few of them as
+    reach what it asks for, whatever their share of the time, found by bisection; raises
+    CompressionError where no number of them does.
     """
     trials = _Trials(model, images, write)
-    noise, agreement = before = trials(())
-    kept: list[_Block] = []
-    for block in _by_worth(model, trials, noise, allowed):
-        if trials.done >= allowed.evaluations or noise <= allowed.noise * before[0]:
-            break
-        if sum(other.share for other in kept) + block.share > allowed.share:
-            continue
-        found = trials(_nodes([*kept, block]))
-        if found[0] < noise:
-            kept.append(block)
-            noise, agreement = found
+    before = trials(())
+    ranked = _by_worth(model, trials, before[0], allowed)
+    if guard is None:
+        kept, (noise, agreement) = _quietest(ranked, trials, before, allowed)
+    else:
+        kept = _guarded(ranked, model, write, guard)
+        noise, agreement = trials(_nodes(kept))
     return Wide(
         nodes=_nodes(kept),
         layers=_in_float(model, write, kept),
@@ -127,6 +137,45 @@ def choose_wide(model: Path, images: np.ndarray, write: Write, allowed: Allowanc
         agreement_before=before[1],
         evaluations=trials.done,
     )
+
+
+def _quietest(
+    ranked: Sequence[_Block], trials: _Trials, before: tuple[float, float], allowed: Allowance
+) -> tuple[list[_Block], tuple[float, float]]:
+    """Greedily, each verified, until the noise is low enough or what is allowed is spent.
+
+    With the noise and the agreement that they leave.
+    """
+    kept: list[_Block] = []
+    reached = before
+    for block in ranked:
+        if trials.done >= allowed.evaluations or reached[0] <= allowed.noise * before[0]:
+            break
+        if sum(other.share for other in kept) + block.share > allowed.share:
+            continue
+        found = trials(_nodes([*kept, block]))
+        if found[0] < reached[0]:
+            kept.append(block)
+            reached = found
+    return kept, reached
+
+
+def _guarded(ranked: list[_Block], model: Path, write: Write, guard: Guard) -> list[_Block]:
+    """As few of the first as reach what is asked for."""
+    path = model.with_name("guarded.onnx")
+
+    def reached(count: int) -> float:
+        write(_nodes(ranked[:count]), path)
+        return guard.reached(path)
+
+    found = strongest(range(len(ranked), -1, -1), reached, guard.least)
+    if found is None:
+        raise CompressionError(
+            f"int8_mixed: with all of {len(ranked)} blocks of layers that harm left in float the "
+            f"file still reaches less than {guard.least:.4g}. Allow a larger max_drop, or train "
+            "for quantization."
+        )
+    return ranked[:found]
 
 
 def _in_float(model: Path, write: Write, kept: Sequence[_Block]) -> list[str]:

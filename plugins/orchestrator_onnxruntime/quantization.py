@@ -38,7 +38,7 @@ from orchestrator.errors import CompressionError, ConfigError
 from orchestrator_onnxruntime import loader
 from orchestrator_onnxruntime.calibration import Method, Ranges, calibrated
 from orchestrator_onnxruntime.compact import compact_onnx
-from orchestrator_onnxruntime.mixed_precision import Allowance, choose_wide
+from orchestrator_onnxruntime.mixed_precision import Allowance, Guard, choose_wide
 from orchestrator_onnxruntime.quiet import quiet
 from orchestrator_onnxruntime.static_int8 import prepared, write_int8
 from orchestrator_onnxruntime.stored_weights import Storage, store_weights
@@ -71,7 +71,9 @@ class Quantization(ArtifactCompressor):
       images reach; or from what quantization-aware training learnt, where a step before did that.
     - "int8_entropy", "int8_percentile": ranges that leave out what is rare.
     - "int8_mixed": as int8, but the layers that harm most for their time stay in float: at most
-      `wide_share` of the time, found in `evaluations` files; the bundle's ranges tell which.
+      `wide_share` of the time, found in `evaluations` files; the bundle's ranges tell which. With
+      `max_drop`, the most of the leading metric that may be lost, as few as keep to it, found by
+      bisection on validation images.
     - "int8_dynamic": ranges of each image anew, of matrix products only (convolutions are several
       times slower so).
     - "weights8", "weights4": only stored in 8 or 4 bits; computed, and as fast, as in float.
@@ -99,6 +101,7 @@ class Quantization(ArtifactCompressor):
         per_channel: bool = True,
         wide_share: float = 0.25,
         evaluations: int = 16,
+        max_drop: float | None = None,
     ) -> None:
         if not schemes or not set(schemes) <= set(SCHEMES):
             raise ConfigError(
@@ -120,6 +123,12 @@ class Quantization(ArtifactCompressor):
                 f"compressor.quantization.wide_share: found {wide_share}, expected some in (0, 1)"
             )
         self.wide_share = wide_share
+        if max_drop is not None and not (0 < max_drop < 1 and "int8_mixed" in self.schemes):
+            raise ConfigError(
+                f"compressor.quantization.max_drop: found {max_drop} with schemes {list(schemes)}, "
+                "expected a share in (0, 1) and int8_mixed among the schemes"
+            )
+        self.max_drop = max_drop
 
     def suggest(self, trial: Trial) -> Mapping[str, Any]:
         """{"scheme": "int8"} or {} for none."""
@@ -140,7 +149,7 @@ class Quantization(ArtifactCompressor):
             written = Path(folder) / "written.onnx"
             try:
                 with quiet():
-                    self._write(artifact.path, written, scheme, context)
+                    self._write(artifact, written, scheme, context)
                     compact_onnx(written)
             except CompressionError:
                 raise
@@ -154,8 +163,11 @@ class Quantization(ArtifactCompressor):
             written.replace(target)
         return Artifact(target, artifact.format, label=scheme)
 
-    def _write(self, source: Path, target: Path, scheme: str, context: CompressionContext) -> None:
+    def _write(
+        self, artifact: Artifact, target: Path, scheme: str, context: CompressionContext
+    ) -> None:
         """Write `target`; raises whatever ONNX Runtime does."""
+        source = artifact.path
         if scheme in _STORED:
             if not store_weights(source, target, _STORED[scheme]):
                 raise CompressionError(f"{source.name} has no layer whose weights can be stored.")
@@ -165,25 +177,43 @@ class Quantization(ArtifactCompressor):
             model = prepared(source, target.parent)
             images = self._images(context)
             ranges = calibrated(model, images, _CALIBRATED[scheme])
-            wide = self._wide(model, images, ranges, context) if scheme == "int8_mixed" else []
+            wide: list[str] = []
+            if scheme == "int8_mixed":
+                wide = self._wide(model, (images, ranges), artifact, context)
             write_int8(model, target, ranges, per_channel=self.per_channel, wide=wide)
 
     def _wide(
-        self, model: Path, images: np.ndarray, ranges: Ranges, context: CompressionContext
+        self,
+        model: Path,
+        known: tuple[np.ndarray, Ranges],
+        artifact: Artifact,
+        context: CompressionContext,
     ) -> list[str]:
         """The nodes that stay in float; told to the bundle. None in a preview of random weights."""
         if context.retrain is None:
             return []
 
         def write(wide: Any, path: Path) -> None:
-            write_int8(model, path, ranges, per_channel=self.per_channel, wide=wide)
+            write_int8(model, path, known[1], per_channel=self.per_channel, wide=wide)
 
         allowed = Allowance(self.evaluations, self.wide_share)
-        found = choose_wide(model, images, write, allowed)
+        guard = self._guard(artifact, context)
+        found = choose_wide(model, known[0], write, allowed, guard)
         told = asdict(found)
         nodes: list[str] = told.pop("nodes")
         context.ranges[f"{self.name}.wide"] = told
         return nodes
+
+    def _guard(self, artifact: Artifact, context: CompressionContext) -> Guard | None:
+        """That no more is lost of what the float file reaches on validation."""
+        judge = context.judge
+        if self.max_drop is None or judge is None:
+            return None
+
+        def reached(path: Path) -> float:
+            return judge(Artifact(path, artifact.format, label="int8_mixed"))
+
+        return Guard(reached, judge(artifact) - self.max_drop)
 
     def _images(self, context: CompressionContext) -> np.ndarray:
         """Those to calibrate with; the first ones alone may be of one class."""

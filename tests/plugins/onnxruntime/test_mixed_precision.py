@@ -14,7 +14,7 @@ from orchestrator_onnxruntime.quantization import Quantization
 from orchestrator_onnxruntime.runtime import OnnxRuntime
 from torch import nn
 
-from orchestrator import Artifact, CompressionContext
+from orchestrator import Artifact, CompressionContext, errors
 
 MIXED = {"scheme": "int8_mixed"}
 IMAGES = np.random.default_rng(0).normal(size=(20, 1, 8, 8)).astype(np.float32)
@@ -81,6 +81,35 @@ def test_a_preview_of_random_weights_tries_nothing(artifact, context):
     preview = replace(context, retrain=None)
     mixed(artifact, preview)
     assert not preview.ranges
+
+
+def wide_layers(artifact: Artifact) -> int:
+    """How many convolutions of a file are computed in float."""
+    runs = [k.precision for k in OnnxRuntime().kernels(artifact) if "Conv" in k.operator]
+    return runs.count("float32")
+
+
+@pytest.mark.parametrize(("needed", "kept"), [(0, 0), (2, 2)])
+def test_with_a_drop_as_few_layers_stay_in_float_as_keep_to_it(needed, kept, artifact, context):
+    def judge(file: Artifact) -> float:
+        return 0.9 if wide_layers(file) >= needed else 0.8
+
+    guarded = replace(context, judge=judge, ranges={})
+    made = mixed(artifact, guarded, max_drop=0.01, wide_share=0.001)
+    assert wide_layers(made) == kept
+    assert len(guarded.ranges["quantization.wide"]["layers"]) == kept
+
+
+def test_a_drop_that_nothing_keeps_to_is_told(artifact, context):
+    """The float file is judged first, and is alone in what it reaches."""
+    guarded = replace(context, judge=lambda file: 0.9 if file is artifact else 0.1)
+    with pytest.raises(errors.CompressionError, match=r"reaches less than 0\.89"):
+        mixed(artifact, guarded, max_drop=0.01)
+
+
+def test_a_drop_without_the_scheme_that_keeps_to_it_is_refused():
+    with pytest.raises(errors.ConfigError, match="max_drop"):
+        Quantization(max_drop=0.01)
 
 
 def test_layers_that_do_not_harm_are_not_kept(artifact, tmp_path):
