@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, get_args
 
+from orchestrator.credit import Credit
 from orchestrator.files import understood
 
 __all__ = [
@@ -79,57 +80,6 @@ class Latency:
         if mine is None or theirs is None:
             return True
         return mine[0] <= theirs[1] and theirs[0] <= mine[1]
-
-
-@dataclass(frozen=True)
-class Credit:
-    """What trained weights a network started from, and whom they are owed to.
-
-    `name` is "family/tag" or the path that was given, `source` where the file came from, `sha256`
-    that of the released file, `member` the published network, or the key of one's own. `exact` is
-    False where its answers are not quite those it was released with, `checked` where its publisher
-    tells no sha256 to compare. `part` says what of it was taken.
-    """
-
-    UNKNOWN: ClassVar[str] = "unknown"
-
-    name: str
-    source: str
-    sha256: str
-    licence: str
-    credit: str
-    data: str
-    member: str
-    exact: bool = True
-    classes: int = 1000
-    checked: bool = True
-    part: str = ""
-
-    @property
-    def unlicensed(self) -> bool:
-        """Whether its publisher says no licence."""
-        return self.licence == self.UNKNOWN
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """For people who look runs and models up by what they are owed to."""
-        return {
-            "weights": self.name,
-            "weights_source": self.source,
-            "weights_sha256": self.sha256,
-            "weights_licence": self.licence,
-            "weights_credit": self.credit,
-            "weights_data": self.data,
-        }
-
-    def to_json(self) -> dict[str, Any]:
-        """A dictionary of JSON values; `from_json` is its inverse."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Credit:
-        """What `to_json` gave; TypeError where it is damaged, RunError for a newer version's."""
-        return cls(**understood(data, "a credit", format=0, fields=[f.name for f in fields(cls)]))
 
 
 @dataclass(frozen=True)
@@ -349,11 +299,16 @@ class Check:
 class ShippedFile:
     """One file of a finalist's folder, with what it is worth.
 
-    `label` is unique in the folder ("fp32", "int8", "openvino.int8"); `steps` are what was done to
-    the network until it was this file, in order; `runtime` names what executes it and `file` lies
-    within the run's folder. `values` are the objectives, metrics on the test split; `validation`
-    is the leading metric there. `agreement` is the share of validation images that it answers as
-    its exact float form. `latencies` are whole, by device. `picks` are the needs it suits best.
+    `label` is unique in the folder ("fp32", "int8", "openvino.int8", "unpruned"); `steps` are what
+    was done to the network until it was this file, in order, and `before` is the label of the file
+    that the last was done to, empty for none. `runtime` names what executes it, `file` lies within
+    the run's folder. `number` is that of the candidate that it was, None where it was none.
+    `network` names the one of the folder's networks that it computes ("" or "unpruned").
+
+    `values` are the objectives, metrics on the test split; `reached` is the leading metric there
+    and `validation` on that split; `macs` are its network's multiply-adds. `agreement` is the share
+    of validation images that it answers as its exact float form, None for what is exact.
+    `latencies` are whole, by device; `picks` the needs that it suits best of all files.
     """
 
     label: str
@@ -370,6 +325,16 @@ class ShippedFile:
     recommended: bool = False
     verified: bool = False
     picks: tuple[str, ...] = ()
+    reached: float = 0.0
+    before: str = ""
+    network: str = ""
+    number: int | None = None
+    macs: float | None = None
+
+    @property
+    def latency(self) -> Latency | None:
+        """That on the first device it was measured on."""
+        return next(iter(self.latencies.values()), None)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ShippedFile:
@@ -383,16 +348,17 @@ class ShippedFile:
 
 @dataclass(frozen=True)
 class Finalist:
-    """What a member of the front became: trained properly, exported, checked, in a folder.
+    """What a network of the front became: trained properly, exported, checked, in a folder.
 
-    `folder` and `file` (what is recommended to ship, in a device's `file_format`) lie within the
-    run's folder. `values` are
-    the objectives of that file, accuracy on the test split; `figures` are what cards and tables
-    show, also of it before compression. `marks` are warnings; `recommended` is False where one of
-    them is grave, or where the folder could not be `verified`. `picks` are the needs it suits.
+    `files` are all of its folder, with figures of their own. One of them leads: `label`, `file` (in
+    a device's `file_format`), `values`, `figures`, `marks`, `recommended`, `verified` and `picks`
+    are that file's. `folder` and `file` lie within the run's folder; `figures` are what cards and
+    tables show. `marks` are warnings; `recommended` is False where one of them is grave, or where
+    the file could not be `verified`.
     `classes` tells figures class by class ("count" and shares), `colours` how pictures show a class
-    ("#rrggbb"), `pictures` for each image what is shown → the data URI of a PNG. `files` are all
-    of its folder, with figures of their own.
+    ("#rrggbb"), `pictures` for each image what is shown → the data URI of a PNG. Runs made before
+    a folder had several files to choose from have no `files`, and figures whose names hold "fp32"
+    are those before compression.
     """
 
     format: ClassVar[int] = 1
@@ -414,6 +380,7 @@ class Finalist:
     colours: Mapping[str, str] = field(default_factory=dict)
     pictures: tuple[Mapping[str, str], ...] = ()
     files: tuple[ShippedFile, ...] = ()
+    label: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""

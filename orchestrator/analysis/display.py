@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.records import Credit
+from orchestrator.records import Credit, Latency
 
-__all__ = ["MISSING", "human", "interval", "label", "marked", "on_test", "unit_of"]
+__all__ = ["MISSING", "human", "interval", "label", "marked", "on_test", "timed", "unit_of"]
 
 MISSING = "–"
 
@@ -77,6 +77,15 @@ def interval(share: float, count: int) -> str:
     reach = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     low, high = max(0.0, middle - reach), min(1.0, middle + reach)
     return f"{human(share, 'share')} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def timed(latency: Latency) -> str:
+    """A latency and from where to where it is known: "0.146 ms (0.145 to 0.151)"."""
+    told = human(latency.ms, "ms")
+    if latency.interval_ms is None or latency.ms >= 1e4:
+        return told
+    low, high = (_digits(end) for end in latency.interval_ms)
+    return f"{told} ({low} to {high})"
 
 
 def on_test(figures: Mapping[str, Any], name: str) -> str:

@@ -3,13 +3,14 @@
 from orchestrator.bundle.facts import EXACT, artifact_of, genotype_of, read_facts, start_of
 from orchestrator.bundle.rebuilding import rebuild
 from orchestrator.bundle.verifying import Verification, verify
-from orchestrator.bundle.writing import BundleContents, write_bundle
+from orchestrator.bundle.writing import BundleContents, check_images, write_bundle
 
 __all__ = [
     "EXACT",
     "BundleContents",
     "Verification",
     "artifact_of",
+    "check_images",
     "genotype_of",
     "read_facts",
     "rebuild",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.analysis.display import marked
-from orchestrator.records import Credit, Genotype
+from orchestrator.analysis.display import human, interval, label, marked, timed, unit_of
+from orchestrator.records import Credit, Genotype, ShippedFile
 
 __all__ = ["card"]
 
@@ -26,6 +26,7 @@ def card(facts: Mapping[str, Any]) -> str:
         "## Figures",
         _table({"figure": "value"} | {name: _shown(v) for name, v in facts["figures"].items()}),
         *_class_by_class(facts.get("class_figures", {})),
+        *_files(facts),
         "## Data",
         f"{size} × {size} pixels, {channels} channels, {len(classes)} classes: "
         f"{', '.join(classes[:20])}{', …' if len(classes) > 20 else ''}. Pixels are scaled to "
@@ -43,6 +44,7 @@ def card(facts: Mapping[str, Any]) -> str:
         'network = rebuild(Path("."))  # a torch.nn.Module\nverify(Path("."))\n```',
         "## Files and versions",
         _table({"label": "file"} | {n: a["file"] for n, a in facts["artifacts"].items()}),
+        *_measured_on(facts),
         _table({"package": "version"} | dict(facts["versions"])),
     ]
     return "\n\n".join(parts) + "\n"
@@ -115,10 +117,77 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def _files(facts: Mapping[str, Any]) -> list[str]:
+    """Each file with figures of its own, in the order in which one was made of the other."""
+    files = [ShippedFile.from_json(told) for told in facts.get("files", ())]
+    if not files:
+        return []
+    known = set().union(*(file.values for file in files))
+    heads = ["file", "runtime", "steps", "test", "MACs", "size", "latency", "agreement", "marks"]
+    more = sorted(name for name in known if not _shown_already(name, files))
+    rows = [heads[:-1] + [label(name) for name in more] + heads[-1:]]
+    count = facts["figures"].get("test_images", 0)
+    for file in files:
+        cells = _file_cells(file, count)
+        told = [human(file.values[n], unit_of(n)) if n in file.values else "–" for n in more]
+        rows.append([*cells[:-1], *told, cells[-1]])
+    rows.insert(1, ["---"] * len(rows[0]))
+    table = "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
+    return ["## The files, step by step", _FILES_SAY, table, *_clocks(files)]
+
+
+_FILES_SAY = (
+    "Every row is a file of this folder, its test figure with what it lies between in 19 of 20 "
+    "samples of as many images, its latency as the interval that it is known to. A step is to be "
+    "compared with the row that its file was made of. Agreement is with the exact float file."
+)
+
+
+def _shown_already(name: str, files: Sequence[ShippedFile]) -> bool:
+    """Whether an objective is a column of its own: test metric, MACs, size, a latency."""
+    plain = name.partition("@")[0]
+    leading = all(file.values.get(name) == file.reached for file in files)
+    return leading or plain in ("macs", "size_bytes", "latency_ms")
+
+
+def _file_cells(file: ShippedFile, count: int) -> list[str]:
+    starred = " ★" if file.recommended else ""
+    return [
+        f"{file.label}{starred}",
+        file.runtime,
+        " → ".join(("trained", *file.steps)),
+        interval(file.reached, count) if count else human(file.reached, "share"),
+        "–" if file.macs is None else human(file.macs, ""),
+        human(file.size_bytes, "bytes"),
+        timed(file.latency) if file.latency else "–",
+        "exact" if file.agreement is None else human(file.agreement, "share"),
+        "; ".join([*file.picks, *file.marks]) or "–",
+    ]
+
+
+def _clocks(files: Sequence[ShippedFile]) -> list[str]:
+    """What the clock said, and the ratio to the reference network that milliseconds come of."""
+    found = [(file, name, lat) for file in files for name, lat in file.latencies.items()]
+    if not found:
+        return []
+    rows = [["file", "device", "ratio", "least", "median", "95 of 100", "runs"]]
+    for file, name, lat in found:
+        clock = [human(ms, "ms") for ms in (lat.low_ms, lat.median_ms, lat.high_ms)]
+        rows.append([file.label, name, f"{lat.ratio:.4g}", *clock, str(lat.runs)])
+    rows.insert(1, ["---"] * len(rows[0]))
+    return ["\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)]
+
+
+def _measured_on(facts: Mapping[str, Any]) -> list[str]:
+    told = {name: ", ".join(found.values()) for name, found in facts.get("measured_on", {}).items()}
+    return [_table({"device": "latencies were measured on"} | told)] if told else []
+
+
 def _how_to_run(facts: Mapping[str, Any]) -> str:
-    name, size, channels = facts["recommended"], facts["image_size"], facts["in_channels"]
-    if name is None:
+    chosen, size, channels = facts["recommended"], facts["image_size"], facts["in_channels"]
+    if chosen is None:
         return "No file is recommended: rebuild the network."
+    name = facts["artifacts"][chosen]["file"]
     usage = facts.get("usage")
     if usage is None or channels not in _MODES:
         return f"`{name}` takes float32 (N, {channels}, {size}, {size}), scaled as said above."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import safetensors
@@ -21,16 +21,19 @@ __all__ = [
     "EXACT",
     "FORMAT",
     "artifact_of",
+    "beside",
     "check_files",
     "genotype_of",
+    "networks_of",
     "read_facts",
     "read_tensors",
     "sha256",
     "start_of",
 ]
 
-# 1 had one file for each label, and called exact what was labelled so.
-FORMAT = 2
+# 1 had one file for each label, and called exact what was labelled so. 2 had one network, said of
+# no file which runtime is for it, and named what it recommends by the file.
+FORMAT = 3
 # The label of the file that a network is compiled to, before any compressor changed it.
 EXACT = "fp32"
 _NEEDED = {"genotype", "space_options", "artifacts", "sha256"}
@@ -45,7 +48,9 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder} is no finalist's folder: it holds no genotype.json.") from None
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error!r}. Write the bundle again.") from error
-    facts = understood(stored, path, format=FORMAT, before=_with_exactness)
+    if isinstance(stored, dict) and stored.get("format") == 1:
+        stored = {**_with_exactness(stored), "format": 2}
+    facts = understood(stored, path, format=FORMAT, before=_with_runtimes)
     needed = _NEEDED | set(ImageFacts.__dataclass_fields__)
     if missing := sorted(needed - set(facts)):
         raise RunError(f"{path} lacks {', '.join(missing)}. Write the bundle again.")
@@ -61,6 +66,27 @@ def _with_exactness(old: Mapping[str, Any]) -> dict[str, Any]:
         for label, entry in old["artifacts"].items()
     }
     return {**old, "artifacts": files, "ranges": {}}
+
+
+def _with_runtimes(old: Mapping[str, Any]) -> dict[str, Any]:
+    """Format 2 as format 3."""
+    if "artifacts" not in old:
+        return dict(old)
+    entries = {k: {**v, "runtime": "", "network": ""} for k, v in old["artifacts"].items()}
+    named = (k for k, v in entries.items() if v["file"] == old.get("recommended"))
+    return {**old, "artifacts": entries, "recommended": next(named, None), "files": []}
+
+
+def networks_of(facts: Mapping[str, Any]) -> list[str]:
+    """The names of a folder's networks, the one that its genotype says first: ""."""
+    named = (entry["network"] for entry in facts["artifacts"].values())
+    return list(dict.fromkeys(["", *named]))
+
+
+def beside(name: str, network: str) -> str:
+    """The file's name for one of a folder's networks: "weights.unpruned.safetensors"."""
+    stem, _, suffix = name.rpartition(".")
+    return f"{stem}.{network}.{suffix}" if network else name
 
 
 def genotype_of(facts: Mapping[str, Any], folder: Path) -> Genotype:
@@ -86,10 +112,10 @@ def start_of(facts: Mapping[str, Any], folder: Path) -> Credit | None:
 def artifact_of(facts: Mapping[str, Any], label: str, folder: Path) -> Artifact:
     """One of a folder's files and what it needs beside it; raises RunError."""
     entry = facts["artifacts"][label]
-    beside = tuple(folder / _plain(folder, name) for name in entry["beside"])
+    others = tuple(folder / _plain(folder, name) for name in entry["beside"])
     path = folder / _plain(folder, entry["file"])
     exact = bool(entry["exact"])
-    return Artifact(path, entry["format"], label=label, exact=exact, beside=beside)
+    return Artifact(path, entry["format"], label=label, exact=exact, beside=others)
 
 
 def check_files(facts: Mapping[str, Any], folder: Path) -> None:
@@ -119,6 +145,8 @@ def sha256(path: Path) -> str:
 
 
 def _plain(folder: Path, name: str) -> str:
-    if Path(name).name != name:
+    """A file of the folder, or of a folder in it."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or len(path.parts) > 2 or ".." in path.parts or "\\" in name:
         raise RunError(f"{folder}/genotype.json names {name!r}, which is outside of the folder.")
     return name

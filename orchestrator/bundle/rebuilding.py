@@ -8,29 +8,41 @@ from typing import Any
 
 from torch import nn
 
-from orchestrator.bundle.facts import genotype_of, read_facts, read_tensors
+from orchestrator.bundle.facts import beside, genotype_of, read_facts, read_tensors
 from orchestrator.bundle.resizing import resize
 from orchestrator.contracts import ImageFacts, Task
-from orchestrator.errors import RunError
+from orchestrator.errors import RunError, closest
 from orchestrator.plugins import Plugins, installed
 from orchestrator.training.building import build_network
 from orchestrator.training.left_out import leave_out
 
-__all__ = ["rebuild", "task_of"]
+__all__ = ["rebuild", "rebuild_one", "task_of"]
 
 
-def rebuild(folder: Path, plugins: Plugins | None = None) -> nn.Module:
+def rebuild(folder: Path, plugins: Plugins | None = None, *, label: str = "") -> nn.Module:
     """The network in eval mode, on the CPU; raises RunError. Runs no code from the folder.
 
-    Its space is one of `plugins`, by default of those installed.
+    Its space is one of `plugins`, by default of those installed. With a file's `label` it is the
+    network that this file computes, which before pruning is another than after.
     """
     facts = read_facts(folder)
-    weights = read_tensors(folder / "weights.safetensors")
-    network = _build(folder, facts, plugins or installed())
-    _without(network, facts.get("left_out", []), folder)
-    resize(network, weights, folder)
-    network.load_state_dict(weights)
-    return network.eval()
+    if label and label not in facts["artifacts"]:
+        raise RunError(f"{folder} has no file {label!r}; {closest(label, facts['artifacts'])}.")
+    network = facts["artifacts"][label]["network"] if label else ""
+    return rebuild_one(folder, facts, network, plugins or installed())
+
+
+def rebuild_one(
+    folder: Path, facts: Mapping[str, Any], network: str, plugins: Plugins
+) -> nn.Module:
+    """One of the folder's networks, by its name; raises RunError."""
+    weights = read_tensors(folder / beside("weights.safetensors", network))
+    built = _build(folder, facts, plugins)
+    if not network:
+        _without(built, facts.get("left_out", []), folder)
+    resize(built, weights, folder)
+    built.load_state_dict(weights)
+    return built.eval()
 
 
 def _build(folder: Path, facts: Mapping[str, Any], plugins: Plugins) -> nn.Module:

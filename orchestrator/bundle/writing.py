@@ -3,16 +3,17 @@
 genotype.json      what rebuilds the network, what its images are, what the files must hash to
 weights.safetensors  parameters and buffers
 check.safetensors  `pixels` uint8 (N, C, H, W), seeded noise, and the network's `logits`
+weights.unpruned.safetensors, check.unpruned.safetensors  the same of the network before pruning
+answers.safetensors  what each file answered to those pixels where it was shipped, by label
 card.md            for people
-model.onnx …       the device's files
+model.onnx …       the runtimes' files; one whose name is taken lies in a folder called as its label
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,14 @@ import torch
 from torch import Tensor, nn
 
 from orchestrator.bundle.card import card
-from orchestrator.bundle.facts import FORMAT, sha256
-from orchestrator.bundle.verifying import answer, verify
+from orchestrator.bundle.facts import FORMAT, beside, sha256
+from orchestrator.bundle.verifying import ANSWERS, CHECK, answer, verify
 from orchestrator.contracts import Artifact, ImageFacts, Maps, Outputs, Usage
 from orchestrator.errors import RunError
 from orchestrator.records import Credit, Genotype
 from orchestrator.training.left_out import left_out
 
-__all__ = ["BundleContents", "write_bundle"]
+__all__ = ["BundleContents", "check_images", "write_bundle"]
 
 _CHECK_IMAGES = 8
 
@@ -39,12 +40,16 @@ _CHECK_IMAGES = 8
 class BundleContents:
     """What goes into a folder.
 
-    `network` is trained and compressed. `artifacts` maps a label to a device's file or files,
-    wherever they lie: what is `exact` must be the same function as `network`, others ("int8")
-    approximate it; `recommended` is one of the labels, and `usage` says how its file is run.
-    `figures` are JSON values for the card, `classes` those of each class, `ranges` what compressors
-    learnt for one another. `outputs` are what the network answers, if not a logit for each class,
-    `start` whom the weights it started from are owed to, if it did not start from noise.
+    `network` is trained and compressed, `earlier` are those that it was before, by name
+    ("unpruned"). `artifacts` maps a label to a runtime's file or files, wherever they lie: what is
+    `exact` must be the same function as its network, others ("int8") approximate it; `computed`
+    names the network of those that are not of `network`, `runtimes` what executes each, `answers`
+    are its logits for `check_images`. `recommended` is one of the labels, and `usage` says how its
+    file is run. `figures` are JSON values for the card, `files` those of each file (JSON values of
+    a `ShippedFile`), `classes` those of each class, `ranges` what compressors learnt for one
+    another, `fingerprints` what latencies depend on, by device. `outputs` are what the network
+    answers, if not a logit for each class, `start` whom the weights it started from are owed to, if
+    it did not start from noise.
     """
 
     genotype: Genotype
@@ -61,6 +66,12 @@ class BundleContents:
     versions: Mapping[str, str] = field(default_factory=dict)
     ranges: Mapping[str, Any] = field(default_factory=dict)
     start: Credit | None = None
+    earlier: Mapping[str, nn.Module] = field(default_factory=dict)
+    computed: Mapping[str, str] = field(default_factory=dict)
+    runtimes: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, Tensor] = field(default_factory=dict)
+    files: Sequence[Mapping[str, Any]] = ()
+    fingerprints: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def write_bundle(folder: Path, contents: BundleContents) -> Path:
@@ -75,7 +86,6 @@ def write_bundle(folder: Path, contents: BundleContents) -> Path:
             f"{contents.recommended!r} is recommended but the files are "
             f"{sorted(contents.artifacts) or 'none'}."
         )
-    _check_names(contents.artifacts)
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)  # of a run that was killed
     draft.mkdir(parents=True)
@@ -88,35 +98,55 @@ def write_bundle(folder: Path, contents: BundleContents) -> Path:
     return folder
 
 
-def _check_names(artifacts: Mapping[str, Artifact]) -> None:
-    """Raise RunError where two files would take one place; a variant may be another's very file."""
-    files = {file for artifact in artifacts.values() for file in artifact.files}
-    twice = [name for name, count in Counter(file.name for file in files).items() if count > 1]
-    if twice:
-        raise RunError(f"two different files are called {', '.join(sorted(twice))}; rename one.")
+def check_images(images: ImageFacts) -> Tensor:
+    """uint8 (N, C, H, W), seeded noise: the same for all networks that see such images."""
+    shape = (_CHECK_IMAGES, *images.shape)
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+
+
+def _places(artifacts: Mapping[str, Artifact]) -> dict[str, str]:
+    """By label the folder within the folder; empty unless another file has one of the names.
+
+    A variant may be another's very file.
+    """
+    taken: dict[str, Path] = {}
+    found = {}
+    for label, artifact in artifacts.items():
+        free = all(taken.get(file.name, file) == file for file in artifact.files)
+        found[label] = "" if free else label
+        if free:
+            taken.update({file.name: file for file in artifact.files})
+    return found
 
 
 def _write_files(folder: Path, contents: BundleContents) -> None:
-    weights = {name: tensor.cpu() for name, tensor in contents.network.state_dict().items()}
-    _save(folder / "weights.safetensors", weights)
-    images = contents.images
-    shape = (_CHECK_IMAGES, *images.shape)
-    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    pixels = torch.from_numpy(noise)
-    logits = answer(contents.network.eval(), images.normalise(pixels)).cpu()
-    _save(folder / "check.safetensors", {"pixels": pixels, "logits": logits})
-    for artifact in contents.artifacts.values():
+    _write_network(folder, "", contents.network, contents.images)
+    for name, network in contents.earlier.items():
+        _write_network(folder, name, network, contents.images)
+    if contents.answers:
+        _save(folder / ANSWERS, contents.answers)
+    places = _places(contents.artifacts)
+    for label, artifact in contents.artifacts.items():
+        (folder / places[label]).mkdir(exist_ok=True)
         for file in artifact.files:
-            shutil.copyfile(file, folder / file.name)
-    facts = _facts(contents)
+            shutil.copyfile(file, folder / places[label] / file.name)
+    facts = _facts(contents, places)
     (folder / "card.md").write_text(card(facts), encoding="utf-8")
-    facts["sha256"] = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    written = sorted(path for path in folder.rglob("*") if path.is_file())
+    facts["sha256"] = {path.relative_to(folder).as_posix(): sha256(path) for path in written}
     text = json.dumps(facts, indent=2, ensure_ascii=False)
     (folder / "genotype.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _facts(contents: BundleContents) -> dict[str, Any]:
-    recommended = contents.artifacts.get(contents.recommended)
+def _write_network(folder: Path, name: str, network: nn.Module, images: ImageFacts) -> None:
+    weights = {key: tensor.cpu() for key, tensor in network.state_dict().items()}
+    _save(folder / beside("weights.safetensors", name), weights)
+    pixels = check_images(images)
+    logits = answer(network.eval(), images.normalise(pixels)).cpu()
+    _save(folder / beside(CHECK, name), {"pixels": pixels, "logits": logits})
+
+
+def _facts(contents: BundleContents, places: Mapping[str, str]) -> dict[str, Any]:
     missing = left_out(contents.network)
     return {
         "format": FORMAT,
@@ -126,24 +156,30 @@ def _facts(contents: BundleContents) -> dict[str, Any]:
         "task_options": dict(contents.task_options),
         **vars(contents.images),
         "stride": contents.outputs.stride if isinstance(contents.outputs, Maps) else None,
-        "recommended": recommended.path.name if recommended else None,
-        "artifacts": {label: _entry(a) for label, a in contents.artifacts.items()},
+        "recommended": contents.recommended or None,
+        "artifacts": {label: _entry(label, contents, places) for label in contents.artifacts},
         "usage": asdict(contents.usage) if contents.usage else None,
         "figures": dict(contents.figures),
+        "files": [dict(file) for file in contents.files],
         "class_figures": {name: dict(found) for name, found in contents.classes.items()},
         "versions": dict(contents.versions),
+        "measured_on": {name: dict(found) for name, found in contents.fingerprints.items()},
         "ranges": dict(contents.ranges),
         **({"start": contents.start.to_json()} if contents.start else {}),
         **({"left_out": missing} if missing else {}),
     }
 
 
-def _entry(artifact: Artifact) -> dict[str, Any]:
+def _entry(label: str, contents: BundleContents, places: Mapping[str, str]) -> dict[str, Any]:
+    artifact, place = contents.artifacts[label], places[label]
+    within = [f"{place}/{file.name}" if place else file.name for file in artifact.files]
     return {
-        "file": artifact.path.name,
+        "file": within[0],
         "format": artifact.format,
         "exact": artifact.exact,
-        "beside": [file.name for file in artifact.beside],
+        "beside": within[1:],
+        "runtime": contents.runtimes.get(label, ""),
+        "network": contents.computed.get(label, ""),
     }
 
 

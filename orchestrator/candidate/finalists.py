@@ -1,101 +1,93 @@
-"""Members of the front, trained properly, compressed, exported, checked and put into folders."""
+"""Networks of the front, trained properly, compressed, exported, checked and put into folders."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.bundle import EXACT, BundleContents, verify, write_bundle
+import torch
+
+from orchestrator.analysis import pareto
+from orchestrator.bundle import BundleContents, check_images, verify, write_bundle
 from orchestrator.candidate.assembly import excess
-from orchestrator.candidate.deployment import Deployment, Measure
-from orchestrator.candidate.factory import Factory, Treatment, seed_of
-from orchestrator.candidate.marks import (
-    Comparison,
-    FileFigures,
-    Mark,
-    budget_marks,
-    compression_marks,
+from orchestrator.candidate.deployment import Measure
+from orchestrator.candidate.factory import Factory, seed_of
+from orchestrator.candidate.marks import Aims, Mark, budget_marks, gated
+from orchestrator.candidate.shipping import (
+    UNPRUNED,
+    FileAhead,
+    Networks,
+    figures_of,
+    judged,
+    made_files,
+    measured,
 )
-from orchestrator.contracts import Artifact, Device, Judge, Latency, NetworkCompressor, Subject
+from orchestrator.contracts import Axis
 from orchestrator.errors import OrchestratorError
 from orchestrator.estimators.further import load_weights
 from orchestrator.files import write_json
 from orchestrator.plugins import version_of
-from orchestrator.records import Finalist, Genotype, Record
+from orchestrator.records import Finalist, Genotype, Record, ShippedFile
 from orchestrator.training.epochs import TrainRun, train
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["finish", "make_teacher"]
-
-_UNCOMPRESSED = "uncompressed"
+__all__ = ["Elected", "finish", "make_teacher"]
 
 
-@dataclass
-class _Variant:
-    """One file of a finalist, what it is worth on test and its leading metric on validation."""
+@dataclass(frozen=True)
+class Elected:
+    """A network of the front: the record of its training, and the others of the same training.
 
-    artifact: Artifact
-    test: Judge
-    validation: float
-    latency: Latency | None = None
-
-    def figures(self, leading: str) -> FileFigures:
-        """What the gate compares."""
-        reached = self.test.figures()[leading]
-        return FileFigures(_known(self.latency).ms, self.artifact.size_bytes, reached)
-
-
-@dataclass
-class _Finalist:
-    """A finalist on its way; `files` are what each device that is asked would run.
-
-    `reached` is the leading metric on validation of each training, before any compression.
+    `axes` are what the search is for; `fingerprints` what latencies depend on, by device.
     """
 
     record: Record
-    network: nn.Module
-    reached: Sequence[float]
-    files: dict[str, Artifact] = field(default_factory=dict)
-    variants: dict[str, _Variant] = field(default_factory=dict)
-    ranges: Mapping[str, Any] = field(default_factory=dict)
-    # What compressors tell people, such as what they achieved of what was asked.
-    report: Mapping[str, Any] = field(default_factory=dict)
-    # The share of validation images that the shipped file and its exact form answer alike.
-    agreement: float = 1.0
+    axes: Sequence[Axis]
+    variants: Sequence[Record] = ()
+    fingerprints: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
-    def shipped(self) -> str:
-        """The label of the file that the candidate asked for."""
-        return list(self.variants)[-1]
-
-    @property
-    def before(self) -> _Variant:
-        """The float file without any compression."""
-        return self.variants.get(_UNCOMPRESSED, self.own)
-
-    @property
-    def own(self) -> _Variant:
-        """The network's own file, before a compressor changed it."""
-        return next(v for label, v in self.variants.items() if label != _UNCOMPRESSED)
+    def numbers(self) -> dict[str, int]:
+        """The candidates' numbers by their genotypes' keys."""
+        return {record.genotype.key: record.number for record in (*self.variants, self.record)}
 
 
-def finish(record: Record, factory: Factory, measure: Measure) -> Finalist:
-    """Take a member of the front to its folder; returns what tables and the report show.
+@dataclass(frozen=True)
+class _Ahead:
+    """A finalist on its way: its networks, its files, and what each of them is worth.
 
-    The test split is read here and nowhere else, by the exported files in their own runtime.
+    `reached` is the leading metric on validation of each training, before any compression;
+    `notes` explain figures by the files' labels, `failed` says what could not be made.
     """
-    work = factory.folder / "models" / f".{record.id}.work"
+
+    elected: Elected
+    networks: Networks
+    reached: Sequence[float]
+    files: Sequence[FileAhead]
+    shipped: Sequence[ShippedFile]
+    notes: Mapping[str, Mapping[str, float | str]]
+    failed: Mapping[str, Exception]
+
+    def file(self, label: str) -> FileAhead:
+        """One of its files."""
+        return next(file for file in self.files if file.label == label)
+
+
+def finish(elected: Elected, factory: Factory, measure: Measure) -> Finalist:
+    """Take a network of the front to its folder; returns what tables and the report show.
+
+    The test split is read here and nowhere else, by the exported files in their own runtimes.
+    """
+    work = factory.folder / "models" / f".{elected.record.id}.work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        finalist = _train_and_export(record, factory, work)
-        deployment = _measured(finalist, factory, measure)
-        return _ship(finalist, factory, deployment)
+        return _ship(_made(elected, factory, measure, work), factory)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -114,39 +106,31 @@ def make_teacher(genotype: Genotype, factory: Factory) -> dict[str, Any]:
     return figures
 
 
-def _train_and_export(record: Record, factory: Factory, work: Path) -> _Finalist:
-    genotype, epochs = record.genotype, factory.config.train.final_epochs
-    finalist = _best_trained(record, factory)
-    network = finalist.network
-    if any(factory.assembly.compression.active(NetworkCompressor, genotype)):
-        plain = Treatment(genotype.plain(), epochs)
-        artifacts = factory.compile(network, plain, work / _UNCOMPRESSED, final=True)
-        finalist.variants[_UNCOMPRESSED] = _variant(factory, artifacts[0])
-    treatment = Treatment(genotype, epochs)
-    finalist.network = factory.compress(network, treatment)
-    made = factory.compile_all(finalist.network, treatment, work / "model", final=True)
-    finalist.files = {name: artifacts[-1] for name, artifacts in made.items()}
-    for artifact in _labelled(next(iter(made.values()))):
-        finalist.variants[artifact.label] = _variant(factory, artifact)
-    finalist.ranges, finalist.report = treatment.ranges, treatment.report
-    shipped, own = finalist.variants[finalist.shipped], finalist.own
-    if shipped is not own:
-        apart = factory.distance(shipped.artifact, own.artifact, "validation")
-        finalist.agreement = 1 - apart
-    return finalist
+def _made(elected: Elected, factory: Factory, measure: Measure, work: Path) -> _Ahead:
+    genotype = elected.record.genotype
+    trained, reached = _best_trained(genotype, factory)
+    networks = Networks.of(trained, genotype, factory)
+    made, unmade = made_files(networks, factory, work, elected.numbers)
+    asked, unasked = judged(made, factory)
+    files, unmeasured = measured(asked, factory, measure)
+    found = [figures_of(file, networks, factory, measure) for file in files]
+    shipped = [file for file, _ in found]
+    notes = {file.label: told for file, told in found}
+    failed = {**unmade, **unasked, **unmeasured}
+    return _Ahead(elected, networks, reached, files, shipped, notes, failed)
 
 
-def _best_trained(record: Record, factory: Factory) -> _Finalist:
+def _best_trained(genotype: Genotype, factory: Factory) -> tuple[nn.Module, list[float]]:
     """The best on validation of as many trainings as there are seeds; the first has the run's."""
     best: nn.Module | None = None
     reached: list[float] = []
     for turn in range(factory.config.budget.seeds):
-        network, figure = _trained(record.genotype, factory.with_seed(turn))
+        network, figure = _trained(genotype, factory.with_seed(turn))
         if best is None or figure > max(reached):
             best = network
         reached.append(figure)
     assert best is not None
-    return _Finalist(record, best, reached)
+    return best, reached
 
 
 def _trained(genotype: Genotype, factory: Factory) -> tuple[nn.Module, float]:
@@ -172,76 +156,136 @@ def _inherit(network: nn.Module, genotype: Genotype, factory: Factory) -> bool:
     return True
 
 
-def _variant(factory: Factory, artifact: Artifact) -> _Variant:
-    validation = factory.judge(artifact, gate=factory.gate)
-    return _Variant(artifact, factory.score(artifact, "test", gate=factory.gate), validation)
-
-
-def _measured(finalist: _Finalist, factory: Factory, measure: Measure) -> Deployment:
-    """All files of the first device in one session, so that before and after can be compared."""
-    first, variants = next(iter(finalist.files)), list(finalist.variants.values())
-    timed = measure([variant.artifact for variant in variants], first)
-    for variant, latency in zip(variants, timed, strict=True):
-        variant.latency = latency
-    deployment = Deployment(factory.assembly, measure)
-    deployment.take(finalist.files)
-    deployment.latencies[first] = timed[-1]
-    return deployment
-
-
-def _elsewhere(finalist: _Finalist, factory: Factory) -> dict[str, Artifact]:
-    """Files of devices that do not run what the first one does, by the devices' names."""
-    devices = factory.assembly.devices
-    first = next(iter(devices.values()))
-    return {
-        name: artifact
-        for name, artifact in finalist.files.items()
-        if artifact != next(iter(finalist.files.values())) and devices[name] is not first
-    }
-
-
-def _ship(finalist: _Finalist, factory: Factory, deployment: Deployment) -> Finalist:
-    record = finalist.record
-    values, notes = _values(finalist, factory, deployment)
-    figures = {**_figures(finalist, factory), **_without(values, _leading(factory))}
-    figures |= {name: notes[name] for name in ("macs_exact", "macs_thop") if name in notes}
-    marks = _marks(finalist, factory, values)
+def _ship(ahead: _Ahead, factory: Factory) -> Finalist:
+    """Written once to be verified, and again with what is recommended."""
+    record = ahead.elected.record
     folder = factory.folder / "models" / record.id
-    told = {**figures, **notes, **finalist.report}
-    contents = _contents(record.genotype, finalist.network, factory, told)
-    files = {k: v.artifact for k, v in finalist.variants.items() if k != _UNCOMPRESSED}
-    recommended = not any(mark.blocks for mark in marks)
-    usage = factory.assembly.device.usage(files[finalist.shipped])
-    other = _elsewhere(finalist, factory)
-    contents = replace(
-        contents, artifacts={**files, **other}, recommended=finalist.shipped, usage=usage
-    )
-    classes = finalist.variants[finalist.shipped].test.classes()
-    contents = replace(contents, ranges=finalist.ranges, classes=classes)
+    contents = _with_files(ahead, factory)
     write_bundle(folder, contents)
-    verified = _verified(folder, factory.assembly.device, set(files), marks)
-    for name in other:
-        verified &= _verified(folder, factory.assembly.devices[name], {name}, marks)
-    found = Finalist(
-        id=record.id,
-        number=record.number,
-        name=_name(record),
-        # Within the run's folder, which may be moved or copied.
-        folder=f"models/{record.id}",
-        file=f"models/{record.id}/{files[finalist.shipped].path.name}",
-        file_format=files[finalist.shipped].format,
-        values=values,
-        figures=figures,
-        marks=tuple(mark.text for mark in marks),
-        recommended=recommended and verified,
-        verified=verified,
-        choices=dict(record.choices),
-        classes=classes,
-        colours=factory.assembly.task.colours(factory.assembly.facts),
-        pictures=tuple(factory.pictures(files[finalist.shipped])),
+    files = _gated(folder, ahead, factory)
+    lead = _lead(files, ahead.elected.axes)
+    found = _finalist(ahead, files, lead, factory)
+    usage = factory.assembly.runtime(ahead.file(lead.label).genotype.runtime).usage(
+        contents.artifacts[lead.label]
+    )
+    told = {**found.figures, **ahead.notes[lead.label], **ahead.networks.treatment.report}
+    write_bundle(
+        folder,
+        replace(
+            contents,
+            recommended=lead.label,
+            usage=usage,
+            figures=told,
+            classes=found.classes,
+            files=[asdict(file) for file in files],
+        ),
     )
     write_json(folder / "result.json", found.to_json())
     return found
+
+
+def _finalist(
+    ahead: _Ahead, files: Sequence[ShippedFile], lead: ShippedFile, factory: Factory
+) -> Finalist:
+    record, file = ahead.elected.record, ahead.file(lead.label)
+    # Within the run's folder, which may be moved or copied.
+    folder = f"models/{record.id}"
+    placed = [replace(each, file=f"{folder}/{each.file}") for each in files]
+    lost = [f"{label} could not be made: {_line(error)}" for label, error in ahead.failed.items()]
+    return Finalist(
+        id=record.id,
+        number=record.number,
+        name=_name(record, lead),
+        folder=folder,
+        file=f"{folder}/{lead.file}",
+        file_format=lead.file_format,
+        values=dict(lead.values),
+        figures=_figures(ahead, lead, factory),
+        marks=(*lead.marks, *lost),
+        recommended=lead.recommended,
+        verified=lead.verified,
+        choices=dict(record.choices),
+        classes=file.judge.classes(),
+        colours=factory.assembly.task.colours(factory.assembly.facts),
+        pictures=tuple(factory.pictures(file.artifact, file.genotype.runtime)),
+        files=tuple(placed),
+        label=lead.label,
+    )
+
+
+def _gated(folder: Path, ahead: _Ahead, factory: Factory) -> list[ShippedFile]:
+    """The files with their marks, each verified in its own runtime."""
+    known: dict[str, list[Mark]] = {}
+    verified = []
+    for file in ahead.shipped:
+        marks = budget_marks(excess(file.values, factory.assembly.targets))
+        runtime = ahead.file(file.label).genotype.runtime
+        good = _verified(folder, factory, (file.label, runtime), marks)
+        known[file.label] = marks
+        verified.append(replace(file, verified=good))
+    return gated(verified, known, _aims(ahead, factory))
+
+
+def _aims(ahead: _Ahead, factory: Factory) -> Aims:
+    """What the search is for. What a device's latency is, is found by its value."""
+    timed = {}
+    for target in factory.assembly.targets:
+        latencies = (file.latencies.get(target.device) for file in ahead.shipped)
+        pairs = zip(ahead.shipped, latencies, strict=True)
+        if all(lat and file.values.get(target.name) == lat.ms for file, lat in pairs):
+            timed[target.name] = target.device
+    leading = factory.assembly.task.leading
+    images = ahead.files[0].judge.count if leading.of_images else 0
+    return Aims(ahead.elected.axes, timed, leading.name, images)
+
+
+def _lead(files: Sequence[ShippedFile], axes: Sequence[Axis]) -> ShippedFile:
+    """The file that suits most: within the budget, else the best compromise.
+
+    Where none may be recommended it is the first that computes the network after its steps.
+    """
+    offered = [file for file in files if file.recommended]
+    found = pareto.picks([file.values for file in offered], axes)
+    if found:
+        return offered[next(iter(found.values()))]
+    return next((file for file in [*offered, *files] if not file.network), files[0])
+
+
+def _with_files(ahead: _Ahead, factory: Factory) -> BundleContents:
+    """All that is known before files are verified."""
+    networks, assembly = ahead.networks, factory.assembly
+    artifacts = {file.label: file.artifact for file in ahead.files}
+    runtimes = {file.label: file.runtime for file in ahead.files}
+    answers = {file.label: _answers(file, factory) for file in ahead.files}
+    for device in [*assembly.deployed][1:]:
+        for file in ahead.files:
+            if file.files[device] != file.artifact:
+                label = f"{device}.{file.label}"
+                artifacts[label] = file.files[device]
+                runtimes[label] = assembly.runtime(file.genotype.runtime, device).name
+    packages = [d.packages for found in assembly.runtimes.values() for d in found.values()]
+    contents = _contents(networks.genotype, networks.network, factory, {})
+    versions = {name: version_of(name) for names in packages for name in names}
+    return replace(
+        contents,
+        artifacts=artifacts,
+        runtimes=runtimes,
+        answers=answers,
+        ranges=networks.treatment.ranges,
+        earlier={} if networks.unpruned is None else {UNPRUNED: networks.unpruned},
+        computed={file.label: file.network for file in ahead.files},
+        versions={**contents.versions, **versions},
+        fingerprints=ahead.elected.fingerprints,
+    )
+
+
+def _answers(file: FileAhead, factory: Factory) -> torch.Tensor:
+    """What a file answers here to the images that folders are checked with."""
+    facts = factory.assembly.facts
+    images = facts.normalise(check_images(facts)).numpy()
+    with factory.gate.shared():
+        device = factory.assembly.runtime(file.genotype.runtime)
+        return torch.from_numpy(device.predict(file.artifact, images))
 
 
 def _contents(
@@ -261,49 +305,25 @@ def _contents(
     )
 
 
-def _values(
-    finalist: _Finalist, factory: Factory, deployment: Deployment
-) -> tuple[dict[str, float], dict[str, float | str]]:
-    """Every objective of the shipped file, metrics on the test split, and what explains them."""
-    shipped = finalist.variants[finalist.shipped]
-    subject = Subject(
-        genotype=finalist.record.genotype,
-        network=finalist.network,
-        input_shape=factory.assembly.facts.shape,
-        metrics=shipped.test.figures(),
-        judge=factory.changed_images(shipped.artifact, "test"),
-    )
-    values: dict[str, float] = {}
-    notes: dict[str, float | str] = {}
-    for target in factory.assembly.targets:
-        seen = deployment.seen(subject, target.device)
-        values[target.name] = factory.measure(target.objective, seen)
-        explained = target.objective.explain(seen)
-        notes.update({f"{target.name}_{name}": note for name, note in explained.items()})
-    return values, notes
-
-
-def _figures(finalist: _Finalist, factory: Factory) -> dict[str, Any]:
-    shipped, before = finalist.variants[finalist.shipped], finalist.before
-    timed, leading = _known(shipped.latency), _leading(factory)
+def _figures(ahead: _Ahead, lead: ShippedFile, factory: Factory) -> dict[str, Any]:
+    """Of the file that leads."""
+    leading, notes = _leading(factory), ahead.notes[lead.label]
     figures: dict[str, Any] = {
-        f"test_{leading}": shipped.test.figures()[leading],
-        f"validation_{leading}": shipped.validation,
-        "latency_ms": timed.ms,
-        "size_bytes": shipped.artifact.size_bytes,
+        f"test_{leading}": lead.reached,
+        f"validation_{leading}": lead.validation,
+        "size_bytes": lead.size_bytes,
+        "macs": lead.macs,
     }
     if factory.assembly.task.leading.of_images:
-        figures["test_images"] = shipped.test.count
-    if len(finalist.reached) > 1:
-        figures |= _spread(finalist.reached, leading)
-    if shipped is not before:
-        figures |= {
-            f"test_{leading}_fp32": before.test.figures()[leading],
-            "latency_fp32_ms": _known(before.latency).ms,
-            "size_fp32_bytes": before.artifact.size_bytes,
-            "agreement": finalist.agreement,
-        }
-    return figures
+        figures["test_images"] = ahead.file(lead.label).judge.count
+    if lead.latency is not None:
+        figures["latency_ms"] = lead.latency.ms
+    if len(ahead.reached) > 1:
+        figures |= _spread(ahead.reached, leading)
+    if lead.agreement is not None:
+        figures["agreement"] = lead.agreement
+    figures |= {name: value for name, value in lead.values.items() if name != leading}
+    return figures | {name: notes[name] for name in ("macs_exact", "macs_thop") if name in notes}
 
 
 def _spread(reached: Sequence[float], leading: str) -> dict[str, float]:
@@ -316,57 +336,31 @@ def _spread(reached: Sequence[float], leading: str) -> dict[str, float]:
     }
 
 
-def _without(values: Mapping[str, float], name: str) -> dict[str, float]:
-    """A finalist's leading metric is that on test, and is called so."""
-    return {key: value for key, value in values.items() if key != name}
-
-
 def _leading(factory: Factory) -> str:
     return factory.assembly.task.leading.name
 
 
-def _marks(finalist: _Finalist, factory: Factory, values: Mapping[str, float]) -> list[Mark]:
-    shipped, before = finalist.variants[finalist.shipped], finalist.before
-    marks = budget_marks(excess(values, factory.assembly.targets))
-    if shipped is before:
-        return marks
-    leading = _leading(factory)
-    figures = before.figures(leading), shipped.figures(leading)
-    return marks + compression_marks(Comparison(*figures, finalist.agreement, leading))
-
-
-def _verified(folder: Path, device: Device, labels: set[str], marks: list[Mark]) -> bool:
-    """Whether the files with these labels are the network's function on their device."""
+def _verified(folder: Path, factory: Factory, file: tuple[str, str], marks: list[Mark]) -> bool:
+    """Whether a file, by its label and its runtime, is the network's function in that runtime."""
+    label, runtime = file
+    found = {label: factory.assembly.runtime(runtime)}
+    for key in [*factory.assembly.deployed][1:]:
+        found[f"{key}.{label}"] = factory.assembly.runtime(runtime, key)
     try:
-        verify(folder, device, labels=labels)
+        for each, device in found.items():
+            verify(folder, device, labels={each}, plugins=factory.plugins)
     except OrchestratorError as error:
         marks.append(Mark(f"not verified: {error}", True))
         return False
     return True
 
 
-def _known(latency: Latency | None) -> Latency:
-    assert latency is not None
-    return latency
-
-
-def _labelled(artifacts: Sequence[Artifact]) -> list[Artifact]:
-    """Each with a label of its own: the network's own file first, then what was done to it.
-
-    Third parties may leave both unsaid: what a device compiles is then exact, and what a
-    compressor did stands in the file's name (model.int8.onnx).
-    """
-    own, *changed = artifacts
-    own = replace(own, label=own.label or EXACT, exact=own.exact or not own.label)
-    found = {own.label: own}
-    for artifact in changed:
-        told = artifact.label or ".".join(artifact.path.name.split(".")[1:-1]) or "changed"
-        label = told if told not in found else f"{told}-{len(found)}"
-        found[label] = replace(artifact, label=label)
-    return list(found.values())
-
-
-def _name(record: Record) -> str:
+def _name(record: Record, lead: ShippedFile) -> str:
     named = f" ({record.origin})" if record.origin != "sampler" else ""
-    done = "+".join(step.name for step in record.genotype.compression) or "uncompressed"
-    return f"{record.genotype.space} #{record.number}{named}, {done}"
+    done = " → ".join(("trained", *lead.steps))
+    return f"{record.genotype.space} #{record.number}{named}, {done}, {lead.runtime}"
+
+
+def _line(error: Exception) -> str:
+    """The first line of what it says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

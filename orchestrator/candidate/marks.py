@@ -1,94 +1,167 @@
-"""Whether a finalist may be recommended: faster or smaller, and still the same function.
+"""Whether a file may be recommended: verified, still the same function, and it pays.
 
-A mark is a warning on a finalist; one that blocks keeps it from being recommended.
+A mark is a warning on a file; one that blocks keeps it from being recommended. Each step is judged
+against the file before it: pruning by what it cost of the leading metric, quantization by how far
+it still answers as its float form, and both by whether something that is searched for got better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-__all__ = ["Comparison", "FileFigures", "Mark", "budget_marks", "compression_marks"]
+from orchestrator.analysis.display import label
+from orchestrator.contracts import Axis
+from orchestrator.records import ShippedFile
 
-# Less than this is within what repeated measurements differ by.
+__all__ = ["Aims", "Mark", "budget_marks", "dominance_marks", "gated", "step_marks"]
+
+# Less than this share is within what measurements differ by from one session to the next.
 NOTABLE = 0.03
 # An approximation that answers otherwise more often than this is another function.
 LEAST_AGREEMENT = 0.95
 MOST_LOST = 0.02
+# Of a share where it is not known how many images it was counted on.
+_UNCOUNTED = 0.01
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A warning, and whether it keeps a finalist from being recommended."""
+    """A warning, and whether it keeps a file from being recommended."""
 
     text: str
     blocks: bool
 
 
 @dataclass(frozen=True)
-class FileFigures:
-    """What a file costs and what it reached: the leading metric, a share, on the test split."""
+class Aims:
+    """What a search is for.
 
-    latency_ms: float
-    size_bytes: float
-    reached: float
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A file before and after compression.
-
-    `agreement` is the share of validation images that the file answers as its exact float form,
-    `metric` the name of the leading metric.
+    `axes` are its objectives; `timed` maps those that are latencies to the device that they are
+    of. `leading` names the task's leading metric, and `images` is how many of the test split it is
+    counted on, 0 where that is not known.
     """
 
-    before: FileFigures
-    after: FileFigures
-    agreement: float
-    metric: str = "accuracy"
+    axes: Sequence[Axis]
+    timed: Mapping[str, str] = field(default_factory=dict)
+    leading: str = "accuracy"
+    images: int = 0
 
-    @property
-    def faster(self) -> bool:
-        """By more than measurements differ."""
-        return self.after.latency_ms < (1 - NOTABLE) * self.before.latency_ms
+    def gain(self, axis: Axis, one: ShippedFile, other: ShippedFile) -> float:
+        """By how much `one` is better than `other`, in the objective's unit; below 0 if worse."""
+        return axis.sign * (one.values[axis.name] - other.values[axis.name])
 
-    @property
-    def smaller(self) -> bool:
-        """By as much."""
-        return self.after.size_bytes < (1 - NOTABLE) * self.before.size_bytes
+    def surely_better(self, axis: Axis, one: ShippedFile, other: ShippedFile) -> bool:
+        """Whether by more than the objective is known to: a latency's interval, a share's."""
+        if axis.name in self.timed and not self._told_apart(axis, one, other):
+            return False
+        return self.gain(axis, one, other) > self._doubt(axis, other.values[axis.name])
 
-    @property
-    def lost(self) -> float:
-        """What compression cost of the leading metric."""
-        return self.before.reached - self.after.reached
+    def better(self, axis: Axis, one: ShippedFile, other: ShippedFile) -> bool:
+        """Whether at all; of a latency, by more than it is known to."""
+        if axis.name in self.timed:
+            return self.surely_better(axis, one, other)
+        return self.gain(axis, one, other) > 0
+
+    def _told_apart(self, axis: Axis, one: ShippedFile, other: ShippedFile) -> bool:
+        """Whether intervals do not meet; so too where there is none, as NOTABLE is then all."""
+        device = self.timed[axis.name]
+        first, second = (file.latencies.get(device) for file in (one, other))
+        if first is None or second is None or None in (first.interval_ms, second.interval_ms):
+            return True
+        return not first.overlaps(second)
+
+    def _doubt(self, axis: Axis, value: float) -> float:
+        if axis.unit != "share":
+            return NOTABLE * abs(value)
+        # Two standard errors of a share that is counted on so many images.
+        return 2 * math.sqrt(value * (1 - value) / self.images) if self.images else _UNCOUNTED
+
+
+def gated(
+    files: Sequence[ShippedFile], known: Mapping[str, Sequence[Mark]], aims: Aims
+) -> list[ShippedFile]:
+    """Files of one folder with their marks, and which of them may be recommended.
+
+    `known` are marks that are there already, by label: budgets, and what was not verified.
+    """
+    named = {file.label: file for file in files}
+    marks = {
+        file.label: [*known.get(file.label, ()), *step_marks(file, named.get(file.before), aims)]
+        for file in files
+    }
+    sound = [file for file in files if not _blocked(marks[file.label])]
+    for file in files:
+        others = [other for other in sound if other is not file]
+        marks[file.label] += dominance_marks(file, others, aims)
+    return [
+        replace(
+            file,
+            marks=tuple(mark.text for mark in marks[file.label]),
+            recommended=not _blocked(marks[file.label]),
+        )
+        for file in files
+    ]
+
+
+def _blocked(marks: Iterable[Mark]) -> bool:
+    return any(mark.blocks for mark in marks)
 
 
 def budget_marks(broken: Mapping[str, float]) -> list[Mark]:
-    """One for each budget that the shipped file breaks (objective → excess); all block."""
+    """One for each budget that a file breaks (objective → excess); all block."""
     return [Mark(f"{name} misses its budget by {by:.4g}", True) for name, by in broken.items()]
 
 
-def compression_marks(compared: Comparison) -> list[Mark]:
-    """Whether compression paid, and whether the file is still the same function."""
-    return [*_gain(compared), *_function(compared), *_loss(compared)]
+def step_marks(file: ShippedFile, before: ShippedFile | None, aims: Aims) -> list[Mark]:
+    """Whether a file is still the same function, and its last step paid.
+
+    `before` is the file that the step was done to; None for the network's first file.
+    """
+    marks = list(_function(file))
+    if before is None:
+        return marks
+    return [*marks, *_pay(file, before, aims), *_loss(file, before, aims)]
 
 
-def _gain(compared: Comparison) -> Iterator[Mark]:
-    if compared.faster:
-        return
-    if compared.smaller:
-        yield Mark("smaller, not faster", False)
-    else:
-        yield Mark("compression did not pay: no smaller or faster", True)
+def dominance_marks(file: ShippedFile, others: Iterable[ShippedFile], aims: Aims) -> list[Mark]:
+    """Whether another file of the folder is nowhere worse and somewhere better.
+
+    `others` are those that nothing else speaks against. One mark at most, which blocks.
+    """
+    for other in others:
+        if any(aims.better(axis, file, other) for axis in aims.axes):
+            continue
+        worse = [label(axis.name) for axis in aims.axes if aims.better(axis, other, file)]
+        if worse:
+            text = f"no better than {other.label} in what is searched for, worse in "
+            return [Mark(text + ", ".join(worse), True)]
+    return []
 
 
-def _function(compared: Comparison) -> Iterator[Mark]:
+def _function(file: ShippedFile) -> Iterator[Mark]:
     # Written so that NaN blocks too.
-    if not compared.agreement >= LEAST_AGREEMENT:
-        percent = 100 * compared.agreement
+    if file.agreement is not None and not file.agreement >= LEAST_AGREEMENT:
+        percent = 100 * file.agreement
         yield Mark(f"answers as its float network on only {percent:.1f} % of images", True)
 
 
-def _loss(compared: Comparison) -> Iterator[Mark]:
-    if compared.lost > MOST_LOST:
-        yield Mark(f"compression cost {100 * compared.lost:.1f} points of {compared.metric}", False)
+def _pay(file: ShippedFile, before: ShippedFile, aims: Aims) -> Iterator[Mark]:
+    paid = [axis.name for axis in aims.axes if aims.surely_better(axis, file, before)]
+    if not paid:
+        text = f"did not pay: nothing that is searched for is better than in {before.label}"
+        yield Mark(text, True)
+        return
+    timed = [axis for axis in aims.axes if axis.name in aims.timed]
+    slower = [label(axis.name) for axis in timed if aims.surely_better(axis, before, file)]
+    if slower:
+        gained = ", ".join(label(name) for name in paid)
+        yield Mark(f"better in {gained}, worse in {', '.join(slower)}", False)
+
+
+def _loss(file: ShippedFile, before: ShippedFile, aims: Aims) -> Iterator[Mark]:
+    lost = before.reached - file.reached
+    if lost > MOST_LOST:
+        step = file.steps[-1] if file.steps else "compression"
+        yield Mark(f"{step} cost {100 * lost:.1f} points of {label(aims.leading)}", False)

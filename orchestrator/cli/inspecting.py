@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from orchestrator.candidate.networks import (
 )
 from orchestrator.cli.terminal import Terminal, figure_table
 from orchestrator.contracts import Artifact, Device, Subject
-from orchestrator.errors import PluginError
+from orchestrator.errors import DeviceError, PluginError
 from orchestrator.measuring.gate import host_gate, quiet
 from orchestrator.plugins import installed
 from orchestrator.records import Genotype
@@ -44,7 +44,9 @@ def pick(
     shown = [
         {
             "candidate": entry["id"],
-            "ships": entry["folder"] or "not yet: a candidate of the search",
+            "ships": entry["file"] or "not yet: a candidate of the search",
+            "runtime": entry["runtime"] or "–",
+            "steps": " → ".join(["trained", *entry["steps"]]),
             **{name: human(value, units.get(name, "")) for name, value in entry["values"].items()},
             "picks": ", ".join(entry["picks"]) or "–",
         }
@@ -54,17 +56,31 @@ def pick(
 
 
 def rebuild_bundle(folder: Path) -> None:
-    """Rebuild a finalist without pickle and print how it compares; raises RunError, ParityError."""
+    """Rebuild a finalist without pickle and print how it compares; raises RunError, ParityError.
+
+    Its files are run by those of their runtimes that are installed.
+    """
     network = rebuild(folder)
-    found = verify(folder, _device_of(folder))
+    devices = _devices_of(folder)
+    try:
+        found = verify(folder, devices)
+    finally:
+        for device in devices.values():
+            device.close()
     parameters = sum(p.numel() for p in network.parameters())
     print(f"{folder}: {type(network).__name__}, {human(parameters, '')} parameters")
     print(f"largest difference to the stored answers: {found.network_difference:.1e}")
     for name, difference in found.differences.items():
         print(f"largest difference of the {name} file: {difference:.1e}")
     for name, agreement in found.agreements.items():
-        told = f"{human(agreement, 'share')} of noise images"
-        print(f"the {name} file, an approximation, answers alike on {told}")
+        if name not in found.differences:
+            told = f"{human(agreement, 'share')} of noise images"
+            print(f"the {name} file, an approximation, answers its network alike on {told}")
+    if found.drifts:
+        most = max(found.drifts.values())
+        print(f"files answer as where they were shipped, within {most:.1e} of the largest logit")
+    for name in found.skipped:
+        print(f"the {name} file was not run: its runtime is not installed here")
     print("the rebuilt network is the same function as the one that was shipped")
 
 
@@ -149,8 +165,8 @@ def _bundle(target: str, device: Device, folder: Path) -> tuple[Subject, Artifac
         artifact = device.compile(network, example, folder / "model", final=False)
     else:
         verify(Path(target))
-        files = {entry["file"]: label for label, entry in facts["artifacts"].items()}
-        artifact = artifact_of(facts, files[facts["recommended"]], Path(target))
+        network = rebuild(Path(target), label=facts["recommended"])
+        artifact = artifact_of(facts, facts["recommended"], Path(target))
     return Subject(genotype, network, shape, artifact=artifact), artifact
 
 
@@ -187,17 +203,40 @@ def _timed(device: Device, artifact: Artifact, folder: Path) -> dict[str, float]
 
 
 def _device_of(bundle: Path | None) -> Device:
-    """The first installed device that reads a bundle's files; the first of all without one."""
-    offers = installed().offered("device")
-    files = read_facts(bundle)["artifacts"].values() if bundle else ()
-    needed = {entry["format"] for entry in files}
-    for name in offers:
-        if needed <= installed().resolve("device", name).formats:
-            return _device(name)
-    raise PluginError(
-        f"none of the installed devices ({', '.join(offers) or 'none'}) reads the formats "
-        f"{sorted(needed)} of {bundle}. Install the plugin that does."
-    )
+    """The installed device for a bundle's recommended file; the first of all without one."""
+    facts: Mapping[str, Any] = read_facts(bundle) if bundle else {"recommended": None}
+    if facts["recommended"] is None:
+        return _device(next(iter(installed().offered("device"))))
+    entry = facts["artifacts"][facts["recommended"]]
+    name = _runtime_of(entry)
+    if name is None:
+        offers = ", ".join(installed().offered("device")) or "none"
+        raise PluginError(
+            f"none of the installed devices ({offers}) runs {entry['file']} of {bundle}, which is "
+            f"{entry['format']}. Install the plugin that does."
+        )
+    return _device(name)
+
+
+def _devices_of(bundle: Path) -> dict[str, Device]:
+    """By the names of runtimes those of a bundle's files that answer here."""
+    found: dict[str, Device] = {}
+    for entry in read_facts(bundle)["artifacts"].values():
+        name = _runtime_of(entry)
+        if name is not None and name not in found:
+            with suppress(DeviceError, PluginError):
+                found[name] = _device(name)
+    return found
+
+
+def _runtime_of(entry: Mapping[str, Any]) -> str | None:
+    """The installed runtime of a file: its own, or where it does not say one that reads it."""
+    offered = {n: o for n, o in installed().offered("device").items() if not o.missing}
+    if entry["runtime"]:
+        return entry["runtime"] if entry["runtime"] in offered else None
+    wanted = entry["format"]
+    reads = (n for n in offered if wanted in installed().resolve("device", n).formats)
+    return next(reads, None)
 
 
 def _device(name: str) -> Device:

@@ -74,13 +74,20 @@ def check_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def finish_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """One member of the front: trained properly, compressed, exported and measured anew."""
-    from orchestrator.candidate.finalists import finish
+    """One network of the front: trained properly, compressed and exported."""
+    from orchestrator.candidate.finalists import Elected, finish
+    from orchestrator.contracts import Axis
     from orchestrator.search.cluster import measure_with
 
     factory = _factory(payload["config"], payload["folder"])
     measure = measure_with(payload["meters"], fresh=True)
-    return finish(Record.from_json(payload["record"]), factory, measure).to_json()
+    elected = Elected(
+        Record.from_json(payload["record"]),
+        [Axis(**axis) for axis in payload["axes"]],
+        [Record.from_json(record) for record in payload["variants"]],
+        payload["fingerprints"],
+    )
+    return finish(elected, factory, measure).to_json()
 
 
 def train_teacher(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from orchestrator.search.loop import Callbacks, Limits, search
 from orchestrator.search.proposer import Proposer
 from orchestrator.search.together import run_together
 from orchestrator.search.worker import progress_of
+from orchestrator.study.picking import picked
 from orchestrator.study.rivals import Rivals
 from orchestrator.study.study import Study, Viewer
 
@@ -287,9 +288,7 @@ class Phases:
         ahead = [record for record in chosen if record.id not in known]
         self.viewer.phase("finalists", len(chosen))
         job = Job(worker("finish_candidate"), self.common)
-        for index, result in self.cluster.map(job, [{"record": r.to_json()} for r in ahead]):
-            if isinstance(result, DeviceError):  # no fault of what it was to measure
-                raise result
+        for index, result in self.cluster.map(job, [self._elected(r) for r in ahead]):
             if isinstance(result, Exception):
                 self.viewer.note(f"finalist {ahead[index].id} is lost: {result}")
             else:
@@ -304,18 +303,38 @@ class Phases:
             )
 
     def _chosen(self) -> list[Record]:
+        """The networks of the front that show its whole width, by the records of their trainings.
+
+        Members that share a training are one network, and count once.
+        """
         feasible = self.study.feasible
         values = [record.values for record in feasible]
-        indices = pareto.spread(values, self.study.axes, self.study.config.budget.finalists)
-        return [feasible[index] for index in indices]
+        count = self.study.config.budget.finalists
+        trained = {record.number: record for record in self.study.records}
+        wanted = count
+        while True:
+            indices = pareto.spread(values, self.study.axes, wanted)
+            found = (feasible[index] for index in indices)
+            networks = list(
+                dict.fromkeys(r.number if r.network is None else r.network for r in found)
+            )
+            if len(networks) >= count or len(indices) < wanted:
+                return [trained[number] for number in networks[:count]]
+            wanted += count
+
+    def _elected(self, record: Record) -> dict[str, Any]:
+        """What a worker is told of one of them."""
+        variants = [r for r in self.study.records if r.network == record.number]
+        return {
+            "record": record.to_json(),
+            "variants": [replace(r, variants=()).to_json() for r in variants],
+            "axes": [asdict(axis) for axis in self.study.axes],
+            "fingerprints": dict(self.study.plan.fingerprints),
+        }
 
     def _pick(self) -> None:
-        """Say which finalist suits which need; only recommended ones are picked."""
-        study = self.study
-        offered = [finalist for finalist in study.finalists if finalist.recommended]
-        picks = pareto.picks([finalist.values for finalist in offered], study.axes)
-        suited = {f.id: tuple(k for k, i in picks.items() if offered[i] is f) for f in offered}
-        study.finalists = [replace(f, picks=suited.get(f.id, ())) for f in study.finalists]
+        """Say which file suits which need."""
+        self.study.finalists = picked(self.study.finalists, self.study.axes)
 
     def _heard(self, record: Record) -> None:
         self.study.records.append(record)

@@ -1,63 +1,22 @@
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
-from orchestrator_onnxruntime.quantization import Quantization
-from orchestrator_onnxruntime.runtime import OnnxRuntime
-from orchestrator_pruning.channels import ChannelPruning
+from bundles import FACTS, LocalRuntime, drop, edit, make
+from bundles import exported as export
 from PIL import Image
 from torch import nn
 
-from orchestrator import (
-    Artifact,
-    Classes,
-    CompressionContext,
-    Genotype,
-    ImageFacts,
-    Step,
-    errors,
-    leave_out,
-)
+from orchestrator import Artifact, Genotype, ImageFacts, errors, leave_out
 from orchestrator.bundle import BundleContents, read_facts, rebuild, verify, write_bundle
 from orchestrator.bundle.resizing import resize
-from orchestrator.plugins import installed
-from orchestrator.trials import RandomTrial
 
 SPACES = ("efficientformer", "mobilenetv3", "shufflenetv2")
-FACTS = ImageFacts(16, 1, tuple("abcde"), (0.5,), (0.25,), "CC-BY-4.0")
-
-
-class LocalRuntime:
-    name, formats, alignment = "local", frozenset({"onnx"}), 8
-
-    def predict(self, artifact: Artifact, images: np.ndarray) -> np.ndarray:
-        session = onnxruntime.InferenceSession(str(artifact.path))
-        return session.run(None, {session.get_inputs()[0].name: images})[0]
-
-
-def make(name: str, facts: ImageFacts = FACTS, seed: int = 3, ratio: float = 0.5) -> BundleContents:
-    """A pruned network of a space, with statistics that are not those of a fresh one."""
-    torch.manual_seed(seed)
-    space = installed().create("space", name, {"preset": "small"})
-    architecture = space.suggest(RandomTrial(seed))
-    network = space.build(architecture, facts, Classes(len(facts.classes)))
-    images = torch.randn(32, *facts.shape)
-    context = CompressionContext(space, SimpleNamespace(alignment=8), images.numpy(), seed=0)
-    compression: tuple[Step, ...] = (Step("pruning", {"ratio": ratio}),) if ratio else ()
-    for step in compression:
-        network = ChannelPruning().compress(network, step.choices, context)
-    _settle(network, images)
-    genotype = Genotype(name, "small", architecture, compression)
-    figures = {"accuracy": 0.987654321, "latency_ms": 1.5, "note": "a|b"}
-    return BundleContents(genotype, network, facts, figures=figures)
 
 
 @pytest.fixture
@@ -68,25 +27,7 @@ def contents() -> BundleContents:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> BundleContents:
     """With an ONNX file and its int8 version."""
-    bundle = make("efficientformer")
-    path = tmp_path_factory.mktemp("exported") / "model.onnx"
-    with pytest.warns(DeprecationWarning):
-        torch.onnx.export(
-            bundle.network.eval(),
-            (torch.zeros(1, 1, 16, 16),),
-            str(path),
-            dynamo=False,
-            opset_version=18,
-            input_names=["images"],
-            dynamic_axes={"images": {0: "batch"}},
-        )
-    images = np.random.default_rng(0).normal(size=(16, 1, 16, 16)).astype(np.float32)
-    context = CompressionContext(None, None, images, seed=0)
-    exact = Artifact(path, "onnx", exact=True)
-    int8 = Quantization().transform(exact, {"scheme": "int8"}, context)
-    usage = OnnxRuntime().usage(int8)
-    files = {"fp32": exact, "int8": int8}
-    return replace(bundle, artifacts=files, recommended="int8", usage=usage)
+    return export(tmp_path_factory.mktemp("exported"))
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.25, 0.5])
@@ -164,7 +105,7 @@ def test_the_facts_are_json_and_name_every_file(exported, tmp_path):
     facts = read_facts(folder)
     assert {*facts["sha256"], "genotype.json"} == {path.name for path in folder.iterdir()}
     assert Genotype.from_json(facts["genotype"]) == exported.genotype
-    assert facts["recommended"] == "model.int8.onnx"
+    assert facts["recommended"] == "int8"
     assert (facts["classes"], facts["mean"], facts["licence"]) == (
         list("abcde"),
         [0.5],
@@ -265,11 +206,12 @@ def test_truncated_weights_are_refused(kept, contents, tmp_path):
     ("text", "message"),
     [
         ("{", "cannot be read"),
-        ("[1]", "has format 0, this version reads 1 and 2"),
-        ("{}", "has format 0, this version reads 1 and 2"),
+        ("[1]", "has format 0, this version reads 2 and 3"),
+        ("{}", "has format 0, this version reads 2 and 3"),
         ('{"format": 1}', "lacks artifacts, classes"),
         ('{"format": 2}', "lacks artifacts, classes"),
-        ('{"format": 3, "versions": {"orchestrator": "9"}}', "format 3, .* a newer Orchestrator"),
+        ('{"format": 3}', "lacks artifacts, classes"),
+        ('{"format": 4, "versions": {"orchestrator": "9"}}', "format 4, .* a newer Orchestrator"),
     ],
 )
 def test_facts_that_make_no_sense_are_refused(text, message, contents, tmp_path):
@@ -287,21 +229,21 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
 def test_an_edited_architecture_does_not_load(contents, tmp_path):
     folder = write_bundle(tmp_path / "best", contents)
     other = read_facts(write_bundle(tmp_path / "other", make("mobilenetv3", seed=4)))
-    _edit(folder, genotype=other["genotype"])
+    edit(folder, genotype=other["genotype"])
     with pytest.raises(errors.RunError, match="do not belong together"):
         rebuild(folder)
 
 
 def test_edited_facts_about_images_are_found(contents, tmp_path):
     folder = write_bundle(tmp_path / "best", contents)
-    _edit(folder, mean=[0.1])
+    edit(folder, mean=[0.1])
     with pytest.raises(errors.ParityError, match="a logit differs by"):
         verify(folder)
 
 
 def test_a_name_outside_of_the_folder_is_refused(contents, tmp_path):
     folder = write_bundle(tmp_path / "best", contents)
-    _edit(folder, sha256={"../secret": "00"})
+    edit(folder, sha256={"../secret": "00"})
     with pytest.raises(errors.RunError, match="outside of the folder"):
         verify(folder)
 
@@ -309,7 +251,7 @@ def test_a_name_outside_of_the_folder_is_refused(contents, tmp_path):
 def test_a_file_that_is_another_function_is_found(exported, tmp_path):
     folder = write_bundle(tmp_path / "best", exported)
     files = read_facts(folder)["artifacts"]
-    _edit(folder, artifacts={"fp32": {**files["int8"], "exact": True}})
+    edit(folder, artifacts={"fp32": {**files["int8"], "exact": True}})
     with pytest.raises(errors.ParityError, match=r"model\.int8\.onnx is not the same function"):
         verify(folder, LocalRuntime())
 
@@ -330,8 +272,8 @@ def test_the_first_format_is_read_and_verified_as_ever(exported, tmp_path):
         label: {"file": entry["file"], "format": entry["format"]}
         for label, entry in today["artifacts"].items()
     }
-    _edit(folder, artifacts=first, format=1)
-    _drop(folder, "ranges", "usage")
+    edit(folder, artifacts=first, format=1, recommended="model.int8.onnx")
+    drop(folder, "ranges", "usage")
     assert read_facts(folder)["artifacts"] == today["artifacts"]
     found = verify(folder, LocalRuntime())
     assert found.differences.keys() == {"fp32"}
@@ -352,40 +294,10 @@ def test_a_file_of_several_is_kept_whole(exported, tmp_path):
         verify(folder)
 
 
-def test_two_files_of_one_name_are_refused(exported, tmp_path):
-    other = tmp_path / "model.onnx"
-    other.write_bytes(b"another")
-    files = {**exported.artifacts, "odd": Artifact(other, "onnx")}
-    with pytest.raises(errors.RunError, match=r"two different files are called model\.onnx"):
-        write_bundle(tmp_path / "best", replace(exported, artifacts=files))
-
-
 def test_ranges_are_kept(contents, tmp_path):
     ranges = {"stem": [-1.0, 6.0]}
     folder = write_bundle(tmp_path / "best", replace(contents, ranges=ranges))
     assert read_facts(folder)["ranges"] == ranges
-
-
-def _drop(folder: Path, *names: str) -> None:
-    path = folder / "genotype.json"
-    facts = json.loads(path.read_text())
-    path.write_text(json.dumps({name: facts[name] for name in facts if name not in names}))
-
-
-def _settle(network: nn.Module, images: torch.Tensor) -> None:
-    """Let batch norms know the images: else a deep untrained network answers a constant."""
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    momentum = norms[0].momentum
-    for norm in norms:
-        norm.momentum = 1.0
-    network.train()(images)
-    for norm in norms:
-        norm.momentum = momentum
-
-
-def _edit(folder: Path, **changes) -> None:
-    path = folder / "genotype.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 def test_blocks_that_were_left_out_are_left_out_again(tmp_path):
@@ -404,8 +316,6 @@ def test_blocks_that_were_left_out_are_left_out_again(tmp_path):
 
 def test_a_block_that_the_network_does_not_have_cannot_be_left_out(tmp_path):
     folder = write_bundle(tmp_path / "bundle", make("mobilenetv2", seed=0))
-    path = folder / "genotype.json"
-    facts = json.loads(path.read_text())
-    path.write_text(json.dumps({**facts, "left_out": ["stages.9"]}))
+    edit(folder, left_out=["stages.9"])
     with pytest.raises(errors.RunError, match=r"leaves out stages\.9"):
         rebuild(folder)

@@ -26,7 +26,7 @@ FACTS: dict[str, Any] = {
     "figures": {"test_accuracy": 0.912345678, "file": "model.onnx"},
     "artifacts": {"fp32": {"file": "model.onnx"}},
     "versions": {"torch": "2.0"},
-    "recommended": "model.onnx",
+    "recommended": "fp32",
     "usage": {"packages": ["onnxruntime"], "lines": "logits = run(images)"},
 }
 

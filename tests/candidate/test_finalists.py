@@ -10,13 +10,18 @@ from toy_factory import factory, genotype
 from toys import toy_latencies
 
 from orchestrator.candidate import finalists
-from orchestrator.candidate.finalists import finish
-from orchestrator.contracts import Training
+from orchestrator.candidate.finalists import Elected, finish
+from orchestrator.contracts import Axis, Training
 from orchestrator.records import Finalist, Record
 
 pytestmark = pytest.mark.usefixtures("toys")
 
-RECORD = Record(0, genotype(), "feasible", {"accuracy": 0.5, "params": 1.0, "latency_ms": 1.0})
+AXES = [
+    Axis("accuracy", "share", "maximize", reference=0.0, leads=True),
+    Axis("latency_ms", "ms", "minimize", reference=100.0),
+]
+VALUES = {"accuracy": 0.5, "params": 1.0, "latency_ms": 1.0}
+ELECTED = Elected(Record(0, genotype(), "feasible", VALUES), AXES)
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +32,7 @@ def _no_verifying(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def finished(folder: Path, seeds: int) -> Finalist:
     made = factory(folder, budget={"seeds": seeds}, train={"final_epochs": 2, "batch_size": 8})
-    return finish(RECORD, made, toy_latencies)
+    return finish(ELECTED, made, toy_latencies)
 
 
 def test_the_best_of_several_seeds_on_validation_ships(
@@ -86,5 +91,5 @@ def test_a_finalist_is_warm_where_it_goes_on_from_its_own_search(
     if searched:
         made.estimation().store.keep(made.build(genotype()), genotype())
     monkeypatch.setattr(finalists, "train", train)
-    finish(RECORD, made, toy_latencies)
+    finish(ELECTED, made, toy_latencies)
     assert [run.warm for run in runs] == [searched]

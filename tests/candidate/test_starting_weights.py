@@ -15,8 +15,8 @@ from toys import ToyData, ToyEstimator, toy_latencies
 from orchestrator.candidate import finalists
 from orchestrator.candidate.evaluation import evaluate
 from orchestrator.candidate.factory import Factory
-from orchestrator.candidate.finalists import finish, make_teacher
-from orchestrator.contracts import Training
+from orchestrator.candidate.finalists import Elected, finish, make_teacher
+from orchestrator.contracts import Axis, Training
 from orchestrator.errors import ConfigError, RunError
 from orchestrator.pretrained.loading import Loaded
 from orchestrator.pretrained.starting import prepare_start, start_file
@@ -24,6 +24,7 @@ from orchestrator.records import Record
 
 pytestmark = pytest.mark.usefixtures("toys")
 
+AXES = [Axis("accuracy", "share", "maximize", reference=0.0, leads=True)]
 WEIGHTS = torch.arange(4.0 * 64).view(4, 64).flip(0) / 100
 
 
@@ -73,7 +74,7 @@ def test_finalists_and_the_teacher_start_there_at_the_full_rate(
     monkeypatch.setattr(finalists, "_verified", lambda *told: True)
     made = begun(tmp_path)
     values = {"accuracy": 0.5, "params": 1.0, "latency_ms": 1.0}
-    finish(Record(0, genotype(width=3), "feasible", values), made, toy_latencies)
+    finish(Elected(Record(0, genotype(width=3), "feasible", values), AXES), made, toy_latencies)
     make_teacher(genotype(), made)
     (finalist, warm), (teacher, _) = given
     assert torch.equal(finalist, first_layer(made)[:3]) and not warm

@@ -52,7 +52,8 @@ def test_a_finalists_file_is_measured(bundle: Path, capsys: pytest.CaptureFixtur
     main(["measure", str(bundle), "--json"])
     found = json.loads(capsys.readouterr().out)
     facts = json.loads((bundle / "genotype.json").read_text())
-    assert found["size_bytes"] == (bundle / facts["recommended"]).stat().st_size
+    file = facts["artifacts"][facts["recommended"]]["file"]
+    assert found["size_bytes"] == (bundle / file).stat().st_size
     assert found["params"] == facts["figures"]["params"]
     assert found["macs"] == facts["figures"]["macs"]
     assert 0 < found["latency_low_ms"] <= found["latency_median_ms"] <= found["latency_p95_ms"]
