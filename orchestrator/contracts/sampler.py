@@ -42,7 +42,8 @@ class History:
 
     `records` in the order in which they were told, of every outcome: `violations` of rejected ones
     say by how much a budget was broken, failed ones have no values worth learning from, stopped
-    ones lack the objectives that only a whole training tells. `pending` candidates are handed out
+    ones lack the objectives that only a whole training tells. Records of one training, one for
+    each variant of its network, have one `Record.training`. `pending` candidates are handed out
     and not told yet. After a resume it holds what was known before.
     """
 

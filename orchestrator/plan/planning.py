@@ -256,9 +256,9 @@ def _check_deployed(
     limits = {t.name: t.config.max for t in deployed.targets if t.config.max is not None}
     if not limits:
         return []
-    found = deployed.values(min(specimens, key=lambda specimen: cost(specimen.values)))
+    found = deployed.least(min(specimens, key=lambda specimen: cost(specimen.values)))
     if any(found[name] > limit for name, limit in limits.items()):
-        found = deployed.values(smallest(factory, specimens))
+        found = deployed.least(smallest(factory, specimens))
     return _too_tight(factory.assembly, found)
 
 
@@ -376,9 +376,12 @@ def _forecast_seconds(
     # as one that is trained alone.
     checks = budget.checked * config.train.epochs if estimator.approximate else 0
     # Retraining after pruning, a second export and calibration are in the factors.
-    files = len(factory.assembly.compression.variants(by_size[0].genotype))
-    candidate_s = 1.2 * each * epoch_s + (2 + files) * deployed_seconds
-    finalist_s = 1.3 * budget.seeds * config.train.final_epochs * epoch_s + 8 * deployed_seconds
+    compression, plain = factory.assembly.compression, by_size[0].genotype
+    # Of each runtime the preview's file, and everything that is made of the trained network.
+    files = len(compression.untouched(plain)) + len(compression.variants(plain))
+    candidate_s = 1.2 * each * epoch_s + (1 + files) * deployed_seconds
+    shipped_s = (5 + files) * deployed_seconds
+    finalist_s = 1.3 * budget.seeds * config.train.final_epochs * epoch_s + shipped_s
     work_s = budget.candidates * candidate_s + budget.finalists * finalist_s
     work_s += 1.2 * checks * epoch_s
     limit = 60 * budget.minutes if budget.minutes else math.inf

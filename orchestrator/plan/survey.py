@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.analysis.display import human
 from orchestrator.candidate.assembly import Assembly, Target, draw
-from orchestrator.candidate.deployment import Deployment
+from orchestrator.candidate.deployment import Sitting
 from orchestrator.candidate.factory import Factory, Treatment
+from orchestrator.candidate.variants import FileMaker
 from orchestrator.contracts import Artifact, Gauge, Latency, Subject
 from orchestrator.errors import BudgetError, CandidateError
 from orchestrator.measuring.gate import quiet
@@ -56,8 +58,8 @@ class Specimen:
 class Deployed:
     """Deployed objectives of uncompressed, untrained networks, measured by this process.
 
-    `seconds` is what the last one took, export included; `devices` and `reference_ms` are those of
-    every runtime, by its seat.
+    `seconds` is what each file of the last one took, export included; `devices` and `reference_ms`
+    are those of every runtime, by its seat.
     """
 
     def __init__(self, factory: Factory, folder: Path) -> None:
@@ -81,25 +83,42 @@ class Deployed:
             device.close()
 
     def values(self, specimen: Specimen) -> dict[str, float]:
-        """Each deployed objective of one specimen."""
+        """Each deployed objective of one specimen, on the first runtime."""
+        return self._each(specimen)[0]
+
+    def least(self, specimen: Specimen) -> dict[str, float]:
+        """The least of each deployed objective on any runtime."""
+        found = self._each(specimen)
+        return {name: min(values[name] for values in found) for name in found[0]}
+
+    def _each(self, specimen: Specimen) -> list[dict[str, float]]:
+        """The values on each runtime that takes the specimen; raises what the first one says."""
         if not self.targets:
-            return {}
+            return [{}]
         start = time.monotonic()
-        network = self.factory.build(specimen.genotype).eval()
-        path = self.folder / specimen.genotype.key
-        treatment = Treatment(specimen.genotype)
-        made = self.factory.compile_all(network, treatment, path, final=False)
-        deployment = Deployment(self.factory.assembly, self)
-        deployment.take({name: artifacts[-1] for name, artifacts in made.items()})
+        genotype = specimen.genotype
+        network = self.factory.build(genotype).eval()
+        wanted = self.factory.assembly.compression.untouched(genotype)
+        maker = FileMaker(self.factory, network, self.folder / genotype.key, final=False)
+        made = [maker.made(variant, Treatment(genotype)) for variant in wanted]
+        sitting = Sitting(self.factory.assembly, self, made)
+        found = [self._seen(sitting, 0, specimen, network)]
+        for number in range(1, len(made)):
+            with contextlib.suppress(CandidateError):
+                found.append(self._seen(sitting, number, specimen, network))
+        self.seconds = (time.monotonic() - start) / len(made)
+        return found
+
+    def _seen(
+        self, sitting: Sitting, number: int, specimen: Specimen, network: nn.Module
+    ) -> dict[str, float]:
         subject = Subject(specimen.genotype, network, self.factory.assembly.facts.shape)
-        values = {
+        return {
             target.name: self.factory.measure(
-                target.objective, deployment.seen(subject, target.device)
+                target.objective, sitting.seen(subject, number, target.device)
             )
             for target in self.targets
         }
-        self.seconds = time.monotonic() - start
-        return values
 
     def __call__(
         self, artifacts: Sequence[Artifact], device: str | Sequence[str], /

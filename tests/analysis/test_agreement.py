@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -113,6 +114,30 @@ def test_a_study_takes_a_candidate_for_what_its_longest_training_says(tmp_path: 
     assert searched.checks == [first, longer]
     assert [r.values["accuracy"] for r in searched.records] == [0.5, 0.9]
     assert searched.agreement.checks == [first]
+
+
+def variant(of: int, number: int, runtime: str, accuracy: float) -> Record:
+    """One of another training's, with what it reached."""
+    trained = record(of, accuracy=accuracy)
+    genotype = replace(trained.genotype, runtime=runtime)
+    return replace(trained, number=number, network=of, genotype=genotype, curve=())
+
+
+def test_a_check_says_what_each_variant_of_the_network_is_worth(tmp_path: Path) -> None:
+    known = [record(0), variant(0, 1, "fast", 0.4), variant(0, 2, "slow", 0.4), record(3)]
+    searched = study(tmp_path, known)
+    told = check(0, 0.5, 0.9)
+    failed = replace(variant(0, 0, "slow", 0.1), outcome="failed")
+    brought = (variant(0, 0, "fast", 0.8), failed)
+    searched.learn([replace(told, record=replace(told.record, variants=brought))])
+    assert [r.values["accuracy"] for r in searched.records] == [0.9, 0.8, 0.4, 0.65]
+    assert [(r.number, r.network) for r in searched.records] == [
+        (0, None),
+        (1, 0),
+        (2, 0),
+        (3, None),
+    ]
+    assert not any(r.variants for r in searched.records)
 
 
 def test_a_failed_check_leaves_the_estimate(tmp_path: Path) -> None:
