@@ -161,13 +161,6 @@ class Factory:
         """The first device's file, then each file that a compressor made of the one before."""
         return FileMaker(self, network, path, final=final).chain(treatment)
 
-    def compile_all(
-        self, network: nn.Module, treatment: Treatment, path: Path, *, final: bool
-    ) -> dict[str, list[Artifact]]:
-        """The files of every device that is asked, by its key; one runtime compiles once."""
-        maker = FileMaker(self, network, path, final=final)
-        return {key: maker.chain(treatment, key) for key in self.assembly.deployed}
-
     def variants(
         self, network: nn.Module, treatment: Treatment, path: Path, *, final: bool
     ) -> list[VariantFiles]:
