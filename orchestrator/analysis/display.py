@@ -8,7 +8,17 @@ from typing import Any
 
 from orchestrator.records import Credit, Latency
 
-__all__ = ["MISSING", "human", "interval", "label", "marked", "on_test", "timed", "unit_of"]
+__all__ = [
+    "MISSING",
+    "clock",
+    "human",
+    "interval",
+    "label",
+    "marked",
+    "on_test",
+    "timed",
+    "unit_of",
+]
 
 MISSING = "–"
 
@@ -86,6 +96,17 @@ def timed(latency: Latency) -> str:
         return told
     low, high = (_digits(end) for end in latency.interval_ms)
     return f"{told} ({low} to {high})"
+
+
+def clock(latency: Latency) -> str:
+    """What the clock said in the session that a latency is of."""
+    least, median, high = (
+        human(ms, "ms") for ms in (latency.low_ms, latency.median_ms, latency.high_ms)
+    )
+    return (
+        f"least {least}, median {median}, 95 of 100 below {high} in {latency.runs} runs; "
+        f"{latency.ratio:.3g} × the reference network"
+    )
 
 
 def on_test(figures: Mapping[str, Any], name: str) -> str:

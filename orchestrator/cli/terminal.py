@@ -12,14 +12,14 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.status import Status
 from rich.table import Table
 
-from orchestrator.analysis.display import MISSING, human, label
+from orchestrator.analysis.display import MISSING, human, interval, label, timed
 from orchestrator.analysis.pareto import leader
 from orchestrator.plugins import installed
 
 if TYPE_CHECKING:
     from orchestrator.config import StudyConfig
     from orchestrator.plan.planning import Plan
-    from orchestrator.records import Finalist
+    from orchestrator.records import Finalist, ShippedFile
     from orchestrator.study import Study
 
 __all__ = ["Terminal", "figure_table", "plan_tables"]
@@ -233,31 +233,50 @@ def _budget(low: float | None, high: float | None, unit: str) -> str:
 
 
 def finalist_table(finalists: Sequence[Finalist], leading: str) -> Table:
-    """The finalists as they ship, best on the leading metric first."""
+    """Every file of the finalists, best on the leading metric first; ★ may be recommended."""
     name = f"test_{leading}"
-    table = Table(
-        "finalist",
-        label(name),
-        "latency",
-        "size",
-        "MACs",
-        "picks",
-        "marks",
-        pad_edge=False,
-        box=None,
-    )
+    heads = ("finalist", "file", "runtime", "steps", label(name), "latency", "size", "MACs")
+    table = Table(*heads, "agreement", "picks", "marks", pad_edge=False, box=None)
     for entry in sorted(finalists, key=lambda f: -f.figures[name]):
-        figures = entry.figures
-        table.add_row(
-            escape(entry.id),
-            _change(figures, name, "share"),
-            _change(figures, "latency_ms", "ms"),
-            _change(figures, "size_bytes", "bytes"),
-            human(figures["macs"], "") if "macs" in figures else "–",
-            ", ".join(entry.picks) or "–",
-            escape("; ".join(entry.marks)) or "–",
-        )
+        if not entry.files:
+            table.add_row(*_row_of_old(entry, name))
+        for number, file in enumerate(entry.files):
+            cells = _file_row(file, entry.figures.get("test_images"))
+            table.add_row("" if number else escape(entry.id), *map(escape, cells))
     return table
+
+
+def _file_row(file: ShippedFile, images: int | None) -> list[str]:
+    return [
+        f"{file.label} ★" if file.recommended else file.label,
+        file.runtime,
+        " → ".join(("trained", *file.steps)),
+        interval(file.reached, images) if images else human(file.reached, "share"),
+        timed(file.latency) if file.latency else MISSING,
+        human(file.size_bytes, "bytes"),
+        MISSING if file.macs is None else human(file.macs, ""),
+        "exact" if file.agreement is None else human(file.agreement, "share"),
+        ", ".join(file.picks) or MISSING,
+        "; ".join(file.marks) or MISSING,
+    ]
+
+
+def _row_of_old(entry: Finalist, name: str) -> list[str]:
+    """Of a run in which a finalist was one file."""
+    figures = entry.figures
+    return [
+        escape(entry.id),
+        escape(entry.file.rpartition("/")[2]),
+        MISSING,
+        MISSING,
+        _change(figures, name, "share"),
+        _change(figures, "latency_ms", "ms"),
+        _change(figures, "size_bytes", "bytes"),
+        human(figures["macs"], "") if "macs" in figures else MISSING,
+        MISSING,
+        ", ".join(entry.picks) or MISSING,
+        escape("; ".join(entry.marks)) or MISSING,
+    ]
 
 
 def figure_table(entries: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Table:

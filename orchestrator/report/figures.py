@@ -95,10 +95,26 @@ def _row(record: Record, data: ReportData, names: Sequence[str], drawn: bool) ->
         "choices": [_plain(record.choices.get(name)) for name in names],
         "why": why(record, data),
         "origin": record.origin,
+        "runtime": record.genotype.runtime or _first_runtime(data),
+        "made": made(record, data),
         "seconds": round(record.seconds, 2),
         "curve": [_finite(v, 4) for v in record.curve] if drawn else [],
         "extra": [[key, text] for key, text in _extra(record.extra)][:24],
     }
+
+
+def made(record: Record, data: ReportData) -> str:
+    """The runtime and the steps of a candidate: "onnxruntime: trained → pruning → quantization"."""
+    steps = " → ".join(("trained", *(step.name for step in record.genotype.compression)))
+    runtime = record.genotype.runtime or _first_runtime(data)
+    return f"{runtime}: {steps}" if runtime else steps
+
+
+def _first_runtime(data: ReportData) -> str:
+    """What a genotype that names none runs on; empty where the configuration does not say."""
+    devices = data.plan.get("device", {})
+    first = next(iter(devices.values()), None) if isinstance(devices, Mapping) else None
+    return str(first.get("name", "")) if isinstance(first, Mapping) else ""
 
 
 def _names(data: ReportData) -> list[str]:

@@ -1,4 +1,4 @@
-"""A finalist's card: its figures, and what compression changed."""
+"""A finalist's card: its files step by step, each with figures of its own."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.analysis.display import human, label, unit_of
-from orchestrator.records import Finalist
+from orchestrator.analysis.display import clock, human, interval, label, timed, unit_of
+from orchestrator.records import Finalist, ShippedFile
 from orchestrator.report.data import ReportData
 
 __all__ = ["finalist"]
@@ -26,10 +26,11 @@ def finalist(entry: Finalist, data: ReportData) -> dict[str, Any]:
     units = {name: _unit(name, data) for name in figures}
     pairs = {name: _before(name, figures) for name in figures}
     paired = [name for name, before in pairs.items() if before]
-    hidden = {*paired, *pairs.values()}
+    hidden = {*paired, *pairs.values(), *(_in_table(data) if entry.files else ())}
     return {
         "id": entry.id,
         "number": entry.number,
+        "numbers": _numbers(entry),
         "name": entry.name or entry.id,
         "picks": [_need(need) for need in entry.picks],
         "marks": list(entry.marks),
@@ -42,8 +43,44 @@ def finalist(entry: Finalist, data: ReportData) -> dict[str, Any]:
             for name, value in figures.items()
             if name not in hidden
         ],
+        "files": [_file(file, entry) for file in entry.files],
+        "label": entry.label,
         "classes": _classes(entry.classes, entry.colours),
         "pictures": [_pictures(shown) for shown in entry.pictures],
+    }
+
+
+def _in_table(data: ReportData) -> set[str]:
+    """Figures that the table of files tells of each file."""
+    return {f"test_{data.leading}", "latency_ms", "size_bytes", "macs", "agreement"}
+
+
+def _numbers(entry: Finalist) -> list[int]:
+    """Of the candidates that its files were; its own where they were none."""
+    return [f.number for f in entry.files if f.number is not None] or [entry.number]
+
+
+def _file(file: ShippedFile, entry: Finalist) -> dict[str, Any]:
+    """A row of the table of files, and what the clock said beside it."""
+    images, latency = entry.figures.get("test_images"), file.latency
+    return {
+        "label": file.label,
+        "name": file.file.rpartition("/")[2],
+        "runtime": file.runtime,
+        "steps": " → ".join(("trained", *file.steps)),
+        "recommended": file.recommended,
+        "verified": file.verified,
+        "leads": file.label == entry.label,
+        "cells": [
+            interval(file.reached, images) if images else human(file.reached, "share"),
+            timed(latency) if latency else "–",
+            human(file.size_bytes, "bytes"),
+            "–" if file.macs is None else human(file.macs, ""),
+            "exact" if file.agreement is None else human(file.agreement, "share"),
+        ],
+        "clock": [f"{device}: {clock(found)}" for device, found in file.latencies.items()],
+        "picks": [_need(need) for need in file.picks],
+        "marks": list(file.marks),
     }
 
 

@@ -101,7 +101,8 @@ def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
     """The story itself, the folder held against other processes."""
     plugins = factory.plugins
     store, devices = tracking_store(study.folder), factory.assembly.deployed
-    tracker = Tracker(study.config.tracking, store, viewer.note, list(devices.values()))
+    runtimes = list(factory.assembly.measured.values())
+    tracker = Tracker(study.config.tracking, store, viewer.note, runtimes)
     plugins.manager.register(tracker, name="tracking")
     try:
         with exclusive(study.folder), Cluster(_resources(study.config)) as cluster:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.bundle import read_facts, start_of
+from orchestrator.bundle import artifact_of, read_facts, start_of
 from orchestrator.contracts import Artifact, Device
 from orchestrator.records import Finalist
 from orchestrator.tracking.naming import clipped
@@ -60,14 +60,19 @@ class Registry:
             alias = re.sub(r"[^a-z0-9]+", "-", str(pick).lower()).strip("-")
             self.client.set_registered_model_alias(name, alias, version.version)
 
+    def _runtimes(self, finalist: Finalist) -> list[Device]:
+        """Devices with a flavour, those first whose runtime the file that leads was made for."""
+        named = {file.runtime for file in finalist.files if file.label == finalist.label}
+        flavoured = [device for device in self.devices if device.mlflow_flavour]
+        return sorted(flavoured, key=lambda device: device.name not in named)
+
     def _logged(self, run_id: str, finalist: Finalist) -> Any:
         """The model with its files; None where nobody has a flavour for them."""
         from mlflow.entities import LoggedModelOutput
         from mlflow.models import Model
 
-        file = Path(finalist.file)
-        artifact = Artifact(file, finalist.file_format or file.suffix[1:])
-        flavoured = [d for d in self.devices if d.mlflow_flavour and artifact.format in d.formats]
+        artifact = _artifact(finalist)
+        flavoured = [d for d in self._runtimes(finalist) if artifact.format in d.formats]
         if not flavoured:
             return None
         model = self.client.create_logged_model(
@@ -83,3 +88,11 @@ class Registry:
         self.client.finalize_logged_model(model.model_id, "READY")
         self.client.log_outputs(run_id, models=[LoggedModelOutput(model.model_id, step=0)])
         return model
+
+
+def _artifact(finalist: Finalist) -> Artifact:
+    """The file that leads, with what lies beside it."""
+    folder, file = Path(finalist.folder), Path(finalist.file)
+    if finalist.label and (folder / "genotype.json").is_file():
+        return artifact_of(read_facts(folder), finalist.label, folder)
+    return Artifact(file, finalist.file_format or file.suffix[1:])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.analysis.ledger import Ledger
 from orchestrator.files import read_json, write_json
-from orchestrator.records import Finalist, Record
+from orchestrator.records import Finalist, Record, ShippedFile
 from orchestrator.tracking import naming
 from orchestrator.tracking.models import Registry, owed
 
@@ -294,9 +294,13 @@ class Writer:
         figures = finalist.figures.items()
         now = _milliseconds(time.time())
         points = [(f"final_{k}", v, now, 0) for k, v in figures if isinstance(v, int | float)]
+        points += [(f"final_{k}", v, now, 0) for f in finalist.files for k, v in _told(f)]
         self._log(run_id, points)
+        suited = {f"picks.{file.label}": ", ".join(file.picks) for file in finalist.files}
         tags = {
             "picks": ", ".join(finalist.picks),
+            "file": finalist.label,
+            **suited,
             "recommended": "yes" if recommended else "no",
             **owed(finalist),
         }
@@ -328,6 +332,19 @@ class Writer:
                 run_id, metrics=metrics[:BATCH_METRICS], params=pairs[:BATCH_PARAMS]
             )
             metrics, pairs = metrics[BATCH_METRICS:], pairs[BATCH_PARAMS:]
+
+
+def _told(file: ShippedFile) -> list[tuple[str, float]]:
+    """The figures of one file of a finalist, named with its label: "latency_ms/int8"."""
+    found = {
+        "test": file.reached,
+        "validation": file.validation,
+        "agreement": file.agreement,
+        "size_bytes": file.size_bytes,
+        "macs": file.macs,
+        "latency_ms": file.latency.ms if file.latency else None,
+    }
+    return [(f"{name}/{file.label}", value) for name, value in found.items() if value is not None]
 
 
 def _quieten() -> None:

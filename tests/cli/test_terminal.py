@@ -34,6 +34,7 @@ def test_budgets_of_reported_objectives_have_their_unit() -> None:
         fingerprints={},
         start=None,
         unchanged={},
+        variants="",
     )
     objectives = plan_tables(check_config(CONFIG), plan)[-1]
     columns = [list(column.cells) for column in objectives.columns]

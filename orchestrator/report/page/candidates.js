@@ -150,6 +150,7 @@ function chosenRows(key) {
     [
       r.id,
       r.outcome,
+      r.made,
       r.origin,
       r.why,
       ...DATA.choices.map((name, i) => (r.choices[i] === null ? "" : `${name}=${r.choices[i]}`)),

@@ -78,6 +78,7 @@ export function plural(count, noun) {
 
 export const FRONT = new Set(DATA.front);
 export const FINAL = new Map(
-  DATA.finalists.filter((one) => one.number !== null).map((one) => [one.number, one]),
+  DATA.finalists.flatMap((one) => one.numbers.map((number) => [number, one])),
 );
+export const RUNTIMES = [...new Set(DATA.records.map((record) => record.runtime))];
 export const FEASIBLE = DATA.records.filter((record) => record.outcome === "feasible");

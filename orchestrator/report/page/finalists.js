@@ -1,11 +1,11 @@
-// A card for each network that can be shipped: what it is best for, and what compression changed.
+// A card for each network that can be shipped: its files, and what each of them is best for.
 import { DATA, FEASIBLE, capital, columnsFor, el, section } from "./dom.js";
 
 export function finalistsSection() {
   const node = section(
     "finalists",
     "Finalists",
-    "Trained in full, compressed, exported and measured from the file that is shipped, on images the search never saw.",
+    "Trained in full, compressed, exported and measured from the files that are shipped, on images the search never saw. ★ may be recommended; a file is judged against the one it was made of, and against its neighbours in the folder. Hold the pointer over a row for what the clock said.",
   );
   if (!DATA.finalists.length) {
     node.append(
@@ -23,16 +23,22 @@ export function finalistsSection() {
   node.append(
     el(
       "div",
-      { class: "cards", style: `--columns:${Math.max(2, columnsFor(ordered.length, 4))}` },
+      { class: "cards", style: `--columns:${columns(ordered)}` },
       ordered.map(finalistCard),
     ),
   );
 }
 
+// A table of files needs the page's whole width.
+function columns(finalists) {
+  if (finalists.some((one) => one.files.length)) return 1;
+  return Math.max(2, columnsFor(finalists.length, 4));
+}
+
 function finalistCard(one) {
   return el(
     "article",
-    { class: one.recommended ? "card best" : "card" },
+    { class: `card${one.recommended ? " best" : ""}${one.files.length ? " whole" : ""}` },
     el(
       "div",
       {},
@@ -54,6 +60,7 @@ function finalistCard(one) {
       ),
     ),
     one.pairs.map(changeBars),
+    fileTable(one.files),
     el(
       "dl",
       {},
@@ -70,6 +77,49 @@ function finalistCard(one) {
       : null,
     one.folder ? el("code", { class: "id folder" }, one.folder) : null,
   );
+}
+
+// Every file of the folder, step by step; the one that leads is shaded.
+const HEADS = ["File", "Steps", "Test", "Latency", "Size", "MACs", "Agreement"];
+
+function fileTable(files) {
+  if (!files.length) return null;
+  return el(
+    "div",
+    { class: "scroll" },
+    el(
+      "table",
+      { class: "files" },
+      el(
+        "tr",
+        {},
+        HEADS.map((head) => el("th", {}, head)),
+      ),
+      files.flatMap(fileRows),
+    ),
+  );
+}
+
+function fileRows(file) {
+  const row = el(
+    "tr",
+    { class: file.leads ? "leads" : "", title: file.clock.join("\n") },
+    el(
+      "td",
+      {},
+      el("b", {}, file.recommended ? `★ ${file.label}` : file.label),
+      el("small", {}, file.runtime),
+    ),
+    el("td", {}, file.steps),
+    file.cells.map((cell) => el("td", {}, cell)),
+  );
+  const told = [
+    file.picks.map((need) => el("span", { class: "badge pick" }, capital(need))),
+    file.verified ? null : el("span", { class: "badge failed" }, "Not verified"),
+    file.marks.map((mark) => el("span", { class: "mark" }, mark)),
+  ].flat();
+  if (!told.some((node) => node)) return [row];
+  return [row, el("tr", { class: "told" }, el("td", { colspan: HEADS.length }, told))];
 }
 
 function changeBars(pair) {

@@ -128,6 +128,7 @@ export function hover(record) {
   DATA.columns.forEach((column, i) => {
     if (record.texts[i]) lines.push(`${safe(column.label)}: <b>${safe(record.texts[i])}</b>`);
   });
+  if (record.made) lines.push(safe(record.made));
   if (record.why) lines.push(`<i>${safe(record.why).slice(0, 90)}</i>`);
   const answers = DATA.choices
     .map((name, i) => [name, record.choices[i]])

@@ -1,6 +1,6 @@
 // What the trade-off draws: marks of candidates, the line of the two objectives, budgets.
 // `i` and `j` are places in SHOWN, of the axis across and of the axis up.
-import { DATA, FEASIBLE, FINAL, FRONT, capital } from "./dom.js";
+import { DATA, FEASIBLE, FINAL, FRONT, RUNTIMES, capital } from "./dom.js";
 import { SYMBOLS, WHEEL, axisOf, colour, hover, layout, safe } from "./plots.js";
 
 const ORDER = { name: "#", label: "candidate", unit: "", direction: "" };
@@ -73,23 +73,28 @@ function marks(records, i, j, name, marker, more = {}) {
   };
 }
 
+// Where several runtimes take part, each has a symbol of its own.
 function plainTraces(feasible, i, j) {
-  const other = feasible.filter((r) => !FRONT.has(r.number));
-  const members = feasible.filter((r) => FRONT.has(r.number));
-  return [
-    marks(other, i, j, "Feasible", {
-      symbol: "circle-open",
-      size: 9,
-      color: colour("blue"),
-      line: { width: 1.5 },
-    }),
-    marks(members, i, j, "On the front", {
-      symbol: "circle",
-      size: 11,
-      color: colour("blue"),
-      line: { width: 1, color: colour("card") },
-    }),
-  ];
+  return RUNTIMES.flatMap((runtime, place) => {
+    const own = feasible.filter((r) => r.runtime === runtime);
+    const other = own.filter((r) => !FRONT.has(r.number));
+    const members = own.filter((r) => FRONT.has(r.number));
+    const [symbol, name] = [SYMBOLS[place % 8], RUNTIMES.length > 1 ? `, ${safe(runtime)}` : ""];
+    return [
+      marks(other, i, j, `Feasible${name}`, {
+        symbol: `${symbol}-open`,
+        size: 9,
+        color: colour("blue"),
+        line: { width: 1.5 },
+      }),
+      marks(members, i, j, `On the front${name}`, {
+        symbol,
+        size: 11,
+        color: colour("blue"),
+        line: { width: 1, color: colour("card") },
+      }),
+    ].filter((trace) => RUNTIMES.length === 1 || trace.x.length);
+  });
 }
 
 function paintOf(key) {
