@@ -1,0 +1,115 @@
+"""A device whose files hold the whole network, so that they may be moved, and what changes them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from toys import ToyDevice
+
+from orchestrator import Artifact, ArtifactCompressor, NetworkCompressor, Offer, hookimpl
+from orchestrator.errors import CompressionError
+
+
+class WholeDevice(ToyDevice):
+    """A network is pickled to its file and comes back from it."""
+
+    name = "whole"
+    formats = frozenset({"whole"})
+    quantizers = ("rounding",)
+
+    def compile(self, network: Any, example: Any, path: Path, *, final: bool = False) -> Artifact:
+        file = path.with_name(f"{path.name}.whole")
+        file.write_bytes(_pickled(network))
+        return Artifact(file, "whole", exact=True)
+
+    def predict(self, artifact: Artifact, images: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return _loaded(artifact.path)(torch.from_numpy(images)).numpy()
+
+
+class OtherWhole(WholeDevice):
+    """The same under another name, whose files are its own."""
+
+    name = "other_whole"
+    quantizers = ()
+
+    def compile(self, network: Any, example: Any, path: Path, *, final: bool = False) -> Artifact:
+        file = path.with_name(f"{path.name}.other")
+        file.write_bytes(_pickled(network))
+        return Artifact(file, "other", exact=True)
+
+    formats = frozenset({"other"})
+
+
+class Learning(NetworkCompressor):
+    """Learns how fine the steps are that `Rounding` rounds weights to."""
+
+    name = "learning"
+    changes = frozenset({"values"})
+
+    def suggest(self, trial: Any) -> Mapping[str, Any]:
+        return {"learn": True} if trial.suggest_categorical("learning.learn", [False, True]) else {}
+
+    def compress(self, network: Any, choices: Any, context: Any) -> Any:
+        context.ranges["step"] = 1 / 128
+        return network
+
+
+class Rounding(ArtifactCompressor):
+    """Rounds weights to steps, learnt ones if there are any; `fails` does not."""
+
+    name = "rounding"
+    requires = frozenset({"whole"})
+    provides = frozenset({"quantized"})
+    conflicts = frozenset({"quantized"})
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.fails = fails
+
+    def suggest(self, trial: Any) -> Mapping[str, Any]:
+        schemes = ["none", "int8"]
+        scheme = trial.suggest_categorical("rounding.scheme", schemes)
+        return {} if scheme == "none" else {"scheme": scheme}
+
+    def transform(self, artifact: Artifact, choices: Any, context: Any) -> Artifact:
+        if self.fails:
+            raise CompressionError("it does not round today\nand says so at length")
+        network, step = _loaded(artifact.path), context.ranges.get("step", 1 / 64)
+        with torch.no_grad():
+            for weight in network.parameters():
+                weight.copy_((weight / step).round() * step)
+        file = artifact.path.with_suffix(".int8.whole")
+        file.write_bytes(_pickled(network))
+        return Artifact(file, "whole", label="int8")
+
+
+class WholePlugin:
+    @hookimpl
+    def orchestrator_devices(self) -> list[Offer]:
+        return [
+            Offer("whole", "whole_files:WholeDevice", ""),
+            Offer("other_whole", "whole_files:OtherWhole", ""),
+        ]
+
+    @hookimpl
+    def orchestrator_compressors(self) -> list[Offer]:
+        return [
+            Offer("learning", "whole_files:Learning", ""),
+            Offer("rounding", "whole_files:Rounding", ""),
+        ]
+
+
+def _pickled(network: nn.Module) -> bytes:
+    file = io.BytesIO()
+    torch.save(network.eval(), file)
+    return file.getvalue()
+
+
+def _loaded(path: Path) -> Any:
+    return torch.load(path, weights_only=False)
