@@ -104,7 +104,7 @@ def _rows_of_bundle(folder: Path) -> Iterator[_Row]:
     for network, label in networks.items() if networks else [("", "")]:
         own = [key for key, entry in exact.items() if entry.get("network", "") == network]
         yield _Row(f"{folder} {label}".strip(), _exact(folder, facts, own))
-    for label in files.keys() - exact.keys() if len(exact) < len(files) else ():
+    for label in (label for label in files if label not in exact):
         yield _Row(f"{folder} {label}", _shipped(artifact_of(facts, label, folder)))
 
 
@@ -120,7 +120,8 @@ def _exact(
         for label in labels:
             if facts["artifacts"][label]["format"] in device.formats:
                 return artifact_of(facts, label, folder)
-        return device.compile(rebuild(folder), torch.zeros(shape), path)
+        network = rebuild(folder, label=labels[0] if labels else "")
+        return device.compile(network, torch.zeros(shape), path)
 
     return make
 

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from command_line import FinishedRun
 from loopback import Sshd
+from torch import nn
 from toys import ToyDevice
 
+from orchestrator.cli import comparing
 from orchestrator.cli.commands import main
 from orchestrator.cli.comparing import compare
 from orchestrator.cli.composing import compose_devices
@@ -77,6 +79,21 @@ def test_a_bundle_and_a_network_are_measured_here_and_elsewhere(
     for row in found["networks"]:
         assert min(cell["ratio_to_best"] for cell in row["on"].values()) == 1
         assert all(cell["latency"]["runs"] > 0 for cell in row["on"].values())
+
+
+def test_a_row_is_compiled_from_the_network_of_its_own_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def rebuilt(folder: Path, *, label: str) -> nn.Module:
+        asked.append(label)
+        return nn.Linear(1, 1)
+
+    monkeypatch.setattr(comparing, "rebuild", rebuilt)
+    facts = {"in_channels": 3, "image_size": 8, "artifacts": {"unpruned": {"format": "onnx"}}}
+    comparing._exact(tmp_path, facts, ["unpruned"])(ToyDevice(), tmp_path / "model")
+    assert asked == ["unpruned"]
 
 
 def test_devices_are_those_of_a_search() -> None:
