@@ -46,6 +46,7 @@ BUILT_IN = (
     "orchestrator_robustness",
     "orchestrator_distillation",
     "orchestrator_pruning",
+    "orchestrator_qat",
     "orchestrator_onnxruntime",
     "orchestrator_openvino",
     "orchestrator_places",

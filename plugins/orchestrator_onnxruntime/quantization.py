@@ -38,6 +38,7 @@ from orchestrator.errors import CompressionError, ConfigError
 from orchestrator_onnxruntime import loader
 from orchestrator_onnxruntime.calibration import Method, Ranges, calibrated
 from orchestrator_onnxruntime.compact import compact_onnx
+from orchestrator_onnxruntime.learned_ranges import with_learned
 from orchestrator_onnxruntime.mixed_precision import Allowance, Guard, choose_wide
 from orchestrator_onnxruntime.quiet import quiet
 from orchestrator_onnxruntime.static_int8 import prepared, write_int8
@@ -56,6 +57,8 @@ _STORED: Mapping[str, Storage] = {
     "weights4": "int4",
     "powers_of_two": "powers",
 }
+# Ranges that training learnt take the place of those found in images.
+_LEARNABLE = ("int8", "int8_mixed")
 SCHEMES = ("none", *_CALIBRATED, "int8_dynamic", *_STORED)
 
 # A preview's weights are random, so its ranges need not be good.
@@ -177,10 +180,25 @@ class Quantization(ArtifactCompressor):
             model = prepared(source, target.parent)
             images = self._images(context)
             ranges = calibrated(model, images, _CALIBRATED[scheme])
+            if scheme in _LEARNABLE and "activations" in context.ranges:
+                ranges = self._learned(model, images, ranges, context)
             wide: list[str] = []
             if scheme == "int8_mixed":
                 wide = self._wide(model, (images, ranges), artifact, context)
             write_int8(model, target, ranges, per_channel=self.per_channel, wide=wide)
+
+    def _learned(
+        self, model: Path, images: np.ndarray, ranges: Ranges, context: CompressionContext
+    ) -> Ranges:
+        """What training learnt, where it did; how much of it is told to the bundle."""
+        if context.network is None:
+            raise CompressionError(
+                "the ranges that training learnt are by modules of a network; found no network."
+            )
+        learned = context.ranges["activations"]
+        found, count = with_learned(ranges, model, context.network, learned, images)
+        context.ranges[f"{self.name}.learned"] = {"written": count, "learned": len(learned)}
+        return found
 
     def _wide(
         self,
