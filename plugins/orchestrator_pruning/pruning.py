@@ -74,6 +74,9 @@ class Pruning(NetworkCompressor):
     batches of training each; where none keeps to it the network stays whole.
     """
 
+    # Those that quantization-aware training learnt are of what would then be gone.
+    conflicts = frozenset({"ranges"})
+
     def __init__(
         self, ratios: tuple[float, ...], max_drop: float | None, tuning: FineTuning
     ) -> None:

@@ -66,7 +66,7 @@ class QuantizationAwareTraining(NetworkCompressor):
         if not places.weights:
             raise CompressionError("qat found no convolution and no linear layer to round.")
         with evaluated(network):
-            first = first_ranges(network, places, images.split(_BATCH))
+            first = first_ranges(network, places, torch.split(images, _BATCH))
         with rounding(network, places, first):
             context.retrain(network, float(choices["share"]))
             context.ranges["activations"] = ranges_of(network)

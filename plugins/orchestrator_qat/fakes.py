@@ -67,7 +67,9 @@ def rounding(network: nn.Module, places: Places, ranges: Mapping[str, Any]) -> I
             _remember(network, modules[name], _OUT, ranges[f"{name}:out"])
             hooks.append(modules[name].register_forward_hook(_round_out))
         for name in places.weights:
-            parametrize.register_parametrization(modules[name], "weight", RoundedWeights())
+            layer = modules[name]
+            rounded_weights = RoundedWeights(layer.weight)
+            parametrize.register_parametrization(layer, "weight", rounded_weights)
         yield
     finally:
         for hook in hooks:

@@ -97,20 +97,21 @@ def _watched(network: nn.Module, images: Tensor) -> list[_Call]:
     names = {module: name for name, module in network.named_modules()}
 
     def watch(module: nn.Module, given: tuple[Any, ...], made: Any) -> None:
-        if given and isinstance(given[0], Tensor) and isinstance(made, Tensor):
-            if made.is_floating_point() and given[0].is_floating_point():
-                calls.append(_Call(names[module], module, given[0], made))
+        tensors = [*given[:1], made]
+        real = [t for t in tensors if isinstance(t, Tensor) and t.is_floating_point()]
+        if len(real) == 2:
+            calls.append(_Call(names[module], module, *real))
 
     hooks = [module.register_forward_hook(watch) for module in names if module is not network]
     altered = [m for m in names if getattr(m, "inplace", False)]
     try:
         for module in altered:
-            module.inplace = False  # type: ignore[assignment]
+            module.inplace = False
         with evaluated(network), torch.no_grad():
             network(images)
     finally:
         for module in altered:
-            module.inplace = True  # type: ignore[assignment]
+            module.inplace = True
         for hook in hooks:
             hook.remove()
     return calls

@@ -18,17 +18,24 @@ _LEAST_WIDTH = 1e-6
 
 
 class RoundedWeights(nn.Module):
-    """A parametrization of weights (outputs, …)."""
+    """A parametrization of weights (outputs, …), of which those stay 0 that are when it begins."""
+
+    kept: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("kept", weight.detach() != 0)
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weights on their channels' grids."""
         largest = weight.detach().abs().flatten(1).amax(1).clamp_min(_LEAST_WIDTH)
         zeros = torch.zeros_like(largest, dtype=torch.int32)
-        return torch.fake_quantize_per_channel_affine(weight, largest / 127, zeros, 0, -127, 127)
+        kept = weight * self.kept
+        return torch.fake_quantize_per_channel_affine(kept, largest / 127, zeros, 0, -127, 127)
 
 
 def rounded(x: Tensor, span: Tensor, *, learn: bool) -> Tensor:
-    """`x` on the grid of `span` (lowest, highest), which moves towards the extremes of `x` first."""
+    """`x` on the grid of `span`, its lowest and highest value, which first learn from `x`."""
     if learn:
         seen = torch.stack(torch.aminmax(x.detach().float()))
         span.lerp_(seen, _MOMENTUM)
