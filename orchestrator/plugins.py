@@ -51,6 +51,7 @@ BUILT_IN = (
     "orchestrator_openvino",
     "orchestrator_places",
     "orchestrator_torch",
+    "orchestrator_executorch",
     "orchestrator.estimators",
     "orchestrator.search.samplers",
 )

@@ -1,0 +1,161 @@
+"""Int8 for XNNPACK: torch's export quantization before lowering (Jacob et al. 2018, 1712.05877).
+
+A .pte holds graphs that are finished, so the quantizer starts from the network that the file was
+compiled of, which its context gives. Observers are put into the exported network, shown
+calibration images, and turned into operators on integers, of which XNNPACK has most: convolutions,
+linear layers, sums, products, pooling. What it has not (h-swish, sigmoid, attention) stays float
+between conversions, and an activation with such neighbours can make int8 the slower file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from orchestrator import Artifact, ArtifactCompressor, CompressionContext, Kernel, Trial
+from orchestrator.errors import CompressionError, ConfigError
+from orchestrator_executorch.lowering import exported, lowered, quiet, reason
+from orchestrator_executorch.program import executed
+
+__all__ = ["ProgramQuantization"]
+
+# A preview's weights are random, so its ranges need not be good.
+_PREVIEW_IMAGES = 8
+# What a file can be, and is called for it.
+_SCHEMES = frozenset({"none", "int8", "int8_dynamic"})
+# What costs the time of a network; the rest moves or scales what these compute.
+_HEAVY = frozenset({"Conv2d", "DepthwiseConv2d", "FullyConnected", "BatchMatrixMultiply"})
+_TOLD = 3
+
+
+class ProgramQuantization(ArtifactCompressor):
+    """Weights int8 per channel; activations int8 per tensor, ranges from training images.
+
+    `schemes` is what the search chooses from: "none", "int8", and "int8_dynamic", which computes
+    linear layers alone in int8 and finds the ranges of activations as it runs.
+    `calibration_images` are drawn by the context's seed; a preview uses 8. Costs 15 to 35 CPU
+    seconds, as the network is exported and lowered anew.
+    """
+
+    name = "executorch_quantization"
+    requires = frozenset({"pte"})
+    provides = frozenset({"quantized"})
+    conflicts = frozenset({"quantized"})
+
+    def __init__(
+        self, *, schemes: tuple[str, ...] = ("none", "int8"), calibration_images: int = 100
+    ) -> None:
+        if not schemes or not set(schemes) <= _SCHEMES:
+            raise ConfigError(
+                f"compressor.{self.name}.schemes: found {schemes}, expected some of "
+                f"{', '.join(sorted(_SCHEMES))}"
+            )
+        if calibration_images < 1:
+            raise ConfigError(
+                f"compressor.{self.name}.calibration_images: found {calibration_images}, "
+                "expected at least 1"
+            )
+        self.schemes = schemes
+        self.calibration_images = calibration_images
+
+    def suggest(self, trial: Trial) -> Mapping[str, Any]:
+        """{"scheme": "int8"}, {"scheme": "int8_dynamic"} or {} for none."""
+        scheme = trial.suggest_categorical(f"{self.name}.scheme", list(self.schemes))
+        return {} if scheme == "none" else {"scheme": scheme}
+
+    def transform(
+        self, artifact: Artifact, choices: Mapping[str, Any], context: CompressionContext
+    ) -> Artifact:
+        """`<stem>.int8.pte` beside `artifact`; raises CompressionError.
+
+        It is an error if no convolution, linear layer or product of matrices became an integer
+        one: such a file would be called int8 and compute in float.
+        """
+        _refuse(artifact, context)
+        label = choices["scheme"]
+        count = _PREVIEW_IMAGES if context.preview else self.calibration_images
+        images = _drawn(context.calibration, count, context.seed)
+        try:
+            content = lowered(_quantized(context.network, images, choices["scheme"]))
+        except Exception as error:
+            text = f"{artifact.path.name} cannot be quantized: {reason(error)}"
+            raise CompressionError(text) from error
+        target = artifact.path.with_suffix(f".{label}.pte")
+        target.write_bytes(content)
+        try:
+            _refuse_float(executed(target), label)
+            _refuse_unloadable(target)
+        except CompressionError:
+            target.unlink()
+            raise
+        return Artifact(target, artifact.format, label=label)
+
+
+def _quantized(network: Any, images: torch.Tensor, scheme: str) -> Any:
+    """The exported network with integer operators; `images` are (N, C, H, W)."""
+    example = images[:1]
+    program = exported(network, example)
+    with quiet(), torch.no_grad():
+        from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+            XNNPACKQuantizer,
+            get_symmetric_quantization_config,
+        )
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+        config = get_symmetric_quantization_config(
+            is_per_channel=True, is_dynamic=scheme == "int8_dynamic"
+        )
+        quantizer = XNNPACKQuantizer().set_global(config)
+        observed = prepare_pt2e(program.module(), quantizer)
+        for image in torch.split(images, 1):
+            observed(image)
+        return torch.export.export(convert_pt2e(observed), (example,))
+
+
+def _refuse(artifact: Artifact, context: CompressionContext) -> None:
+    if context.network is None:
+        raise CompressionError(
+            f"{artifact.path.name} cannot be quantized without the network that it was compiled "
+            "of: a program's layers are finished. Give CompressionContext.network."
+        )
+    if artifact.label:
+        raise CompressionError(
+            f"{artifact.path.name} is {artifact.label} already, which quantizing from the network "
+            "would lose. Quantize the file that was compiled."
+        )
+
+
+def _refuse_float(kernels: list[Kernel], label: str) -> None:
+    heavy = [kernel for kernel in kernels if kernel.operator in _HEAVY]
+    if any(kernel.integer for kernel in heavy):
+        return
+    stayed = heavy or kernels
+    told = ", ".join(f"{kernel.operator} ({kernel.layer})" for kernel in stayed[:_TOLD])
+    more = f" and {len(stayed) - _TOLD} more" if len(stayed) > _TOLD else ""
+    raise CompressionError(
+        f"no layer is computed with integers, so the file is not {label}: {told}{more} stayed in "
+        "float. Leave the scheme out for this network."
+    )
+
+
+def _refuse_unloadable(target: Path) -> None:
+    """XNNPACK looks at the scales of quantized layers only when it loads them."""
+    from orchestrator_executorch.loader import load
+
+    try:
+        load(str(target), {"threads": 1})
+    except ValueError as error:
+        text = f"XNNPACK does not take the quantized {target.name}: {error}"
+        raise CompressionError(text) from error
+
+
+def _drawn(images: np.ndarray, count: int, seed: int) -> torch.Tensor:
+    """`count` of `images` or all there are: the first ones alone may be of one class."""
+    if not len(images):
+        raise CompressionError("quantization needs calibration images; found none.")
+    order = np.random.default_rng(seed).permutation(len(images))[:count]
+    return torch.from_numpy(np.ascontiguousarray(images[np.sort(order)], dtype=np.float32))

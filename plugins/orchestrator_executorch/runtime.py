@@ -1,0 +1,87 @@
+"""ExecuTorch's programs, executed by XNNPACK on a processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from orchestrator import Artifact, Kernel, Runtime, Usage
+from orchestrator.errors import CompileError, DeviceError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["ExecuTorch"]
+
+
+class ExecuTorch(Runtime):
+    """A .pte program, executed with `threads` threads, its layers by XNNPACK where it takes them.
+
+    It takes one image: a batch is fixed when a program is lowered. `predict` goes through images
+    one by one, at what an image costs in `latencies`. Compiling takes 10 to 15 CPU seconds.
+    """
+
+    name = "executorch"
+    formats: ClassVar[frozenset[str]] = frozenset({"pte"})
+    packages: ClassVar[tuple[str, ...]] = ("executorch", "torchao", "torch")
+    quantizers: ClassVar[tuple[str, ...]] = ("executorch_quantization",)
+    loader: ClassVar[Path] = Path(__file__).with_name("loader.py")
+
+    def __init__(self, *, threads: int = 1) -> None:
+        if threads < 1:
+            raise DeviceError(f"device.{self.name}.threads is {threads}, expected 1 or more.")
+        self.threads = threads
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The number of threads."""
+        return {"threads": self.threads}
+
+    def compile(
+        self, network: nn.Module, example: Tensor, path: Path, *, final: bool = False
+    ) -> Artifact:
+        """Write `path`.pte for images like `example`, one at a time; raises CompileError."""
+        from orchestrator_executorch.lowering import exported, lowered
+
+        target = path if path.suffix == ".pte" else path.with_name(f"{path.name}.pte")
+        content = lowered(exported(network, example))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        return Artifact(target, "pte", exact=True)
+
+    def reference(self, folder: Path) -> Artifact:
+        """A fixed convolutional network, written to `folder`/reference.pte if it is not there."""
+        from orchestrator_executorch.reference import write_reference
+
+        path = folder / "reference.pte"
+        write_reference(path)
+        return Artifact(path, "pte", exact=True)
+
+    def signature(self, artifact: Artifact) -> str:
+        """The program and XNNPACK's graphs, without the values of weights."""
+        from orchestrator_executorch.program import signature
+
+        return signature(artifact.path)
+
+    def kernels(self, artifact: Artifact) -> Sequence[Kernel]:
+        """What was handed to XNNPACK and in what precision, and what stayed on portable kernels."""
+        from orchestrator_executorch.program import executed
+
+        try:
+            return executed(artifact.path)
+        except ValueError as error:
+            text = f"{self.name} does not read {artifact.path.name}: {error}"
+            raise CompileError(text) from error
+
+    def usage(self, artifact: Artifact) -> Usage:
+        """A method of a program, for one image after the other."""
+        lines = (
+            "import torch\n"
+            "from executorch.runtime import Runtime\n"
+            f'program = Runtime.get().load_program("{artifact.path.name}")\n'
+            'forward = program.load_method("forward")\n'
+            "given = torch.from_numpy(images).split(1)\n"
+            "logits = torch.cat([forward.execute([image])[0] for image in given]).numpy()"
+        )
+        return Usage(("executorch",), lines)
