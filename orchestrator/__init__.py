@@ -21,7 +21,7 @@ which each may import those below it:
     testing/     contract suites and fixtures for plugin authors
 
 Beside them: `hookspecs` and `plugins` (who offers what), `records` (what is searched and what
-became of it), `config`, `trials`, `files`, `paths`, `errors`.
+became of it), `credit`, `config`, `trials`, `files`, `paths`, `errors`.
 """
 
 import warnings
