@@ -30,7 +30,8 @@ class LocalRuntime:
 
     def predict(self, artifact: Artifact, images: np.ndarray) -> np.ndarray:
         session = onnxruntime.InferenceSession(str(artifact.path))
-        return session.run(None, {session.get_inputs()[0].name: images})[0]
+        answers: np.ndarray = session.run(None, {session.get_inputs()[0].name: images})[0]
+        return answers
 
 
 def make(name: str, facts: ImageFacts = FACTS, seed: int = 3, ratio: float = 0.5) -> BundleContents:
@@ -40,7 +41,8 @@ def make(name: str, facts: ImageFacts = FACTS, seed: int = 3, ratio: float = 0.5
     architecture = space.suggest(RandomTrial(seed))
     network = space.build(architecture, facts, Classes(len(facts.classes)))
     images = torch.randn(32, *facts.shape)
-    context = CompressionContext(space, SimpleNamespace(alignment=8), images.numpy(), seed=0)
+    device: Any = SimpleNamespace(alignment=8)
+    context = CompressionContext(space, device, images.numpy(), seed=0)
     compression: tuple[Step, ...] = (Step("pruning", {"ratio": ratio}),) if ratio else ()
     for step in compression:
         network = ChannelPruning().compress(network, step.choices, context)
@@ -69,7 +71,8 @@ def exported(folder: Path) -> BundleContents:
     bundle = make("efficientformer")
     exact = compiled(bundle.network, folder / "model.onnx")
     images = np.random.default_rng(0).normal(size=(16, 1, 16, 16)).astype(np.float32)
-    context = CompressionContext(None, None, images, seed=0)
+    unasked: Any = None
+    context = CompressionContext(unasked, unasked, images, seed=0)
     int8 = Quantization().transform(exact, {"scheme": "int8"}, context)
     usage = OnnxRuntime().usage(int8)
     files = {"fp32": exact, "int8": int8}

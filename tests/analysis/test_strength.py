@@ -15,8 +15,13 @@ def test_the_strongest_setting_that_still_reaches_enough_is_found(least, expecte
 
 
 def test_it_asks_for_few_figures():
-    asked = []
-    strongest(RATIOS, lambda ratio: asked.append(ratio) or 1 - ratio, 0.55)
+    asked: list[float] = []
+
+    def kept(ratio: float) -> float:
+        asked.append(ratio)
+        return 1 - ratio
+
+    strongest(RATIOS, kept, 0.55)
     assert len(asked) <= 4
     assert len(set(asked)) == len(asked)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -57,7 +58,8 @@ def test_a_second_file_of_one_name_has_a_folder_of_its_own(exported, tmp_path):
 def test_each_of_several_runtimes_is_asked_its_own_files(exported, tmp_path):
     runtimes = {"fp32": "local", "int8": "elsewhere"}
     folder = write_bundle(tmp_path / "best", replace(exported, runtimes=runtimes))
-    found = verify(folder, {"local": LocalRuntime()})
+    local: Any = LocalRuntime()
+    found = verify(folder, {"local": local})
     assert found.agreements.keys() == {"fp32"}
     assert found.skipped == ("int8",)
 
