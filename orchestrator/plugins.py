@@ -163,9 +163,13 @@ class Plugins:
         self.packages[name] = package
 
     def offered(self, family: str) -> dict[str, Offered]:
-        """Name → offer of a config group. Two offers of one name are a PluginError."""
+        """Name → offer of a config group, in the order in which plugins were registered.
+
+        The first device is what is measured on where nobody says which. Two offers of one name are
+        a PluginError.
+        """
         found: dict[str, Offered] = {}
-        for plugin, offers in self._results(FAMILIES[family], Offer):
+        for plugin, offers in reversed(list(self._results(FAMILIES[family], Offer))):
             for offer in offers:
                 entry = Offered(family, offer, plugin, self.packages[plugin])
                 if offer.name in found:
