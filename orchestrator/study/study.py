@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.analysis.agreement import Agreement, Correlation, correlate
-from orchestrator.analysis.display import human, label, on_test, unit_of
+from orchestrator.analysis.display import (
+    MISSING,
+    human,
+    interval,
+    label,
+    on_test,
+    timed,
+    unit_of,
+)
 from orchestrator.analysis.ledger import Ledger
 from orchestrator.config import StudyConfig
 from orchestrator.contracts import Axis
@@ -16,7 +24,7 @@ from orchestrator.errors import PluginError
 from orchestrator.plan.planning import Plan
 from orchestrator.plugins import Plugins, version_of
 from orchestrator.pretrained.starting import credit_of
-from orchestrator.records import Check, Credit, Finalist, Record
+from orchestrator.records import Check, Credit, Finalist, Record, ShippedFile
 from orchestrator.study.run_folder import RunFolder
 
 __all__ = ["Study", "Viewer", "objective_units"]
@@ -180,26 +188,31 @@ class Study:
         more = f" in {all_} variants" if all_ > trained else ""
         text = f"{trained} candidates{more} ({told or 'none yet'}), {front} on the front"
         name = f"test_{self.leading}"
-        best = max(self.finalists, key=lambda f: f.figures[name], default=None)
-        if best is None:
+        if not self.finalists:
             return f"{text}."
+        best = max(self.finalists, key=lambda f: f.figures[name])
         reached = human(best.figures[name], "share")
         known = "Most accurate finalist"
         if self.leading != "accuracy":
             known = f"Finalist with the highest {label(self.leading)}"
         latency = human(best.figures["latency_ms"], "ms")
         size = human(best.figures["size_bytes"], "bytes")
-        return f"{text}. {known}: {reached} on test, {latency}, {size}."
+        file = f" ({best.label})" if best.label else ""
+        return f"{text}. {known}: {reached} on test, {latency}, {size}{file}."
 
     @property
     def summary_markdown(self) -> str:
-        """The summary, then a table of the finalists."""
+        """The summary, then a table of what finalists ship: of each the recommended files."""
         if not self.finalists:
             return self.summary
         name = f"test_{self.leading}"
-        head = f"| finalist | picks | {label(name)} | latency | size |\n|---|---|---|---|---|\n"
-        rows = "\n".join(_markdown_row(entry, name) for entry in self.finalists)
-        return f"**{self.summary}**\n\n{head}{rows}"
+        heads = ["finalist", "file", "picks", label(name), "latency", "size"]
+        rows = [heads, ["---"] * len(heads)]
+        for entry in self.finalists:
+            shipped = [file for file in entry.files if file.recommended]
+            rows += [_file_cells(entry, file) for file in shipped] or [_cells(entry, name)]
+        table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        return f"**{self.summary}**\n\n{table}"
 
 
 def objective_units(config: StudyConfig, plan: Plan, plugins: Plugins) -> dict[str, str]:
@@ -245,13 +258,26 @@ class Viewer(Protocol):
         """The end."""
 
 
-def _markdown_row(entry: Finalist, name: str) -> str:
-    figures = entry.figures
-    cells = [
+def _file_cells(entry: Finalist, file: ShippedFile) -> list[str]:
+    images = entry.figures.get("test_images")
+    return [
         entry.id,
-        ", ".join(entry.picks) or "–",
+        f"{file.label} ({file.runtime})",
+        ", ".join(file.picks) or MISSING,
+        interval(file.reached, images) if images else human(file.reached, "share"),
+        timed(file.latency) if file.latency else MISSING,
+        human(file.size_bytes, "bytes"),
+    ]
+
+
+def _cells(entry: Finalist, name: str) -> list[str]:
+    """Of one none of whose files is recommended, or that was one file in a run of old."""
+    figures = entry.figures
+    return [
+        entry.id,
+        entry.label or MISSING,
+        ", ".join(entry.picks) or MISSING,
         on_test(figures, name),
         human(figures["latency_ms"], "ms"),
         human(figures["size_bytes"], "bytes"),
     ]
-    return f"| {' | '.join(cells)} |"

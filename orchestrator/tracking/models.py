@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,18 @@ class Registry:
         self.devices = devices
 
     def register(self, name: str, run_id: str, finalist: Finalist, title: str) -> None:
-        """One version a run, however often its search is resumed; picks become aliases.
+        """A version of the file that leads, and of each other that suits a need; an alias a need.
 
-        Nothing happens where no device has a flavour of MLflow for its format.
+        Once a run, however often its search is resumed. Nothing happens for a file for whose
+        format no device has a flavour of MLflow.
         """
         if self.client.search_model_versions(f"run_id = '{run_id}'"):
             return
+        for leading in (finalist, *_led_by_others(finalist)):
+            self._version(name, run_id, leading, title)
+
+    def _version(self, name: str, run_id: str, finalist: Finalist, title: str) -> None:
+        """Of the file that leads."""
         model = self._logged(run_id, finalist)
         if model is None:
             return
@@ -53,7 +60,7 @@ class Registry:
             source=model.artifact_location,
             run_id=run_id,
             model_id=model.model_id,
-            tags={"candidate": finalist.id, **owed(finalist)},
+            tags={"candidate": finalist.id, "file": Path(finalist.file).name, **owed(finalist)},
             description=title,
         )
         for pick in finalist.picks:
@@ -88,6 +95,22 @@ class Registry:
         self.client.finalize_logged_model(model.model_id, "READY")
         self.client.log_outputs(run_id, models=[LoggedModelOutput(model.model_id, step=0)])
         return model
+
+
+def _led_by_others(finalist: Finalist) -> list[Finalist]:
+    """The finalist as if another file led, for each that suits a need."""
+    folder = Path(finalist.folder)
+    return [
+        replace(
+            finalist,
+            label=file.label,
+            file=str(folder / Path(file.file).name),
+            file_format=file.file_format,
+            picks=file.picks,
+        )
+        for file in finalist.files
+        if file.picks and file.label != finalist.label
+    ]
 
 
 def _artifact(finalist: Finalist) -> Artifact:

@@ -3,151 +3,29 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
-from orchestrator_onnxruntime.runtime import OnnxRuntime
+from tracked import (
+    AXES,
+    RECORDS,
+    REJECTED,
+    WAIT_S,
+    curve,
+    record,
+    refuse_notes,
+    runs,
+    track,
+)
 
-from orchestrator import Classes, ImageFacts
-from orchestrator.analysis.agreement import Agreement, Correlation, correlate
-from orchestrator.bundle import BundleContents, write_bundle
 from orchestrator.config import TrackingConfig
 from orchestrator.contracts.objective import Axis
-from orchestrator.plugins import installed
-from orchestrator.records import Check, Credit, Finalist, Genotype, Record
+from orchestrator.records import Check
 from orchestrator.tracking import Tracker, tracking_uri, ui_hint
 from orchestrator.tracking.naming import title
 from orchestrator.tracking.writer import Writer
-from orchestrator.trials import RandomTrial
-
-AXES = (
-    Axis("accuracy", "share", "maximize", 0.0),
-    Axis("macs", "MACs", "minimize", 5e6),
-    Axis("latency_ms", "ms", "minimize", 9.0),
-)
-WAIT_S = 120.0
-
-
-@dataclass
-class Search:
-    """As much of a study as is tracked."""
-
-    folder: Path
-    name: str = "tiny on digits"
-    summary_markdown: str = "**0000 is best.**\n\n| a |\n|---|\n| 1 |"
-    leading: str = "accuracy"
-    axes: Sequence[Axis] = AXES
-    tags: Mapping[str, str] = field(default_factory=lambda: {"space": "tiny", "dataset": "digits"})
-    params: Mapping[str, Any] = field(default_factory=lambda: {"candidates": 4})
-    hypervolume: float = 0.5
-    records: list[Record] = field(default_factory=list)
-    finalists: list[Finalist] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
-
-    @property
-    def agreement(self) -> Agreement:
-        return Agreement.of(self.checks)
-
-    @property
-    def correlations(self) -> list[Correlation]:
-        return correlate(self.records, ["macs"])
-
-    def learn(self, check: Check) -> None:
-        """As a study does."""
-        self.checks.append(check)
-        self.records = [check.record if r.number == check.number else r for r in self.records]
-
-
-def record(number: int, **changes: Any) -> Record:
-    """A feasible candidate, better in accuracy and worse in cost the higher its number."""
-    plain = Record(
-        number=number,
-        genotype=Genotype("tiny", "small", {"number": number}),
-        outcome="feasible",
-        values={"accuracy": 0.9 + number / 100, "macs": 1e6 * (1 + number), "latency_ms": 3.1},
-        choices={"stages": 2, "phases.0.width": 8},
-        curve=(0.5, 0.9),
-        seconds=2.0,
-        finished_at=1_700_000_000.0 + number,
-    )
-    return replace(plain, **changes)
-
-
-REJECTED = record(
-    1, outcome="rejected", values={"macs": 5e6}, violations={"macs": 4e5}, curve=(), reason="big"
-)
-FAILED = record(2, outcome="failed", values={}, curve=(), step="train", error="Trace\nE: nan")
-RECORDS = [record(0), REJECTED, FAILED, record(3, outcome="stopped", values={"accuracy": 0.4})]
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database, because a new one costs two seconds."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    tracker = Tracker(TrackingConfig(experiment="nothing"), path, _fail)
-    search = Search(path.parent)
-    tracker.orchestrator_search_started(search)
-    assert tracker.close(WAIT_S)
-    return path
-
-
-@pytest.fixture
-def store(empty_store: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(empty_store, tmp_path / "mlflow.db"))
-
-
-@pytest.fixture
-def search(tmp_path: Path) -> Search:
-    (tmp_path / "run").mkdir()
-    return Search(tmp_path / "run")
-
-
-def _fail(message: str) -> None:
-    raise AssertionError(message)
-
-
-def track(store: Path, search: Search, records: Sequence[Record], *, finish: bool = True) -> None:
-    """One process's life."""
-    tracker = Tracker(TrackingConfig(), store, _fail, [OnnxRuntime()])
-    tracker.orchestrator_search_started(search)
-    for item in records:
-        search.records.append(item)
-        tracker.orchestrator_candidate_finished(search, item)
-    if finish:
-        tracker.orchestrator_search_finished(search, [r for r in search.records if not r.number])
-    assert tracker.close(WAIT_S)
-
-
-def runs(store: Path) -> tuple[Any, dict[int, Any]]:
-    """The parent run, and the nested ones by number."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=f"sqlite:///{store}")
-    experiment = client.get_experiment_by_name("orchestrator").experiment_id
-    found = client.search_runs([experiment])
-    (parent,) = [run for run in found if run.data.tags["kind"] == "search"]
-    nested = [run for run in found if run.data.tags["kind"] == "candidate"]
-    assert all(run.data.tags["mlflow.parentRunId"] == parent.info.run_id for run in nested)
-    numbers = [int(run.data.tags["number"]) for run in nested]
-    assert len(set(numbers)) == len(numbers), f"written twice: {sorted(numbers)}"
-    return parent, dict(zip(numbers, nested, strict=True))
-
-
-def curve(store: Path, name: str) -> list[tuple[int, float]]:
-    """A metric of the parent run: step and value, by step."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=f"sqlite:///{store}")
-    history = client.get_metric_history(runs(store)[0].info.run_id, name)
-    return sorted((metric.step, metric.value) for metric in history)
 
 
 def test_a_parent_run_tells_what_was_searched_and_what_came_out(store, search) -> None:
@@ -202,7 +80,7 @@ def test_a_resumed_search_catches_up_with_what_was_never_written(store, search) 
 
 def test_a_candidate_that_left_the_front_loses_its_star(store, search) -> None:
     track(store, search, RECORDS[:1])
-    tracker = Tracker(TrackingConfig(), store, _fail)
+    tracker = Tracker(TrackingConfig(), store, refuse_notes)
     tracker.orchestrator_search_started(search)
     better = record(4)
     search.records.append(better)
@@ -221,7 +99,7 @@ def checked(number: int, trained: float, epochs: int = 2) -> Check:
 
 def test_a_check_is_told_by_its_candidate_and_by_the_parent(store, search) -> None:
     track(store, search, [record(number) for number in range(3)], finish=False)
-    tracker = Tracker(TrackingConfig(), store, _fail)
+    tracker = Tracker(TrackingConfig(), store, refuse_notes)
     tracker.orchestrator_search_started(search)
     for check in (checked(0, 0.6), checked(1, 0.8), checked(2, 0.7), checked(1, 0.9, epochs=6)):
         search.learn(check)
@@ -279,69 +157,6 @@ def test_a_state_of_a_newer_form_ends_tracking_with_its_name(store, search) -> N
     assert len(told) == 1 and "mlflow.json has format 9" in told[0]
 
 
-def test_a_recommended_finalist_becomes_a_model_version(store, search) -> None:
-    from mlflow import MlflowClient
-
-    folder = search.folder / "models" / "0000"
-    folder.mkdir(parents=True)
-    write_bundle(folder, _bundle())
-    finalist = Finalist(
-        id=RECORDS[0].id,
-        picks=("most accurate",),
-        recommended=True,
-        folder=str(folder),
-        figures={"accuracy": 0.88, "mark": "text"},
-        file=str(_onnx_file(folder / "model.onnx")),
-    )
-    search.finalists.append(finalist)
-    track(store, search, RECORDS[:1])
-    track(store, search, [])
-    client = MlflowClient(tracking_uri=f"sqlite:///{store}")
-    (version,) = client.search_model_versions("name = 'tiny-digits'")
-    run = runs(store)[1][0]
-    assert version.run_id == run.info.run_id and run.data.metrics["final_accuracy"] == 0.88
-    owed = {"weights_licence": "unknown", "weights_sha256": CREDIT.sha256}
-    for tags in (version.tags, run.data.tags):
-        assert owed.items() <= tags.items() and tags["weights"] == "toy/t1"
-    alias = client.get_model_version_by_alias("tiny-digits", "most-accurate")
-    assert alias.run_id == version.run_id
-    written = Path(version.source.removeprefix("file://"))
-    assert "signature" in (written / "MLmodel").read_text()
-    assert (written / "input_example.json").is_file()
-
-
-CREDIT = Credit("toy/t1", "hf://toys/toy/t1.pth", "ab" * 32, "unknown", "Somebody", "data", "t")
-
-
-def _bundle() -> BundleContents:
-    """The smallest network of a space, as if it had started from trained weights."""
-    facts = ImageFacts.unnamed(16, classes=2)
-    space = installed().create("space", "squeezenet", {})
-    architecture = space.suggest(RandomTrial(0))
-    network = space.build(architecture, facts, Classes(2))
-    return BundleContents(
-        Genotype("squeezenet", "small", architecture), network, facts, start=CREDIT
-    )
-
-
-def _onnx_file(path: Path) -> Path:
-    """(B, 3, 8, 8) → (B, 4)."""
-    weights = numpy_helper.from_array(np.ones((192, 4), np.float32), "weights")
-    nodes = [
-        helper.make_node("Flatten", ["images"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
-    ]
-    ends = [
-        helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 8, 8]),
-        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 4]),
-    ]
-    graph = helper.make_graph(nodes, "linear", ends[:1], ends[1:], [weights])
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path
-    )
-    return path
-
-
 def _folder_in_the_way(folder: Path) -> TrackingConfig:
     (folder / "blocked").write_text("a file")
     return TrackingConfig(uri=f"sqlite:///{folder}/blocked/mlflow.db")
@@ -378,7 +193,7 @@ def test_a_store_that_hangs_is_left_behind_in_time(search, tmp_path, monkeypatch
 
 
 def test_switched_off_it_does_nothing(search, tmp_path) -> None:
-    tracker = Tracker(TrackingConfig(enabled=False), tmp_path / "mlflow.db", _fail)
+    tracker = Tracker(TrackingConfig(enabled=False), tmp_path / "mlflow.db", refuse_notes)
     tracker.orchestrator_search_started(search)
     tracker.orchestrator_candidate_finished(search, RECORDS[0])
     tracker.orchestrator_search_finished(search, [])
