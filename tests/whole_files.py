@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ class WholeDevice(ToyDevice):
 
     name = "whole"
     formats = frozenset({"whole"})
-    quantizers = ("rounding",)
+    quantizers: ClassVar[tuple[str, ...]] = ("rounding",)
 
     def compile(self, network: Any, example: Any, path: Path, *, final: bool = False) -> Artifact:
         file = path.with_name(f"{path.name}.whole")
@@ -30,14 +30,15 @@ class WholeDevice(ToyDevice):
 
     def predict(self, artifact: Artifact, images: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return _loaded(artifact.path)(torch.from_numpy(images)).numpy()
+            answers: np.ndarray = _loaded(artifact.path)(torch.from_numpy(images)).numpy()
+        return answers
 
 
 class OtherWhole(WholeDevice):
     """The same under another name, whose files are its own."""
 
     name = "other_whole"
-    quantizers = ()
+    quantizers: ClassVar[tuple[str, ...]] = ()
 
     def compile(self, network: Any, example: Any, path: Path, *, final: bool = False) -> Artifact:
         file = path.with_name(f"{path.name}.other")
