@@ -73,6 +73,7 @@ from orchestrator.contracts import (
     Placement,
     Proposal,
     Published,
+    Quantizer,
     Question,
     Retrain,
     Runtime,
@@ -96,6 +97,7 @@ from orchestrator.contracts import (
     labels_loss,
     segments,
 )
+from orchestrator.files import write_whole
 from orchestrator.hookspecs import API, hookimpl
 from orchestrator.measuring.agent import Timing, interleave
 from orchestrator.measuring.gate import Gate
@@ -116,6 +118,12 @@ from orchestrator.records import (
 if TYPE_CHECKING:
     from orchestrator.candidate.networks import network, networks
     from orchestrator.config import TrainConfig
+    from orchestrator.measuring.reference import (
+        REFERENCE_IMAGE,
+        ReferenceWeights,
+        reference_network,
+        reference_weights,
+    )
     from orchestrator.training.attention_heads import attention_heads
     from orchestrator.training.augmentation import (
         blend,
@@ -136,7 +144,7 @@ if TYPE_CHECKING:
         tied_layers,
     )
     from orchestrator.training.left_out import LeftOut, leave_out
-    from orchestrator.training.modes import evaluated
+    from orchestrator.training.modes import evaluated, refuse_meta
     from orchestrator.training.policies import vary
     from orchestrator.training.statistics import settle_statistics
     from orchestrator.training.teaching import Ensemble, SoftLabelLoss, Teacher
@@ -151,7 +159,11 @@ _LATER = {
     ),
     "attention_heads": "orchestrator.training.attention_heads",
     **dict.fromkeys(("LeftOut", "leave_out"), "orchestrator.training.left_out"),
-    "evaluated": "orchestrator.training.modes",
+    **dict.fromkeys(("evaluated", "refuse_meta"), "orchestrator.training.modes"),
+    **dict.fromkeys(
+        ("REFERENCE_IMAGE", "ReferenceWeights", "reference_network", "reference_weights"),
+        "orchestrator.measuring.reference",
+    ),
     "settle_statistics": "orchestrator.training.statistics",
     **dict.fromkeys(("Ensemble", "SoftLabelLoss", "Teacher"), "orchestrator.training.teaching"),
     "vary": "orchestrator.training.policies",
@@ -234,6 +246,7 @@ __all__ = [  # noqa: RUF022
     "TrainingCompressor",
     "NetworkCompressor",
     "ArtifactCompressor",
+    "Quantizer",
     "CompressionContext",
     "channel_graph",
     "tied_layers",
@@ -265,6 +278,12 @@ __all__ = [  # noqa: RUF022
     "Usage",
     "Timing",
     "interleave",
+    "REFERENCE_IMAGE",
+    "ReferenceWeights",
+    "reference_weights",
+    "reference_network",
+    "refuse_meta",
+    "write_whole",
     # Estimators
     "Estimator",
     "EstimationContext",

@@ -1,4 +1,4 @@
-"""A runtime whose files are words: how long they take, in seconds."""
+"""A runtime whose files are words: how long they take, in seconds, or what else they do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from orchestrator import Artifact, Runtime
 
 LOADER = """
-import time
+import os, time
 
 def facts(options):
     return {"runtime": "words 1"}
@@ -21,6 +21,8 @@ class Session:
         self.word = word
 
     def run(self):
+        if self.word == "deadly":
+            os.kill(os.getpid(), 9)
         time.sleep(float(self.word))
 
 def load(path, options):
@@ -36,8 +38,9 @@ class Words(Runtime):
     formats: ClassVar[frozenset[str]] = frozenset({"txt"})
     packages = ("wordy",)
 
-    def __init__(self, folder: Path, loader: str = LOADER) -> None:
+    def __init__(self, folder: Path, loader: str = LOADER, *, reference: str = "0.001") -> None:
         self.folder = folder
+        self.reference_word = reference
         self.loader = folder / "loader.py"  # type: ignore[misc]
         self.loader.write_text(loader)
 
@@ -50,7 +53,7 @@ class Words(Runtime):
         return Artifact(path, "txt", exact=True)
 
     def reference(self, folder: Path) -> Artifact:
-        return self.compile("0.001", None, folder / "reference")
+        return self.compile(self.reference_word, None, folder / "reference")
 
     def ms_of(self, *words: str) -> list[float]:
         files = [self.compile(word, None, self.folder / f"file of {word}") for word in words]

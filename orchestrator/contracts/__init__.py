@@ -48,6 +48,7 @@ from orchestrator.contracts.orders import legal_orders
 from orchestrator.contracts.outputs import Classes, Maps, Outputs
 from orchestrator.contracts.place import HERE, Here, Place
 from orchestrator.contracts.placement import Placement
+from orchestrator.contracts.quantizer import Quantizer
 from orchestrator.contracts.question import Question
 from orchestrator.contracts.runtime import Runtime, Session
 from orchestrator.contracts.sampler import Ground, History, Proposal, Sampler, SamplerContext
@@ -98,6 +99,7 @@ __all__ = [
     "Placement",
     "Proposal",
     "Published",
+    "Quantizer",
     "Question",
     "Retrain",
     "Runtime",

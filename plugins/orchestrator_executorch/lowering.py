@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Node
 
+from orchestrator import refuse_meta
 from orchestrator.errors import CompileError
 
 __all__ = ["exported", "lowered", "quiet", "reason"]
@@ -31,7 +32,7 @@ def exported(network: nn.Module, example: Tensor) -> Any:
 
     Raises CompileError for what torch.export does not take.
     """
-    _refuse_meta(network)
+    refuse_meta(network)
     try:
         with quiet(), torch.no_grad():
             # Weights that lie channels last, as trained ones do, would be lowered as transposed.
@@ -89,15 +90,6 @@ def _pool(graph: torch.fx.Graph, value: Node, arguments: Any) -> None:
     pooled.meta = dict(value.meta)
     value.replace_all_uses_with(pooled)
     graph.erase_node(value)
-
-
-def _refuse_meta(network: nn.Module) -> None:
-    for name, tensor in network.state_dict(keep_vars=True).items():
-        if tensor.is_meta:
-            raise CompileError(
-                f"{name} is on the meta device and has no values to write; give the network "
-                'weights first, for example network.to_empty(device="cpu") and an initialisation.'
-            )
 
 
 @contextmanager

@@ -11,28 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
 
-from orchestrator import Artifact, ArtifactCompressor, CompressionContext, Kernel, Trial
-from orchestrator.errors import CompressionError, ConfigError
+from orchestrator import Artifact, CompressionContext, Kernel, Quantizer, write_whole
+from orchestrator.errors import CompressionError
 from orchestrator_executorch.lowering import exported, lowered, quiet, reason
 from orchestrator_executorch.program import executed
 
 __all__ = ["ProgramQuantization"]
 
-# A preview's weights are random, so its ranges need not be good.
-_PREVIEW_IMAGES = 8
-# What a file can be, and is called for it.
-_SCHEMES = frozenset({"none", "int8", "int8_dynamic"})
 # What costs the time of a network; the rest moves or scales what these compute.
 _HEAVY = frozenset({"Conv2d", "DepthwiseConv2d", "FullyConnected", "BatchMatrixMultiply"})
 _TOLD = 3
 
 
-class ProgramQuantization(ArtifactCompressor):
+class ProgramQuantization(Quantizer):
     """Weights int8 per channel; activations int8 per tensor, ranges from training images.
 
     `schemes` is what the search chooses from: "none", "int8", and "int8_dynamic", which computes
@@ -43,29 +38,7 @@ class ProgramQuantization(ArtifactCompressor):
 
     name = "executorch_quantization"
     requires = frozenset({"pte"})
-    provides = frozenset({"quantized"})
-    conflicts = frozenset({"quantized"})
-
-    def __init__(
-        self, *, schemes: tuple[str, ...] = ("none", "int8"), calibration_images: int = 100
-    ) -> None:
-        if not schemes or not set(schemes) <= _SCHEMES:
-            raise ConfigError(
-                f"compressor.{self.name}.schemes: found {schemes}, expected some of "
-                f"{', '.join(sorted(_SCHEMES))}"
-            )
-        if calibration_images < 1:
-            raise ConfigError(
-                f"compressor.{self.name}.calibration_images: found {calibration_images}, "
-                "expected at least 1"
-            )
-        self.schemes = schemes
-        self.calibration_images = calibration_images
-
-    def suggest(self, trial: Trial) -> Mapping[str, Any]:
-        """{"scheme": "int8"}, {"scheme": "int8_dynamic"} or {} for none."""
-        scheme = trial.suggest_categorical(f"{self.name}.scheme", list(self.schemes))
-        return {} if scheme == "none" else {"scheme": scheme}
+    known: ClassVar[tuple[str, ...]] = ("none", "int8", "int8_dynamic")
 
     def transform(
         self, artifact: Artifact, choices: Mapping[str, Any], context: CompressionContext
@@ -77,15 +50,14 @@ class ProgramQuantization(ArtifactCompressor):
         """
         _refuse(artifact, context)
         label = choices["scheme"]
-        count = _PREVIEW_IMAGES if context.preview else self.calibration_images
-        images = _drawn(context.calibration, count, context.seed)
+        images = torch.from_numpy(self.images(context))
         try:
             content = lowered(_quantized(context.network, images, choices["scheme"]))
         except Exception as error:
             text = f"{artifact.path.name} cannot be quantized: {reason(error)}"
             raise CompressionError(text) from error
         target = artifact.path.with_suffix(f".{label}.pte")
-        target.write_bytes(content)
+        write_whole(target, content)
         try:
             _refuse_float(executed(target), label)
             _refuse_unloadable(target)
@@ -151,11 +123,3 @@ def _refuse_unloadable(target: Path) -> None:
     except ValueError as error:
         text = f"XNNPACK does not take the quantized {target.name}: {error}"
         raise CompressionError(text) from error
-
-
-def _drawn(images: np.ndarray, count: int, seed: int) -> torch.Tensor:
-    """`count` of `images` or all there are: the first ones alone may be of one class."""
-    if not len(images):
-        raise CompressionError("quantization needs calibration images; found none.")
-    order = np.random.default_rng(seed).permutation(len(images))[:count]
-    return torch.from_numpy(np.ascontiguousarray(images[np.sort(order)], dtype=np.float32))

@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from orchestrator import Artifact, Kernel, Runtime, Usage
+from orchestrator import (
+    REFERENCE_IMAGE,
+    Artifact,
+    Kernel,
+    Runtime,
+    Usage,
+    reference_network,
+    write_whole,
+)
 from orchestrator.errors import CompileError, DeviceError
 
 if TYPE_CHECKING:
@@ -45,17 +53,16 @@ class ExecuTorch(Runtime):
         from orchestrator_executorch.lowering import exported, lowered
 
         target = path if path.suffix == ".pte" else path.with_name(f"{path.name}.pte")
-        content = lowered(exported(network, example))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+        write_whole(target, lowered(exported(network, example)))
         return Artifact(target, "pte", exact=True)
 
     def reference(self, folder: Path) -> Artifact:
         """A fixed convolutional network, written to `folder`/reference.pte if it is not there."""
-        from orchestrator_executorch.reference import write_reference
+        import torch
 
         path = folder / "reference.pte"
-        write_reference(path)
+        if not path.exists():
+            self.compile(reference_network(), torch.zeros(1, *REFERENCE_IMAGE), path)
         return Artifact(path, "pte", exact=True)
 
     def signature(self, artifact: Artifact) -> str:

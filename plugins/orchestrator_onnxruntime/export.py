@@ -40,6 +40,7 @@ import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
+from orchestrator import evaluated, refuse_meta
 from orchestrator.errors import CompileError
 from orchestrator_onnxruntime.compact import compact_onnx
 from orchestrator_onnxruntime.shape_folding import fold_shapes
@@ -57,14 +58,14 @@ def export(network: nn.Module, example: Tensor, path: Path, exporter: Exporter) 
     The input is called "image", the output "logits". The file appears whole or not at all, and
     the network keeps its training modes. Raises CompileError.
     """
-    _refuse_meta(network)
+    refuse_meta(network)
     path.parent.mkdir(parents=True, exist_ok=True)
     # A batch of one invites exporters to treat it as fixed.
     images = torch.cat([example, example])
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         unfinished = Path(folder) / path.name
         try:
-            with _evaluating(network), torch.no_grad(), _quiet():
+            with evaluated(network), torch.no_grad(), _quiet():
                 _WRITERS[exporter](network, images, unfinished)
         except Exception as error:
             raise CompileError(_explanation(network, exporter, error)) from error
@@ -115,15 +116,6 @@ def _with_dynamo(network: nn.Module, images: Tensor, path: Path) -> None:
 _WRITERS = {"torchscript": _with_torchscript, "dynamo": _with_dynamo}
 
 
-def _refuse_meta(network: nn.Module) -> None:
-    for name, tensor in network.state_dict(keep_vars=True).items():
-        if tensor.is_meta:
-            raise CompileError(
-                f"{name} is on the meta device and has no values to write; give the network "
-                'weights first, for example network.to_empty(device="cpu") and an initialisation.'
-            )
-
-
 def _explanation(network: nn.Module, exporter: Exporter, error: Exception) -> str:
     other = "torchscript" if exporter == "dynamo" else "dynamo"
     reason = str(error).strip().splitlines() or [type(error).__name__]
@@ -132,18 +124,6 @@ def _explanation(network: nn.Module, exporter: Exporter, error: Exception) -> st
         f"({type(error).__name__}: {reason[0]}). Replace the operation it names, or try "
         f"device.onnxruntime.exporter={other}."
     )
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and afterwards each module's own mode: exporters restore the root's only."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @contextmanager

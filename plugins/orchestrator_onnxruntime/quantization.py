@@ -33,7 +33,7 @@ from typing import Any, ClassVar
 import numpy as np
 from onnxruntime import quantization
 
-from orchestrator import Artifact, ArtifactCompressor, CompressionContext, Trial
+from orchestrator import Artifact, CompressionContext, Quantizer
 from orchestrator.errors import CompressionError, ConfigError
 from orchestrator_onnxruntime import loader
 from orchestrator_onnxruntime.calibration import Method, Ranges, calibrated
@@ -61,13 +61,11 @@ _STORED: Mapping[str, Storage] = {
 _LEARNABLE = ("int8", "int8_mixed")
 SCHEMES = ("none", *_CALIBRATED, "int8_dynamic", *_STORED)
 
-# A preview's weights are random, so its ranges need not be good.
-_PREVIEW_IMAGES = 8
 # What a matrix product or a convolution is called where it computes with integers.
 _PRODUCTS = ("Conv", "Gemm", "MatMul", "Attention")
 
 
-class Quantization(ArtifactCompressor):
+class Quantization(Quantizer):
     """One file for each scheme of `schemes`, which the search makes and measures, all of them.
 
     - "int8": weights int8, activations uint8 with a range a tensor, from the extremes that training
@@ -89,12 +87,7 @@ class Quantization(ArtifactCompressor):
 
     name = "quantization"
     requires = frozenset({"onnx"})
-    provides = frozenset({"quantized"})
-    conflicts = frozenset({"quantized"})
-    schemes: tuple[str, ...]
-
-    # Names of options that must be at least 1.
-    _COUNTS: ClassVar[tuple[str, ...]] = ("calibration_images", "evaluations")
+    known: ClassVar[tuple[str, ...]] = SCHEMES
 
     def __init__(
         self,
@@ -106,21 +99,13 @@ class Quantization(ArtifactCompressor):
         evaluations: int = 16,
         max_drop: float | None = None,
     ) -> None:
-        if not schemes or not set(schemes) <= set(SCHEMES):
-            raise ConfigError(
-                f"compressor.quantization.schemes: found {list(schemes)}, expected some of "
-                f"{', '.join(SCHEMES)}"
-            )
-        self.schemes = tuple(schemes)
-        self.calibration_images = calibration_images
+        super().__init__(schemes=schemes, calibration_images=calibration_images)
         self.per_channel = per_channel
         self.evaluations = evaluations
-        for name in self._COUNTS:
-            if getattr(self, name) < 1:
-                raise ConfigError(
-                    f"compressor.quantization.{name}: found {getattr(self, name)}, expected at "
-                    "least 1"
-                )
+        if evaluations < 1:
+            raise ConfigError(
+                f"compressor.quantization.evaluations: found {evaluations}, expected at least 1"
+            )
         if not 0 < wide_share < 1:
             raise ConfigError(
                 f"compressor.quantization.wide_share: found {wide_share}, expected some in (0, 1)"
@@ -132,11 +117,6 @@ class Quantization(ArtifactCompressor):
                 "expected a share in (0, 1) and int8_mixed among the schemes"
             )
         self.max_drop = max_drop
-
-    def suggest(self, trial: Trial) -> Mapping[str, Any]:
-        """{"scheme": "int8"} or {} for none."""
-        scheme = trial.suggest_categorical("quantization.scheme", list(self.schemes))
-        return {} if scheme == "none" else {"scheme": scheme}
 
     def transform(
         self, artifact: Artifact, choices: Mapping[str, Any], context: CompressionContext
@@ -178,7 +158,7 @@ class Quantization(ArtifactCompressor):
             _write_dynamic(source, target)
         else:
             model = prepared(source, target.parent)
-            images = self._images(context)
+            images = self.images(context)
             ranges = calibrated(model, images, _CALIBRATED[scheme])
             if scheme in _LEARNABLE and "activations" in context.ranges:
                 ranges = self._learned(model, images, ranges, context)
@@ -208,7 +188,7 @@ class Quantization(ArtifactCompressor):
         context: CompressionContext,
     ) -> list[str]:
         """The nodes that stay in float; told to the bundle. None in a preview of random weights."""
-        if context.retrain is None:
+        if context.preview:
             return []
 
         def write(wide: Any, path: Path) -> None:
@@ -232,15 +212,6 @@ class Quantization(ArtifactCompressor):
             return judge(Artifact(path, artifact.format, label="int8_mixed"))
 
         return Guard(reached, judge(artifact) - self.max_drop)
-
-    def _images(self, context: CompressionContext) -> np.ndarray:
-        """Those to calibrate with; the first ones alone may be of one class."""
-        images = context.calibration
-        if not len(images):
-            raise CompressionError("quantization needs calibration images; found none.")
-        count = _PREVIEW_IMAGES if context.retrain is None else self.calibration_images
-        order = np.random.default_rng(context.seed).permutation(len(images))[:count]
-        return np.ascontiguousarray(images[np.sort(order)], dtype=np.float32)
 
 
 def check_integers(path: Path, source: str, scheme: str) -> None:

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
-from orchestrator import evaluated
+from orchestrator import evaluated, refuse_meta
 from orchestrator.errors import CompileError
 from orchestrator_openvino.loader import openvino
 
@@ -49,7 +49,7 @@ def export(network: nn.Module, example: Tensor, path: Path, exporter: Exporter) 
 
     Both files appear whole or not at all. Raises CompileError.
     """
-    _refuse_meta(network)
+    refuse_meta(network)
     path.parent.mkdir(parents=True, exist_ok=True)
     # A batch of one invites tracing to treat it as fixed.
     images = torch.cat([example, example])
@@ -103,15 +103,6 @@ def _by_torch(network: nn.Module, images: Tensor, folder: Path) -> Any:
 
 
 _WAYS = {"onnx": _by_onnx, "torch": _by_torch}
-
-
-def _refuse_meta(network: nn.Module) -> None:
-    for name, tensor in network.state_dict(keep_vars=True).items():
-        if tensor.is_meta:
-            raise CompileError(
-                f"{name} is on the meta device, so it has no values that could be written; "
-                'network.to_empty(device="cpu") and an initialisation give it some.'
-            )
 
 
 def _explanation(network: nn.Module, exporter: Exporter, error: Exception) -> str:

@@ -23,25 +23,22 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from orchestrator import Artifact, ArtifactCompressor, CompressionContext, Kernel, Trial
-from orchestrator.errors import CompressionError, ConfigError
+from orchestrator import Artifact, CompressionContext, Kernel, Quantizer
+from orchestrator.errors import CompressionError
 from orchestrator_openvino.export import save
 from orchestrator_openvino.kernels import executed, products
 from orchestrator_openvino.loader import openvino
 
 __all__ = ["OpenVinoQuantization"]
 
-_SCHEMES = ("none", "int8", "weights8")
-# A preview's weights are random, so its ranges need not be good.
-_PREVIEW_IMAGES = 4
 _SETTINGS = {"threads": 1, "precision": "f32"}
 
 
-class OpenVinoQuantization(ArtifactCompressor):
+class OpenVinoQuantization(Quantizer):
     """One file for each scheme of `schemes`, which the search makes and measures, all of them.
 
     - "int8": weights int8 with a scale for each channel, symmetric; activations with one range a
@@ -56,29 +53,8 @@ class OpenVinoQuantization(ArtifactCompressor):
 
     name = "openvino_quantization"
     requires = frozenset({"openvino"})
-    provides = frozenset({"quantized"})
-    conflicts = frozenset({"quantized"})
-
-    def __init__(
-        self, *, schemes: tuple[str, ...] = ("none", "int8"), calibration_images: int = 100
-    ) -> None:
-        if not schemes or not set(schemes) <= set(_SCHEMES):
-            raise ConfigError(
-                f"compressor.{self.name}.schemes: found {list(schemes)}, expected some of "
-                f"{', '.join(_SCHEMES)}"
-            )
-        if calibration_images < 1:
-            raise ConfigError(
-                f"compressor.{self.name}.calibration_images: found {calibration_images}, expected "
-                "at least 1"
-            )
-        self.schemes = tuple(schemes)
-        self.calibration_images = calibration_images
-
-    def suggest(self, trial: Trial) -> Mapping[str, Any]:
-        """{"scheme": "int8"} or {} for none."""
-        scheme = trial.suggest_categorical(f"{self.name}.scheme", list(self.schemes))
-        return {} if scheme == "none" else {"scheme": scheme}
+    known: ClassVar[tuple[str, ...]] = ("none", "int8", "weights8")
+    preview_images: ClassVar[int] = 4
 
     def transform(
         self, artifact: Artifact, choices: Mapping[str, Any], context: CompressionContext
@@ -89,7 +65,7 @@ class OpenVinoQuantization(ArtifactCompressor):
         """
         scheme = str(choices["scheme"])
         target = artifact.path.with_suffix(f".{scheme}.xml")
-        images = self._images(context) if scheme == "int8" else np.empty(0)
+        images = self.images(context) if scheme == "int8" else np.empty(0)
         try:
             with _quiet():
                 model = openvino.Core().read_model(str(artifact.path))
@@ -103,15 +79,6 @@ class OpenVinoQuantization(ArtifactCompressor):
         if scheme == "int8":
             _refuse_pretended(made)
         return made
-
-    def _images(self, context: CompressionContext) -> np.ndarray:
-        """Those to calibrate with: the first ones alone may be of one class."""
-        images = context.calibration
-        if not len(images):
-            raise CompressionError(f"{self.name} needs calibration images; found none.")
-        count = _PREVIEW_IMAGES if context.preview else self.calibration_images
-        order = np.random.default_rng(context.seed).permutation(len(images))[:count]
-        return np.ascontiguousarray(images[np.sort(order)], dtype=np.float32)
 
 
 def _written(model: Any, scheme: str, images: np.ndarray, preview: bool) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from orchestrator import evaluated
+from orchestrator import evaluated, refuse_meta
 from orchestrator.errors import CompileError
 
 __all__ = ["export", "package", "read"]
@@ -29,7 +29,7 @@ def export(network: nn.Module, example: Tensor, path: Path) -> None:
 
     `example` is (1, C, H, W). Raises CompileError. Costs 1 to 3 CPU seconds.
     """
-    _refuse_meta(network)
+    refuse_meta(network)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         written = Path(folder) / path.name
@@ -82,15 +82,6 @@ def _program(network: nn.Module, example: Tensor) -> Any:
             f"torch.export does not take {type(network).__name__} with an open batch "
             f"({type(error).__name__}: {reason[0]}). Replace the operation it names."
         ) from error
-
-
-def _refuse_meta(network: nn.Module) -> None:
-    for name, tensor in network.state_dict(keep_vars=True).items():
-        if tensor.is_meta:
-            raise CompileError(
-                f"{name} lies on the meta device, without values to export. Build the network "
-                "outside of torch.device('meta'), or load weights into it first."
-            )
 
 
 @contextmanager

@@ -14,7 +14,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from orchestrator import Artifact, Device, Kernel, Runtime, Usage
+from orchestrator import (
+    REFERENCE_IMAGE,
+    Artifact,
+    Device,
+    Kernel,
+    Runtime,
+    Usage,
+    reference_network,
+)
 from orchestrator.errors import CompileError, DeviceError
 
 if TYPE_CHECKING:
@@ -66,9 +74,9 @@ class Eager(Runtime):
         """A fixed convolutional network, written to `folder`/reference-….pt2 if it is not there."""
         path = folder / f"reference-{self.form}.pt2"
         if not path.exists():
-            from orchestrator_torch.reference import EXAMPLE, reference_network
+            import torch
 
-            self._write(reference_network(), EXAMPLE, path)
+            self._write(reference_network(), torch.zeros(1, *REFERENCE_IMAGE), path)
         return Artifact(path, self.form, exact=True)
 
     def signature(self, artifact: Artifact) -> str:

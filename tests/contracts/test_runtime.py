@@ -3,59 +3,15 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
+from words_runtime import Words
 
 from orchestrator import Artifact, Here, Runtime
 from orchestrator.errors import CompileError, DeviceError
 from orchestrator.measuring.gate import Gate, quiet
-
-LOADER = """
-import os, time
-
-def facts(options):
-    return {"runtime": "words 1"}
-
-class Session:
-    def __init__(self, word):
-        if word == "broken":
-            raise ValueError("no network")
-        self.word = word
-
-    def run(self):
-        if self.word == "deadly":
-            os.kill(os.getpid(), 9)
-        time.sleep(float(self.word))
-
-def load(path, options):
-    with open(path) as file:
-        return Session(file.read())
-"""
-
-
-class Words(Runtime):
-    name = "words"
-    formats: ClassVar[frozenset[str]] = frozenset({"txt"})
-
-    def __init__(self, folder: Path, *, reference: str = "0.001") -> None:
-        self.folder = folder
-        self.reference_word = reference
-        self.loader = folder / "loader.py"  # type: ignore[misc]
-        self.loader.write_text(LOADER)
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        return {}
-
-    def compile(self, network: Any, example: Any, path: Path, *, final: bool = False) -> Artifact:
-        path.write_text(network)
-        return Artifact(path, "txt", exact=True)
-
-    def reference(self, folder: Path) -> Artifact:
-        return self.compile(self.reference_word, None, folder / "reference")
 
 
 class Elsewhere(Here):

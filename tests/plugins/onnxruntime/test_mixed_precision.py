@@ -78,7 +78,7 @@ def test_equal_seeds_give_equal_files(artifact, context):
 
 
 def test_a_preview_of_random_weights_tries_nothing(artifact, context):
-    preview = replace(context, retrain=None)
+    preview = replace(context, preview=True)
     mixed(artifact, preview)
     assert not preview.ranges
 

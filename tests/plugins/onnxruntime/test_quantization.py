@@ -94,7 +94,7 @@ def test_a_preview_calibrates_on_eight_images(artifact, context, monkeypatch):
         return calibrated(model, images, method)
 
     monkeypatch.setattr("orchestrator_onnxruntime.quantization.calibrated", counted)
-    Quantization().transform(artifact, INT8, replace(context, retrain=None))
+    Quantization().transform(artifact, INT8, replace(context, preview=True))
     Quantization().transform(artifact, INT8, context)
     assert seen == [8, 100]
 
