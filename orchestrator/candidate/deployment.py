@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from orchestrator.candidate.assembly import Assembly
 from orchestrator.candidate.variants import VariantFiles
 from orchestrator.contracts import Artifact, Gauge, Latency, Subject
 from orchestrator.errors import CandidateError
 
-__all__ = ["Measure", "Sitting"]
+__all__ = ["Measure", "Sitting", "together"]
 
 
 class Measure(Protocol):
@@ -30,6 +30,40 @@ class Measure(Protocol):
 
     def gauge(self, artifact: Artifact, device: str, asked: Gauge, /) -> Mapping[str, float]:
         """Something else about one file; see `Device.gauge`."""
+
+
+def together(
+    files: Mapping[Any, tuple[Artifact, str]], measure: Measure
+) -> dict[Any, Latency | CandidateError]:
+    """Files, each at its seat, in one session; by their keys.
+
+    A file that it breaks at is found, and the others are measured again. Raises DeviceError, and
+    CandidateError for a session that breaks although each of its files runs alone.
+    """
+    try:
+        return _measured(files, measure)
+    except CandidateError as error:
+        if len(files) == 1:
+            return dict.fromkeys(files, error)
+        whole = error
+    broken: dict[Any, Latency | CandidateError] = {}
+    for key, file in files.items():
+        try:
+            _measured({key: file}, measure)
+        except CandidateError as error:
+            broken[key] = error
+    if not broken:
+        raise whole
+    return broken | together({k: f for k, f in files.items() if k not in broken}, measure)
+
+
+def _measured(
+    files: Mapping[Any, tuple[Artifact, str]], measure: Measure
+) -> dict[Any, Latency | CandidateError]:
+    artifacts = [artifact for artifact, _ in files.values()]
+    seats = [seat for _, seat in files.values()]
+    found = measure(artifacts, seats) if files else []
+    return dict(zip(files, found, strict=True))
 
 
 class Sitting:
@@ -100,24 +134,8 @@ class Sitting:
         return found
 
     def _together(self, numbers: Sequence[int], device: str) -> dict[int, Latency | CandidateError]:
-        """One session; a file that it breaks at is found, and the others are measured again."""
-        try:
-            return dict(zip(numbers, self._measured(numbers, device), strict=True))
-        except CandidateError as error:
-            if len(numbers) == 1:
-                return {numbers[0]: error}
-        broken: dict[int, Latency | CandidateError] = {}
-        for number in numbers:
-            try:
-                self._measured([number], device)
-            except CandidateError as error:
-                broken[number] = error
-        return broken | self._together([n for n in numbers if n not in broken], device)
-
-    def _measured(self, numbers: Sequence[int], device: str) -> list[Latency]:
-        files = [self._made[number].files[device] for number in numbers]
-        seats = [self._seat(number, device) for number in numbers]
-        return self._measure(files, seats) if files else []
+        files = {n: (self._made[n].files[device], self._seat(n, device)) for n in numbers}
+        return together(files, self._measure)
 
     def _gauge(self, number: int, device: str, asked: Gauge) -> Mapping[str, float]:
         key = (*self._key(number, device), asked)

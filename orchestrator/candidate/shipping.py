@@ -6,10 +6,10 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.bundle import EXACT
-from orchestrator.candidate.deployment import Measure
+from orchestrator.candidate.deployment import Measure, together
 from orchestrator.candidate.factory import Factory, Treatment
 from orchestrator.candidate.variants import VariantFiles
 from orchestrator.contracts import (
@@ -21,7 +21,7 @@ from orchestrator.contracts import (
     Subject,
     TrainingCompressor,
 )
-from orchestrator.errors import CompileError, DeviceError, RunError
+from orchestrator.errors import DeviceError, RunError
 from orchestrator.records import Genotype, ShippedFile
 
 if TYPE_CHECKING:
@@ -321,33 +321,19 @@ def _judged(file: FileAhead, exact: FileAhead | None, factory: Factory) -> FileA
 def _session(
     files: Sequence[FileAhead], device: str, factory: Factory, measure: Measure
 ) -> tuple[dict[str, Latency], dict[str, Exception]]:
-    """By label the latencies of one session, and what kept a file from being measured."""
-    try:
-        return _timed(files, device, factory, measure), {}
-    except CompileError:
-        alone = ((f.label, _refused(f, device, factory, measure)) for f in files)
-        refused = {label: error for label, error in alone if error is not None}
-        kept = [file for file in files if file.label not in refused]
-        if not kept or not refused:
-            raise
-        return _timed(kept, device, factory, measure), refused
+    """By label the latencies of one session, and what kept a file from being measured.
 
-
-def _timed(
-    files: Sequence[FileAhead], device: str, factory: Factory, measure: Measure
-) -> dict[str, Latency]:
-    seats = [factory.assembly.seat(device, file.genotype.runtime) for file in files]
-    sitting: Any = measure  # which may be told one seat for each file
-    found = sitting([file.files[device] for file in files], seats)
-    return {file.label: latency for file, latency in zip(files, found, strict=True)}
-
-
-def _refused(file: FileAhead, device: str, factory: Factory, measure: Measure) -> Exception | None:
-    try:
-        _timed([file], device, factory, measure)
-    except CompileError as error:
-        return error
-    return None
+    Raises that where none could be.
+    """
+    seats = {f.label: factory.assembly.seat(device, f.genotype.runtime) for f in files}
+    found = together({f.label: (f.files[device], seats[f.label]) for f in files}, measure)
+    timed = {label: latency for label, latency in found.items() if isinstance(latency, Latency)}
+    refused: dict[str, Exception] = {
+        label: error for label, error in found.items() if isinstance(error, Exception)
+    }
+    if not timed:
+        raise next(iter(refused.values()))
+    return timed, refused
 
 
 def _seen(subject: Subject, file: FileAhead, where: tuple[str, str], measure: Measure) -> Subject:

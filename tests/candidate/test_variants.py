@@ -196,6 +196,18 @@ def test_a_file_that_a_session_breaks_at_fails_alone(tmp_path: Path) -> None:
     assert (small.outcome, small.reason) == ("failed", "the runtime dies of it")
 
 
+def test_a_session_that_breaks_only_as_a_whole_ends_in_its_reason(tmp_path: Path) -> None:
+    def measure(artifacts: Any, seats: Any) -> Any:
+        if len(artifacts) > 1:
+            raise CompileError("too many files for the runtime")
+        return toy_latencies(artifacts)
+
+    made = factory(tmp_path, compressor=BOTH["compressor"])
+    record = evaluate((7, genotype()), [], made, measure)  # type: ignore[arg-type]
+    reasons = {each.reason for each in (record, *record.variants)}
+    assert reasons == {"too many files for the runtime"}
+
+
 def test_two_settings_of_one_step_do_not_write_to_one_file(tmp_path: Path) -> None:
     several = {"shrinking": {"name": "shrinking", "parts": (1, 2, 10)}}
     sizes = [record.values["latency_ms"] for record in found(tmp_path, compressor=several)]
