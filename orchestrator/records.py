@@ -308,7 +308,9 @@ class ShippedFile:
     `values` are the objectives, metrics on the test split; `reached` is the leading metric there
     and `validation` on that split; `macs` are its network's multiply-adds. `agreement` is the share
     of validation images that it answers as its exact float form, None for what is exact.
-    `latencies` are whole, by device; `picks` the needs that it suits best of all files.
+    `latencies` are whole, by device; `picks` the needs that it suits best of all files. `in_float`
+    says, a line each, which of its layers this machine's runtime does not compute with integers
+    although it does others; nothing where the runtime cannot tell.
     """
 
     label: str
@@ -330,6 +332,7 @@ class ShippedFile:
     network: str = ""
     number: int | None = None
     macs: float | None = None
+    in_float: tuple[str, ...] = ()
 
     @property
     def latency(self) -> Latency | None:
@@ -342,7 +345,9 @@ class ShippedFile:
         known = [item.name for item in fields(cls)]
         told = understood(data, "a shipped file", format=0, fields=known)
         timed = {name: Latency(**latency) for name, latency in told.get("latencies", {}).items()}
-        lists = {name: tuple(told.get(name, ())) for name in ("steps", "marks", "picks")}
+        lists = {
+            name: tuple(told.get(name, ())) for name in ("steps", "marks", "picks", "in_float")
+        }
         return cls(**{**told, **lists, "latencies": timed})
 
 

@@ -133,7 +133,7 @@ def _files(facts: Mapping[str, Any]) -> list[str]:
         rows.append([*cells[:-1], *told, cells[-1]])
     rows.insert(1, ["---"] * len(rows[0]))
     table = "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
-    return ["## The files, step by step", _FILES_SAY, table, *_clocks(files)]
+    return ["## The files, step by step", _FILES_SAY, table, *_clocks(files), *_in_float(files)]
 
 
 _FILES_SAY = (
@@ -163,6 +163,12 @@ def _file_cells(file: ShippedFile, count: int) -> list[str]:
         "exact" if file.agreement is None else human(file.agreement, "share"),
         "; ".join([*file.picks, *file.marks]) or "–",
     ]
+
+
+def _in_float(files: Sequence[ShippedFile]) -> list[str]:
+    """Which layers of files that compute with integers are left, and what they cost."""
+    rows = {file.label: "; ".join(file.in_float) for file in files if file.in_float}
+    return [_table({"file": "layers that stayed in float"} | rows)] if rows else []
 
 
 def _clocks(files: Sequence[ShippedFile]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.analysis.kernels import float_notes
 from orchestrator.bundle import EXACT
 from orchestrator.candidate.deployment import Measure, together
 from orchestrator.candidate.factory import Factory, Treatment
@@ -191,7 +192,17 @@ def figures_of(
     macs = values.get("macs")
     if macs is None:
         macs = float(factory.plugins.create("objective", "macs", {}).measure(subject))
-    return _shipped(file, values, macs, assembly.task.leading.name), notes
+    shipped = _shipped(file, values, macs, assembly.task.leading.name)
+    return replace(shipped, in_float=_in_float(file, factory)), notes
+
+
+def _in_float(file: FileAhead, factory: Factory) -> tuple[str, ...]:
+    """Where an approximation goes back to real numbers, which is what int8 fails to pay for."""
+    if file.artifact.exact:
+        return ()
+    runtime = factory.assembly.runtime(file.genotype.runtime)
+    with factory.gate.shared():
+        return tuple(float_notes(runtime.kernels(file.artifact)))
 
 
 def _shipped(

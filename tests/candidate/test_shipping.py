@@ -19,7 +19,7 @@ from orchestrator.bundle import artifact_of, check_images, read_facts, rebuild, 
 from orchestrator.candidate import finalists
 from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.finalists import Elected, finish
-from orchestrator.contracts import Axis, CompressionContext
+from orchestrator.contracts import Axis, CompressionContext, Kernel
 from orchestrator.plugins import installed
 from orchestrator.records import Finalist, Record, ShippedFile, Step
 
@@ -73,6 +73,18 @@ def test_every_figure_belongs_to_a_file_of_the_folder(tmp_path: Path) -> None:
     assert files["unpruned"].values["params"] > files["fp32"].values["params"]
     assert 0 <= files["int8"].agreement <= 1  # type: ignore[operator]
     assert [label for label, file in files.items() if file.agreement is not None] == ["int8"]
+
+
+def test_layers_that_an_approximation_leaves_in_float_are_in_its_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [Kernel("a", "Conv", "int8", 0.4), Kernel("b", "HardSigmoid", "float32", 0.25)]
+    monkeypatch.setattr(WholeDevice, "kernels", lambda device, artifact: found)
+    finalist = finished(tmp_path)
+    told = {label: file.in_float for label, file in by_label(finalist).items() if file.in_float}
+    assert told == {"int8": ("1 × HardSigmoid: 25% of the time",)}
+    card = (tmp_path / finalist.folder / "card.md").read_text()
+    assert "| int8 | 1 × HardSigmoid: 25% of the time |" in card
 
 
 def test_each_step_stands_beside_the_file_before_it(tmp_path: Path) -> None:
