@@ -256,6 +256,17 @@ def test_finalists_are_spread_over_the_front_written_and_picked(phases: Phases) 
     assert seen(phases).phases == [("finalists", 2)] and seen(phases).steps == [1, 2]
 
 
+def test_members_that_share_a_training_are_one_finalist(phases: Phases) -> None:
+    """Of 1 and 2 the front has two variants each; 0 would be the third network."""
+    quick = [replace(feasible(n + 10, 0.65 + n / 10, 0.15 * n), network=n) for n in (1, 2)]
+    phases.study.records += quick
+    workers = with_workers(phases, finish_candidate=finished)
+    phases.finish()
+    asked = {p["record"]["number"]: [v["number"] for v in p["variants"]] for _, p in workers.asked}
+    assert len(asked) == 2 and asked.keys() <= {0, 1, 2}
+    assert asked.items() <= {0: [], 1: [11], 2: [12]}.items()
+
+
 def test_a_finalist_that_is_there_is_not_made_again(phases: Phases) -> None:
     with_workers(phases, finish_candidate=finished)
     phases.finish()

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from command_line import FinishedRun
 
 from orchestrator.analysis import pareto
 from orchestrator.cli.commands import main
+from orchestrator.contracts import Axis
 from orchestrator.errors import BudgetError, ConfigError
+from orchestrator.records import Finalist, ShippedFile
 from orchestrator.study import Study, load
-from orchestrator.study.picking import choose
+from orchestrator.study.picking import choose, picked
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +69,38 @@ def test_the_command_prints_a_table_or_json(
     assert entries
     assert all(entry["id"] in table for entry in entries)
     assert "latency_ms" in table
+
+
+def shipped(label: str, accuracy: float, latency_ms: float, *, good: bool = True) -> ShippedFile:
+    values = {"accuracy": accuracy, "latency_ms": latency_ms}
+    return ShippedFile(
+        label, "onnxruntime", f"models/a/{label}", "onnx", 9, values=values, recommended=good
+    )
+
+
+AXES = [
+    Axis("accuracy", "share", "maximize", reference=0.0, leads=True),
+    Axis("latency_ms", "ms", "minimize", reference=9.0),
+]
+
+
+def test_each_need_has_the_file_that_suits_it_best() -> None:
+    """Whoever leads; what may not be recommended suits nothing, however good it looks."""
+    files = shipped("fp32", 0.9, 2.0), shipped("int8", 0.8, 1.0), shipped("x", 1, 0, good=False)
+    entry = Finalist("a", label="fp32", recommended=True, files=files, values=files[0].values)
+    (found,) = picked([entry], AXES)
+    needs = {file.label: set(file.picks) for file in found.files}
+    assert "most accurate" in needs["fp32"] and "lowest latency_ms" in needs["int8"]
+    assert needs["x"] == set() and set(found.picks) == needs["fp32"]
+
+
+def test_a_finalist_of_an_old_run_is_picked_whole() -> None:
+    old = Finalist("a", recommended=True, values={"accuracy": 0.9, "latency_ms": 2.0})
+    (found,) = picked([old], AXES)
+    assert {"most accurate", "lowest latency_ms"} <= set(found.picks)
+
+
+def test_a_new_budget_is_answered_by_a_file(study: Study) -> None:
+    known = {f.label for each in study.finalists for f in each.files if f.recommended}
+    for entry in choose(study, {}, {}):
+        assert Path(entry["file"]).is_file() and entry["label"] in known
