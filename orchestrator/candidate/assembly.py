@@ -9,6 +9,7 @@ from orchestrator.candidate.compression import Compression
 from orchestrator.candidate.devices import make_runtimes, seat, seats, settle_runtimes
 from orchestrator.config import ObjectiveConfig, StudyConfig
 from orchestrator.contracts import (
+    ArtifactCompressor,
     Compressor,
     Dataset,
     Device,
@@ -161,6 +162,7 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
     _check_foreseen(assembly)
     _check_metrics(assembly)
     _check_asked(assembly)
+    _check_tables(assembly)
     assembly.compression.check()
     return assembly
 
@@ -249,6 +251,31 @@ def _check_asked(assembly: Assembly) -> None:
                 f"candidate that is {objective.tier}, expected an objective of the untrained "
                 "network, such as naswot, synflow, zen, zico, params or macs."
             )
+
+
+def _check_tables(assembly: Assembly) -> None:
+    """Raise ConfigError for files of which a latency table knows nothing."""
+    first, targets = next(iter(assembly.devices)), assembly.targets
+    reading = [target.name for target in targets if target.objective.table is not None]
+    elsewhere = [t for t in targets if t.objective.table is not None and t.device != first]
+    if elsewhere:
+        raise ConfigError(
+            f"objective.{elsewhere[0].name}.source=table knows the first device, {first!r}, found "
+            f"{elsewhere[0].device!r}. Name that one first, or measure (source=device)."
+        )
+    kinds = assembly.compressors.items()
+    changing = [name for name, made in kinds if isinstance(made, ArtifactCompressor)]
+    if reading and changing:
+        raise ConfigError(
+            f"objective.{reading[0]}.source=table knows float files only, found "
+            f"compressor.{changing[0]}. Leave that out (~compressor.{changing[0]}), or measure "
+            f"(objective.{reading[0]}.source=device)."
+        )
+    if reading and any(len(found) > 1 for found in assembly.runtimes.values()):
+        raise ConfigError(
+            f"objective.{reading[0]}.source=table knows one runtime, found several. Say "
+            f"objective.{reading[0]}.source=device, or one runtime."
+        )
 
 
 def _check_preset(config: StudyConfig, plugins: Plugins) -> None:

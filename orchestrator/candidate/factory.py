@@ -15,6 +15,7 @@ import torch
 from orchestrator.candidate.assembly import Assembly, assemble, settle
 from orchestrator.candidate.changed_images import ChangedImages
 from orchestrator.candidate.compression import Variant
+from orchestrator.candidate.latency_table import LatencyTable, table_path
 from orchestrator.candidate.teachers import load_teacher, named_teachers
 from orchestrator.candidate.treatment import StepAhead, Treatment
 from orchestrator.candidate.variants import FileMaker, VariantFiles
@@ -83,6 +84,7 @@ class Factory:
         task, placement = self.assembly.task, choose_placement(config.train)
         self.footing = Footing(task, self.assembly.dataset, placement, gate)
         self._teacher: nn.Module | None = None
+        self._tables: dict[Path, LatencyTable] = {}
 
     def with_estimator(self, estimator: Estimator) -> Factory:
         """The same factory, with accuracy known another way."""
@@ -133,8 +135,23 @@ class Factory:
 
     def macs(self, genotype: Genotype) -> float:
         """Multiply-adds of the plain network for one image; raises BuildError."""
-        subject = Subject(genotype, self.build(genotype).eval(), self.assembly.facts.shape)
+        return self.macs_of(self.build(genotype).eval())
+
+    def macs_of(self, network: nn.Module) -> float:
+        """Multiply-adds of a network that is there, for one image."""
+        genotype = Genotype(self.assembly.space.name, "", {})
+        subject = Subject(genotype, network, self.assembly.facts.shape)
         return float(self.plugins.create("objective", "macs", {}).measure(subject))
+
+    def table(self, objective: Objective) -> LatencyTable:
+        """The latency table that an objective reads; raises RunError or ConfigError."""
+        assembly = self.assembly
+        path = Path(objective.table) if objective.table else table_path(assembly)
+        if path not in self._tables:
+            table = LatencyTable.read(path)
+            table.check(assembly.space.name, assembly.device.name, assembly.facts.shape)
+            self._tables[path] = table
+        return self._tables[path]
 
     def static(self, genotype: Genotype) -> dict[str, float]:
         """Every static objective of the network in its final shape; raises CandidateError."""
@@ -273,7 +290,12 @@ class Factory:
     def measure(self, objective: Objective, subject: Subject) -> float:
         """What an objective says of a subject, given as many training images as it asks for."""
         batch = partial(self.calibration.images, objective.training_images)
-        return float(objective.measure(replace(subject, batch=batch)))
+        subject = replace(subject, batch=batch)
+        if objective.table is not None:
+            table = self.table(objective)
+            tabled = partial(table.latency, subject.network)
+            subject = replace(subject, tabled=tabled)
+        return float(objective.measure(subject))
 
     def judge(
         self, subject: nn.Module | Artifact, *, gate: Gate | None, runtime: str = ""

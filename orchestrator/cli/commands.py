@@ -99,6 +99,21 @@ def _plan(arguments: list[str]) -> None:
         Terminal().plan(config, plan_of(config))
 
 
+def _table(arguments: list[str]) -> None:
+    from orchestrator.cli.tables import build_tables
+
+    parser = _parser("table", "measures a space's blocks on a device, for latency without it")
+    parser.add_argument("override", nargs="+", help="+search=NAME and any group.key=value")
+    parser.add_argument("--blocks", type=int, default=60, help="networks that give blocks")
+    parser.add_argument("--fit", type=int, default=24, help="networks measured to fit on")
+    parser.add_argument("--held-out", type=int, default=12, help="networks measured to judge by")
+    parser.add_argument("--to", type=Path, help="the file; by default in the user's cache")
+    given, more = parser.parse_known_args(arguments)
+    line = read_command_line([*given.override, *more])
+    configs = [compose(overrides, line) for overrides in jobs(line)]
+    build_tables(configs, (given.blocks, given.fit, given.held_out), given.to)
+
+
 def _resume(arguments: list[str]) -> None:
     from orchestrator.cli.terminal import Terminal
     from orchestrator.study import resume
@@ -241,6 +256,7 @@ def _needs(row: Mapping[str, Any]) -> str:
 
 _COMMANDS: Mapping[str, Callable[[list[str]], None]] = {
     "plan": _plan,
+    "table": _table,
     "resume": _resume,
     "report": _report,
     "pick": _pick,

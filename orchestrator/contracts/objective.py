@@ -49,7 +49,8 @@ class Subject:
     static: `network` (untrained, pruned if the candidate says so, perhaps on the meta device),
     `input_shape` (C, H, W) and, in a search, `batch`, which gives some training images as networks
     see them, float32 (N, C, H, W), and their labels, int64 (N,): as many as the objective asks for
-    (`training_images`), at least 128, and at most all there are; estimated: `metrics` too, at
+    (`training_images`), at least 128, and at most all there are, and for an objective that reads a
+    latency table `tabled`, its estimate; estimated: `metrics` too, at
     least "accuracy" in [0, 1] on the validation split (the test split for finalists), and `judge`,
     which gives the task's leading metric under each of some changes, of that many images of the
     same split, answered by the file in its runtime (an estimator that predicts has none); deployed:
@@ -66,6 +67,7 @@ class Subject:
     batch: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
     gauge: Callable[[Gauge], Mapping[str, float]] | None = None
     judge: Callable[[Sequence[ImageChange], int], Sequence[float]] | None = None
+    tabled: Callable[[], Latency] | None = None
 
 
 class Objective(ABC):
@@ -80,6 +82,8 @@ class Objective(ABC):
     training_images: int = 0
     # Whether it asks `Subject.judge`, for which an estimator must have trained.
     needs_answers: ClassVar[bool] = False
+    # The latency table that it reads: a path, or "" for the user's own of space and device.
+    table: str | None = None
 
     @abstractmethod
     def measure(self, subject: Subject) -> float:

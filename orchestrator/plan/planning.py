@@ -122,7 +122,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
         closing(Deployed(factory, Path(folder))) as deployed,
     ):
         largest = deployed.values(by_size[-1])
-        warnings = _check_deployed(factory, deployed, specimens)
+        warnings = _of_devices(factory, deployed, specimens)
         ranges = _ranges(assembly, specimens)
         seen = {**ranges, **_spans(deployed, by_size[0], largest)}
         teacher = _teacher(factory, seeds, by_size)
@@ -172,6 +172,30 @@ def _drawn(assembly: Assembly) -> list[str]:
         "and made beside the file without it."
         for name in names
     ]
+
+
+def _of_devices(factory: Factory, deployed: Deployed, specimens: Sequence[Specimen]) -> list[str]:
+    """What is to be told of devices, and of tables that stand in for them."""
+    tight = _check_deployed(factory, deployed, specimens)
+    return [*_tabled(factory, deployed.fingerprints()), *tight]
+
+
+def _tabled(factory: Factory, found: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """How good latency tables are, and a warning where one is of another machine."""
+    told = []
+    for target in factory.assembly.targets:
+        if target.objective.table is None:
+            continue
+        table, here = factory.table(target.objective), found[target.device]
+        told.append(f"objective.{target.name}: {table.told}; finalists are measured.")
+        apart = [k for k, v in here.items() if table.fingerprint.get(k) != v]
+        if apart:
+            told.append(
+                f"objective.{target.name}: the table was measured with {apart[0]} "
+                f"{table.fingerprint.get(apart[0])!r}, the device has {here[apart[0]]!r}; so "
+                "estimates cannot be compared with what finalists measure."
+            )
+    return told
 
 
 def _small(factory: Factory, specimens: Sequence[Specimen]) -> list[str]:
