@@ -315,9 +315,7 @@ class Phases:
         while True:
             indices = pareto.spread(values, self.study.axes, wanted)
             found = (feasible[index] for index in indices)
-            networks = list(
-                dict.fromkeys(r.number if r.network is None else r.network for r in found)
-            )
+            networks = list(dict.fromkeys(record.training for record in found))
             if len(networks) >= count or len(indices) < wanted:
                 return [trained[number] for number in networks[:count]]
             wanted += count
