@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def _files() -> list[Path]:
 
 FILES = _files()
 PYTHON = [path for path in FILES if path.suffix == ".py"]
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """Or pytest, which imports them by these, stops at the second one."""
+    counts = Counter(path.name for path in PYTHON if path.name.startswith("test_"))
+    assert [name for name, count in counts.items() if count > 1] == []
 
 
 def _named(path: Path) -> str:

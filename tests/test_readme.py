@@ -83,7 +83,7 @@ def run(line: str, home: Path) -> str:
 def test_a_command_of_the_readme_works(line: str, home: Path) -> None:
     command = recipe(line) if line.startswith("make ") else line
     if line == "make test":
-        assert command == "python -m pytest"  # which is what runs this
+        assert command == "python -m pytest -n 2 --dist loadfile"  # which is what runs this
         return
     searches = "+search=" in command and " plan " not in command
     assert run(cheaper(command) if searches else command, home).strip()

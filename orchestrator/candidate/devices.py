@@ -115,6 +115,8 @@ def settle_runtimes(config: StudyConfig, plugins: Plugins) -> SettledRuntimes:
     notes: list[str] = []
     devices = {key: settle_device(key, item, plugins, notes) for key, item in config.device.items()}
     joined = _quantizers(devices, config.compressor, plugins, notes)
+    if devices == config.device and not joined:
+        return SettledRuntimes(config, notes)
     compressor = {**config.compressor, **joined}
     return SettledRuntimes(replace(config, device=devices, compressor=compressor), notes)
 

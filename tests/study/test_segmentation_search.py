@@ -63,8 +63,9 @@ def test_the_data_is_the_embedded_one_unless_another_is_named(study: Study) -> N
 
 def test_a_finalist_is_pruned_quantized_distilled_and_verified(finalist: Finalist) -> None:
     assert finalist.verified, finalist.marks
-    assert {"distillation.alpha", "pruning.ratio", "quantization.scheme"} <= set(finalist.choices)
-    assert finalist.file.endswith(".int8.onnx")
+    assert {"distillation.alpha", "pruning.ratio"} <= set(finalist.choices)
+    (int8,) = [file for file in finalist.files if file.file.endswith(".int8.onnx")]
+    assert int8.verified and int8.steps == ("distillation", "pruning", "quantization")
     assert 0 <= finalist.figures["test_miou"] <= 1
 
 
