@@ -51,8 +51,9 @@ def tiles(
     data: ReportData, members: Sequence[Record], steps: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, str]]:
     """Label, value and note of each key figure; `members` is the front, `steps` its history."""
-    counts = _counts(data.records)
-    found = [_tile("candidates", str(len(data.records)), counts)]
+    trained = sum(record.network is None for record in data.records)
+    several = f"{len(data.records)} variants · " if len(data.records) > trained else ""
+    found = [_tile("candidates", str(trained), several + _counts(data.records))]
     found.append(_tile("on the front", str(len(members)), f"of {_feasible(data)} feasible"))
     found += [_best(axis, members) for axis in data.axes if members]
     if steps:

@@ -41,6 +41,15 @@ def test_the_tiles_say_the_key_figures(search):
     assert tiles["lowest latency"]["note"].endswith("budget ≤ 6 ms")
 
 
+def test_variants_of_a_training_are_no_candidates_more(search):
+    first = search.records[0]
+    variant = dataclasses.replace(first, number=99, network=first.number)
+    several = dataclasses.replace(search, records=[*search.records, variant])
+    tiles = {tile["label"]: tile for tile in payload(several)["tiles"]}
+    assert tiles["candidates"]["value"] == "40"
+    assert tiles["candidates"]["note"].startswith("41 variants · ")
+
+
 def test_losses_are_gathered_by_reason(search):
     lost = payload(search)["losses"]
     assert lost["rejected"][0]["text"].startswith("latency over budget, by ")
