@@ -45,6 +45,7 @@ BUILT_IN = (
     "orchestrator_proxies",
     "orchestrator_robustness",
     "orchestrator_distillation",
+    "orchestrator_guided",
     "orchestrator_pruning",
     "orchestrator_qat",
     "orchestrator_onnxruntime",

@@ -38,16 +38,18 @@ class Question:
 
         Raises KeyError for an answer that is not among the options.
         """
-        asked = 0.5**0.5
         if self._long:
-            return [asked, self._place(answer)]
-        rank = self._ranks[_key(answer)]
+            return [0.5**0.5, self._place(answer)]
+        return self._codes[_key(answer)]
+
+    def _coded(self, rank: int) -> list[float]:
         weight = (0.25 if self._ranked else 0.5) ** 0.5
         which = [weight * (place == rank) for place in range(self._count)]
         if not self._ranked:
-            return [asked, *which]
+            return [0.5**0.5, *which]
         step = (0.5 / max(1, self._count - 1)) ** 0.5
-        return [asked, *which, *(step * (place < rank) for place in range(self._count - 1))]
+        below = [step * (place < rank) for place in range(self._count - 1)]
+        return [0.5**0.5, *which, *below]
 
     @property
     def _ranked(self) -> bool:
@@ -62,8 +64,9 @@ class Question:
         return len(self.options)
 
     @cached_property
-    def _ranks(self) -> dict[Any, int]:
-        return {_key(option): rank for rank, option in enumerate(self.options)}
+    def _codes(self) -> dict[Any, list[float]]:
+        """Made once: a sampler codes hundreds of candidates for each that it proposes."""
+        return {_key(option): self._coded(rank) for rank, option in enumerate(self.options)}
 
     def _place(self, answer: Any) -> float:
         low, high = self.options[0], self.options[-1]

@@ -152,11 +152,13 @@ class SamplerContext:
         return np.array([number for code in codes for number in code], dtype=np.float64)
 
     def _draw(self, choices: Choices) -> tuple[Genotype, Choices]:
-        text = json.dumps(dict(choices), sort_keys=True, default=str)
+        text = _told(choices)
         found = self._drawn.get(text)
         if found is None:
             found = self._answered(choices, zlib.crc32(f"{self.seed}{text}".encode()))
             _remember(self._drawn, text, found)
+            # Whoever has asked for all answers draws by them next.
+            _remember(self._drawn, _told(found[1]), found)
         return found
 
     def _answered(self, choices: Choices, seed: int) -> tuple[Genotype, Choices]:
@@ -218,6 +220,10 @@ class _Answers:
     def _keep(self, name: str, value: Any) -> Any:
         self.given[name] = value
         return value
+
+
+def _told(choices: Choices) -> str:
+    return json.dumps(dict(choices), sort_keys=True, default=str)
 
 
 def _remember(kept: dict[str, Any], key: str, value: Any) -> None:

@@ -91,8 +91,8 @@ def test_a_third_party_s_sampler_passes_the_suite() -> None:
     check_sampler(FrontEvolution())
 
 
-@pytest.mark.parametrize("name", ["tpe", "nsga2", "nsga3", "gp", "random"])
-def test_optuna_s_samplers_pass_the_suite(name: str) -> None:
+@pytest.mark.parametrize("name", ["guided", "tpe", "nsga2", "nsga3", "gp", "random"])
+def test_built_in_samplers_pass_the_suite(name: str) -> None:
     made = installed().create("sampler", name, {}, given={"seed": 1})
     check_sampler(samplers.adapted(made))
 
