@@ -18,6 +18,7 @@ which each may import those below it:
     analysis/    fronts, hypervolume and picks; rank agreement; figures in words
     contracts/   what a plugin fulfils and what it is given, one noun a file
     measuring/   timing in turn by an agent, and the gate that keeps a machine quiet meanwhile
+    faults/      what holds a fault where it happened: printable text, locks, temporary folders
     testing/     contract suites and fixtures for plugin authors
 
 Beside them: `hookspecs` and `plugins` (who offers what), `records` (what is searched and what
@@ -97,6 +98,7 @@ from orchestrator.contracts import (
     labels_loss,
     segments,
 )
+from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.files import write_whole
 from orchestrator.hookspecs import API, hookimpl
 from orchestrator.measuring.agent import Timing, interleave
@@ -284,6 +286,7 @@ __all__ = [  # noqa: RUF022
     "reference_network",
     "refuse_meta",
     "write_whole",
+    "WorkingFolder",
     # Estimators
     "Estimator",
     "EstimationContext",

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 from collections.abc import Iterable
 
 __all__ = [
@@ -52,7 +53,9 @@ __all__ = [
 
 
 # What the operating system says of a disk that takes no more.
-DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+# What libraries that write files themselves make of it: words without a number.
+_DISK_WORDS = ("No space left on device", "StorageFull", "Disk quota exceeded", "Read-only file s")
 
 
 class OrchestratorError(Exception):
@@ -132,10 +135,16 @@ class Interrupted(OrchestratorError):
 
 
 def disk_trouble(error: BaseException | None) -> OSError | None:
-    """The full or unwritable disk behind an error, however often it was wrapped; None without."""
+    """The full or unwritable disk behind an error, however often it was wrapped; None without.
+
+    Libraries that write by themselves, in C++ or Rust, tell it in words only.
+    """
     while error is not None:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             return error
+        words = next((words for words in _DISK_WORDS if words in str(error)), None)
+        if words is not None and not isinstance(error, OSError):
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         error = error.__cause__ or error.__context__
     return None
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, get_args
 
 from orchestrator.credit import Credit
+from orchestrator.faults.printable import LINE, TEXT, printable, printable_values
 from orchestrator.files import understood
 
 __all__ = [
@@ -211,6 +212,14 @@ class Record:
     network: int | None = None
     variants: tuple[Record, ...] = ()
 
+    def __post_init__(self) -> None:
+        """What plugins say, made fit to be stored, shown and read: here nobody can pass by."""
+        told = {name: printable(getattr(self, name), LINE) for name in ("reason", "step", "origin")}
+        told["error"] = printable(self.error, TEXT)
+        for name, text in told.items():
+            object.__setattr__(self, name, text)
+        object.__setattr__(self, "extra", printable_values(self.extra))
+
     @property
     def id(self) -> str:
         """The name people see: the number in the search and the genotype's key."""
@@ -386,6 +395,9 @@ class Finalist:
     pictures: tuple[Mapping[str, str], ...] = ()
     files: tuple[ShippedFile, ...] = ()
     label: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "marks", tuple(printable(mark, LINE) for mark in self.marks))
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from orchestrator.candidate.assembly import Assembly
 from orchestrator.candidate.variants import VariantFiles
 from orchestrator.contracts import Artifact, Gauge, Latency, Subject
-from orchestrator.errors import CandidateError
+from orchestrator.errors import CandidateError, CompileError, disk_trouble
 
 __all__ = ["Measure", "Sitting", "together"]
 
@@ -124,14 +124,34 @@ class Sitting:
 
     def _session(self, device: str) -> dict[int, Latency | CandidateError]:
         there = [n for n, made in enumerate(self._made) if made.error is None]
-        keys = {number: self._key(number, device) for number in there}
+        keys, broken = self._keys(there, device)
         if all(key in self._known for key in keys.values()):
-            return {number: self._known[key] for number, key in keys.items()}
-        found = self._together(there, device)
+            return {number: self._known[key] for number, key in keys.items()} | broken
+        found = self._together(list(keys), device)
         for number, latency in found.items():
             if isinstance(latency, Latency):
                 self._known[keys[number]] = latency
-        return found
+        return found | broken
+
+    def _keys(
+        self, numbers: Sequence[int], device: str
+    ) -> tuple[dict[int, tuple[str, str]], dict[int, Latency | CandidateError]]:
+        """By what each file is known, and what is wrong with those that cannot be read.
+
+        A file that a plugin did not write costs its own variant and not the others.
+        """
+        keys: dict[int, tuple[str, str]] = {}
+        broken: dict[int, Latency | CandidateError] = {}
+        for number in numbers:
+            try:
+                keys[number] = self._key(number, device)
+                for file in self._made[number].files[device].files:
+                    file.open("rb").close()
+            except (OSError, ValueError, TypeError) as error:
+                if disk_trouble(error):
+                    raise
+                broken[number] = CompileError(f"its file cannot be read: {error}")
+        return keys, broken
 
     def _together(self, numbers: Sequence[int], device: str) -> dict[int, Latency | CandidateError]:
         files = {n: (self._made[n].files[device], self._seat(n, device)) for n in numbers}

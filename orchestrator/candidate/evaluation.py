@@ -9,7 +9,6 @@ and its files are changed in every way there is; each of them is worth a record.
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -32,6 +31,7 @@ from orchestrator.errors import (
     RunError,
     disk_trouble,
 )
+from orchestrator.faults.temporary import WorkingFolder, full, own_root
 from orchestrator.records import Genotype, Outcome, Record
 from orchestrator.training.epochs import hopeless
 
@@ -78,8 +78,8 @@ def evaluate(
         record = _Evaluation(progress, rivals, factory, measure).run()
     except (DeviceError, RunError):
         raise
-    except Exception as error:
-        record = _failed(progress, error)
+    except (Exception, SystemExit) as error:  # a plugin that ends its process is wrong like others
+        record = _failed(progress, error, factory.folder)
     return replace(record, seconds=time.monotonic() - start, finished_at=time.time())
 
 
@@ -121,11 +121,11 @@ class _Evaluation:
         self._take(self.now, self.assembly.tier("static"), self._subject(preview))
         if broken := self._broken(self.now.values):
             return self._rejected(broken)
-        with tempfile.TemporaryDirectory(prefix="orchestrator-") as folder:
-            maker = FileMaker(self.factory, preview, Path(folder) / "preview", final=False)
+        with WorkingFolder("candidate") as folder:
+            maker = FileMaker(self.factory, preview, folder / "preview", final=False)
             if self.assembly.tier("deployed") and (broken := self._hopeless(preview, maker)):
                 return self._rejected(broken)
-            return self._trained(preview, maker, Path(folder))
+            return self._trained(preview, maker, folder)
 
     def _hopeless(self, preview: nn.Module, maker: FileMaker) -> dict[str, float]:
         """By how much the untrained network breaks budgets on devices, if each variant does.
@@ -264,7 +264,7 @@ class _Evaluation:
         except (DeviceError, RunError):
             raise
         except Exception as error:
-            record = _failed(now, error)
+            record = _failed(now, error, self.factory.folder)
         own = number == 0
         return replace(
             record,
@@ -360,12 +360,12 @@ class _Evaluation:
         )
 
 
-def _failed(now: _Progress, error: Exception) -> Record:
+def _failed(now: _Progress, error: BaseException, run: Path) -> Record:
     """The record of a candidate, or of one of its variants, at which something broke.
 
     Raises RunError for a full disk, which is not its fault.
     """
-    if trouble := disk_trouble(error):
+    if trouble := disk_trouble(error) or full(own_root(), run):
         raise RunError(f"{trouble}: free some disk space, then resume the search.") from error
     record = failure(now.number, now.genotype, error, step=now.step)
     return replace(record, values=now.values, curve=tuple(now.curve), extra=now.extra)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.latency_table import BlockTime, LatencyTable, Sum, error_of, fitted
 from orchestrator.contracts import Artifact, Device, Runtime
 from orchestrator.errors import CandidateError, CompileError, ConfigError
+from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.measuring.agent import PROTOCOL
 from orchestrator.measuring.gate import quiet
 from orchestrator.training.building import draw_plain
@@ -152,8 +152,8 @@ def collect(
             f"device={device.name} is no runtime at a place, so there is no protocol to build a "
             "latency table by; choose another device."
         )
-    with tempfile.TemporaryDirectory(prefix="orchestrator-table-") as folder, closing(device):
-        builder = _Builder(factory, Path(folder), progress)
+    with WorkingFolder("table") as folder, closing(device):
+        builder = _Builder(factory, folder, progress)
         whole = list(builder.networks(sampling.fit + sampling.held_out, 0))
         fit = builder.measured(whole[: sampling.fit])
         held_out = builder.measured(whole[sampling.fit :])

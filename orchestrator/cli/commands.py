@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.cli.composing import CommandLine, compose, jobs, read_command_line, show
-from orchestrator.errors import ConfigError, Interrupted, OrchestratorError, closest
+from orchestrator.errors import (
+    ConfigError,
+    Interrupted,
+    OrchestratorError,
+    RunError,
+    closest,
+    disk_trouble,
+)
+from orchestrator.faults.printable import printable
 from orchestrator.paths import run_dir
 
 __all__ = ["compose", "main"]
@@ -37,6 +45,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         _fail("stopped.", Interrupted.exit_status)
+    except Exception as error:
+        # Wherever a command met it: the machine's fault, which its user can mend.
+        trouble = disk_trouble(error)
+        if trouble is None:
+            raise
+        _fail(f"{trouble}. Free some disk space, then try again.", RunError.exit_status)
 
 
 def _dispatch(arguments: list[str]) -> None:
@@ -301,5 +315,5 @@ def _quieten() -> None:
 
 
 def _fail(text: str, status: int) -> None:
-    print(f"orchestrator: {text}", file=sys.stderr)
+    print(f"orchestrator: {printable(text)}", file=sys.stderr)
     raise SystemExit(status)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from orchestrator.cli.terminal import Terminal, figure_table
 from orchestrator.config import DeviceConfig
 from orchestrator.contracts import Artifact, Device, Latency
 from orchestrator.errors import CandidateError, CompileError, DeviceError, OrchestratorError
+from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.measuring.gate import host_gate, quiet
 from orchestrator.plugins import installed
 
@@ -68,10 +68,10 @@ def compare(targets: Sequence[str], devices: Mapping[str, Device], *, as_json: b
     """
     columns: dict[str, _Column] = {}
     made: list[tuple[Device, dict[str, Artifact]]] = []
-    with tempfile.TemporaryDirectory(prefix="orchestrator-measure-") as folder:
+    with WorkingFolder("measure") as folder:
         rows = [row for target in targets for row in _rows(target)]
         for number, (name, device) in enumerate(devices.items()):
-            place = Path(folder) / str(number)
+            place = folder / str(number)
             place.mkdir()
             columns[name] = _column(device, rows, made, place)
     if as_json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from orchestrator.candidate.networks import (
 from orchestrator.cli.terminal import Terminal, figure_table
 from orchestrator.contracts import Artifact, Device, Subject
 from orchestrator.errors import DeviceError, PluginError
+from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.measuring.gate import host_gate, quiet
 from orchestrator.plugins import installed
 from orchestrator.records import Genotype
@@ -93,10 +93,10 @@ def measure_target(target: str, device_name: str | None = None, *, as_json: bool
     device = (
         _device(device_name) if device_name else _device_of(Path(target) if is_bundle else None)
     )
-    with tempfile.TemporaryDirectory(prefix="orchestrator-measure-") as folder, closing(device):
+    with WorkingFolder("measure") as folder, closing(device):
         prepare = _bundle if is_bundle else _published
-        subject, artifact = prepare(target, device, Path(folder))
-        figures = {**_counts(subject), **_timed(device, artifact, Path(folder))}
+        subject, artifact = prepare(target, device, folder)
+        figures = {**_counts(subject), **_timed(device, artifact, folder)}
         fingerprint = dict(device.fingerprint())
     if as_json:
         print(json.dumps({"network": target, "device": fingerprint, **figures}))

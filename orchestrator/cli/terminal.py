@@ -14,6 +14,7 @@ from rich.table import Table
 
 from orchestrator.analysis.display import MISSING, human, interval, label, timed
 from orchestrator.analysis.pareto import leader
+from orchestrator.faults.printable import printable
 from orchestrator.plugins import installed
 
 if TYPE_CHECKING:
@@ -131,8 +132,8 @@ class Terminal:
 
 
 def escape(text: str) -> str:
-    """Text that may contain brackets, for rich."""
-    return text.replace("[", r"\[")
+    """Text from anywhere that may contain brackets, for rich."""
+    return printable(text).replace("[", r"\[")
 
 
 def forecast(plan: Plan) -> str:

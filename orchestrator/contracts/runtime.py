@@ -312,17 +312,20 @@ class Runtime(Device):
         return owner._agent
 
     def _identity(self, artifact: Artifact) -> tuple[Any, ...]:
-        """What changes when a file is written again; raises DeviceError for a missing one."""
+        """What changes when a file is written again; raises CompileError for a missing one.
+
+        Whoever made it is to blame, and not the device.
+        """
         if artifact.format not in self.formats:
-            raise DeviceError(
+            raise CompileError(
                 f"{artifact.path.name} is {artifact.format!r}, but device={self.name} executes "
                 f"{', '.join(sorted(self.formats))} files."
             )
         try:
             found = [(file.absolute(), file.stat()) for file in artifact.files]
         except OSError as error:
-            raise DeviceError(
-                f"{artifact.path} cannot be read ({error}); compile it again."
+            raise CompileError(
+                f"{artifact.path} cannot be read ({error}); whoever made it has to write it."
             ) from error
         return tuple((path, status.st_mtime_ns, status.st_size) for path, status in found)
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from orchestrator.analysis.display import human
@@ -18,6 +16,7 @@ from orchestrator.contracts import ArtifactCompressor
 from orchestrator.contracts.objective import Axis
 from orchestrator.contracts.task import Task
 from orchestrator.errors import BudgetError, ConfigError
+from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.plan.image_sides import small_images
 from orchestrator.plan.survey import (
     Deployed,
@@ -118,8 +117,8 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
         check_static(factory, target, specimens)
     by_size = sorted(specimens, key=lambda specimen: cost(specimen.values))
     with (
-        tempfile.TemporaryDirectory(prefix="orchestrator-plan-") as folder,
-        closing(Deployed(factory, Path(folder))) as deployed,
+        WorkingFolder("plan") as folder,
+        closing(Deployed(factory, folder)) as deployed,
     ):
         largest = deployed.values(by_size[-1])
         warnings = _of_devices(factory, deployed, specimens)

@@ -7,7 +7,7 @@ import importlib
 import json
 import logging
 import os
-import shutil
+import secrets
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,10 +17,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import ray
+from ray._private import ray_constants
 from ray.exceptions import RayError
 
 from orchestrator.contracts import Artifact, Device, Gauge, Latency
 from orchestrator.errors import DeviceError, OrchestratorError
+from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.measuring.gate import quiet
 from orchestrator.search.latency_cache import LatencyCache
 from orchestrator.search.stopping import Stopping
@@ -32,7 +34,8 @@ __all__ = ["WORKER_ENV", "Cluster", "Job", "Measuring", "Resources", "measure_wi
 # one process, as those with shared weights do, where compiling anew costs 1.6× a step.
 WORKER_ENV = {"OMP_WAIT_POLICY": "passive", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16384"}
 # A machine whose name does not resolve still reaches itself; only without other hosts.
-_ALONE_ENV = {"GLOO_SOCKET_IFNAME": "lo"}
+# Despite its name the second is asked on every system: Ray then takes 127.0.0.1 for its address.
+_ALONE_ENV = {"GLOO_SOCKET_IFNAME": "lo", ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}
 _QUIET_ENV = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -89,7 +92,12 @@ class Meter:
         devices, self._gate = self._make(payload)
         self._devices: Mapping[str, Device] = devices
         self._cache = LatencyCache() if payload.get("latency_cache") else None
-        self._folder = Path(tempfile.mkdtemp(prefix="orchestrator-meter-"))
+        self._own = WorkingFolder("meter")
+
+    @property
+    def _folder(self) -> Path:
+        """For files on their way; made again where the system swept it."""
+        return self._own.kept().path
 
     def calibrate(self) -> dict[str, float]:
         """The reference network's milliseconds on each device."""
@@ -155,7 +163,7 @@ class Meter:
         """Leave nothing behind."""
         for device in self._devices.values():
             device.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._own.close()
 
 
 class Cluster:
@@ -167,14 +175,18 @@ class Cluster:
         self.meters: dict[str, tuple[str, float]] = {}
         self.stopping = Stopping()
         self._actors: list[Any] = []
-        self._owner = False
+        self._started = False
+        self._own: WorkingFolder | None = None
 
     def __enter__(self) -> Self:
         os.environ.update(WORKER_ENV | _QUIET_ENV)
         if not self.resources.address:
             os.environ.update(_ALONE_ENV)
+            ray_constants.ENABLE_RAY_CLUSTER = False  # what this process has read already
         if not ray.is_initialized():
-            self._owner = True
+            if not self.resources.address:
+                self._own = WorkingFolder("ray", short=True)
+            self._started = True
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self._start()
@@ -193,8 +205,10 @@ class Cluster:
             with contextlib.suppress(RayError):
                 ray.get(actor.close.remote(), timeout=_METER_END_S)
             ray.kill(actor)
-        if self._owner:
+        if self._started:
             ray.shutdown()
+        if self._own is not None:
+            self._own.close()
 
     def start_meter(
         self, job: Job, devices: Sequence[str], reference_ms: Mapping[str, float]
@@ -281,12 +295,17 @@ class Cluster:
         if self.resources.address:
             env = {"env_vars": WORKER_ENV}
             return {"address": self.resources.address, "runtime_env": env, **quiet}
+        assert self._own is not None
+        # Drawn for this run, told to those that it starts, and kept in no file.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         cpus = self.resources.concurrent * self.resources.threads
         return {
             "address": "local",  # never somebody else's cluster that happens to run here
             "num_cpus": max(os.cpu_count() or 1, cpus),
             "resources": {f"device:{device}": 1 for device in self.resources.devices} or None,
             "include_dashboard": False,
+            "_node_ip_address": "127.0.0.1",  # nobody else's network hears of it
+            "_temp_dir": str(self._own.path),
             "object_store_memory": 200 * 2**20,
             **quiet,
         }

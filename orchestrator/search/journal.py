@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from orchestrator.errors import RunError
+from orchestrator.faults.locks import LockTaken, named, take
 
 __all__ = ["OneWriter", "exclusive", "open_storage"]
+
+_PATIENCE_SECONDS = 3.0
 
 
 class _Journal(JournalFileBackend):
@@ -74,13 +76,19 @@ class OneWriter(JournalStorage):
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold a run's folder; raises RunError if another process does. Freed even by kill -9."""
-    with _lock_file(folder) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(
-                f"{folder} is in use by another process. Wait for it, or stop it, then resume."
-            ) from None
+    try:
+        # Whoever was stopped a moment ago still writes its report.
+        file = take(folder / "lock", seconds=_PATIENCE_SECONDS, mode=0o666)
+    except LockTaken as taken:
+        raise RunError(
+            f"{folder} is in use by {named(taken.holders)}. Wait for it, or stop it, then resume."
+        ) from None
+    except OSError as error:
+        raise RunError(
+            f"{folder} cannot be written: {error.strerror or error}. A search needs write access "
+            "to it, and a disk with free space."
+        ) from error
+    with file:
         yield
 
 
@@ -99,15 +107,6 @@ def open_storage(path: Path, *, mend: bool) -> JournalStorage:
         raise RunError(
             f"{path} cannot be read as a study's journal: {error!r}. Restore it from a copy, or "
             "start a new search in another folder."
-        ) from error
-
-
-def _lock_file(folder: Path) -> IO[str]:
-    try:
-        return (folder / "lock").open("w")
-    except OSError as error:
-        raise RunError(
-            f"{folder} cannot be written: {error.strerror}. A search needs write access to it."
         ) from error
 
 

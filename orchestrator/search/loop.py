@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from ray.tune.search import Searcher
 
 from orchestrator.contracts.sampler import Proposal
 from orchestrator.errors import DeviceError, OrchestratorError, PluginError, RunError
+from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.records import Record
 from orchestrator.search.cluster import Job, Resources, call, cause, task_options
 from orchestrator.search.proposer import Proposer
@@ -71,13 +71,13 @@ def search(
     if searcher.finished:
         return
     evaluator = tune.with_resources(_Evaluator, {"cpu": 0.001})
-    with tempfile.TemporaryDirectory(prefix="orchestrator-tune-") as folder:
+    with WorkingFolder("tune") as folder:
         tuner = tune.Tuner(
             evaluator,
             param_space={"job": asdict(job), "options": task_options(resources)},
             tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
             run_config=tune.RunConfig(
-                storage_path=folder,
+                storage_path=str(folder),
                 name="search",
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, in a way that no library in between can swallow."""
+"""Ctrl-C, SIGTERM and a closed terminal, in a way that no library in between can swallow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 __all__ = ["Stopping"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopping:
@@ -26,7 +26,9 @@ class Stopping:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._stop) for number in _SIGNALS}
+            # What is ignored stays so: that is how nohup keeps a search from its terminal's end.
+            heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._stop) for number in heard}
         return self
 
     def __exit__(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-import tempfile
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.search.cluster import Job, Resources, cause
 
 __all__ = ["run_together"]
@@ -25,7 +25,7 @@ def run_together(job: Job, workers: int, resources: Resources) -> None:
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    with tempfile.TemporaryDirectory(prefix="orchestrator-train-") as folder:
+    with WorkingFolder("train") as folder:
         trainer = TorchTrainer(
             _member,
             train_loop_config={"function": job.function, "payload": dict(job.common)},
@@ -33,7 +33,7 @@ def run_together(job: Job, workers: int, resources: Resources) -> None:
             scaling_config=ScalingConfig(
                 num_workers=workers, resources_per_worker={"CPU": resources.threads}
             ),
-            run_config=RunConfig(storage_path=folder, name="together"),
+            run_config=RunConfig(storage_path=str(folder), name="together"),
         )
         try:
             with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ class Phases:
     _tables_at: float = 0.0
     _end: float | None = None
     _approximate: bool = False
+    _overrun: set[str] = field(default_factory=set)
+    _since: float = field(default_factory=time.time)
 
     @property
     def assembly(self) -> Assembly:
@@ -286,6 +289,8 @@ class Phases:
         chosen = self._chosen()
         known = {finalist.id for finalist in study.finalists}
         ahead = [record for record in chosen if record.id not in known]
+        self._tell_overruns()
+        self._refuse_failure(chosen)
         self.viewer.phase("finalists", len(chosen))
         job = Job(worker("finish_candidate"), self.common)
         for index, result in self.cluster.map(job, [self._elected(r) for r in ahead]):
@@ -301,6 +306,18 @@ class Phases:
                 f"no finalist could be shipped; the reasons are above. The search is kept: mend "
                 f"them, then python -m orchestrator resume {study.folder}"
             )
+
+    def _refuse_failure(self, chosen: Sequence[Record]) -> None:
+        """Raise OrchestratorError where nothing is left of a search but failures."""
+        failed = [record for record in self.study.records if record.outcome == "failed"]
+        if chosen or not failed:
+            return
+        (reason, times), *_ = Counter(record.reason for record in failed).most_common(1)
+        raise OrchestratorError(
+            f"no candidate is worth a finalist: {self.study.summary} {times} of {len(failed)} "
+            f"failed alike: {reason} Its whole story is in {self.study.home.report}; mend it and "
+            "start again in another run.dir, as a failed candidate is not tried twice."
+        )
 
     def _chosen(self) -> list[Record]:
         """The networks of the front that show its whole width, by the records of their trainings.
@@ -341,6 +358,14 @@ class Phases:
         self.viewer.step(self.study, self._paid())
         if time.monotonic() > self._tables_at:
             self._write_tables()
+            self._tell_overruns()
+
+    def _tell_overruns(self) -> None:
+        """Who held this machine's gate for too long, each once."""
+        for text in self.factory.gate.overruns(self._since):
+            if text not in self._overrun:
+                self._overrun.add(text)
+                self.viewer.note(text)
 
     @cached_property
     def _compared(self) -> Rivals:

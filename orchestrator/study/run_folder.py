@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import platform
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -18,6 +19,7 @@ from orchestrator.errors import ConfigError, RunError
 from orchestrator.files import read_json, replacing, understood, write_json
 from orchestrator.plan.planning import Plan
 from orchestrator.records import Finalist, Record
+from orchestrator.search.journal import exclusive
 
 __all__ = ["RunFolder"]
 
@@ -51,9 +53,51 @@ class RunFolder:
         """The HTML report."""
         return self.path / "report.html"
 
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Held for a new search, before a word is written; what no search was started in is undone.
+
+        Raises RunError for a folder that holds a search, is in use or cannot be written.
+        """
+        made = self._made()
+        try:
+            with exclusive(self.path):
+                self.refuse_second_search()
+                try:
+                    yield
+                finally:
+                    if not self._has_search:
+                        (self.path / "lock").unlink(missing_ok=True)
+        finally:
+            for folder in made:
+                with suppress(OSError):  # not empty: something was started, or is another's
+                    folder.rmdir()
+
+    def _made(self) -> list[Path]:
+        """The folders that had to be made, the innermost first."""
+        try:
+            missing = [path for path in (self.path, *self.path.parents) if not path.exists()]
+            self.path.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:  # a name with a zero in it is a ValueError
+            raise _unwritable(self.path, error) from error
+        return missing
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Held to go on with its search; raises RunError. What a killed writer left half goes."""
+        with exclusive(self.path):
+            for folder in (self.path, self.results, self.checks):
+                for part in folder.glob(".*.part"):
+                    part.unlink(missing_ok=True)
+            yield
+
+    @property
+    def _has_search(self) -> bool:
+        return self.journal.exists() or (self.path / "config.yaml").exists()
+
     def refuse_second_search(self) -> None:
         """Raise RunError if the folder holds a search."""
-        if self.journal.exists():
+        if self._has_search:
             raise RunError(
                 f"{self.path} holds a search already. Go on with it by "
                 f"`python -m orchestrator resume {self.path}`, or choose another run.dir."
@@ -71,10 +115,7 @@ class RunFolder:
             # Last: what has a configuration has all that a resumed search needs.
             self._write("config.yaml", text)
         except OSError as error:
-            raise RunError(
-                f"{self.path} cannot be written: {error.strerror or error}. Choose a run.dir on a "
-                "disk with free space and write access."
-            ) from error
+            raise _unwritable(self.path, error) from error
 
     def config(self) -> StudyConfig:
         """The configuration of the search; raises RunError."""
@@ -107,8 +148,11 @@ class RunFolder:
         return self._read("overrides.txt").split("\n")[:-1]
 
     def environment(self) -> dict[str, str]:
-        """What the search ran on."""
-        lines = self._read("environment.txt").splitlines()
+        """What the search ran on; nothing where the file is gone, as nothing depends on it."""
+        try:
+            lines = self._read("environment.txt").splitlines()
+        except RunError:
+            return {}
         return dict(line.split("==", 1) for line in lines if "==" in line)
 
     def write_finalists(self, finalists: Sequence[Finalist]) -> None:
@@ -167,6 +211,14 @@ class RunFolder:
                 f"{self.path} is not the folder of a search: {name} cannot be read ({error}). "
                 "Give the folder that a search printed last."
             ) from error
+
+
+def _unwritable(path: Path, error: OSError | ValueError) -> RunError:
+    reason = getattr(error, "strerror", None) or error
+    return RunError(
+        f"run.dir={path} cannot be written: {reason}. Choose a folder with write "
+        "access, on a disk with free space."
+    )
 
 
 def _row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,19 @@ from orchestrator.analysis.agreement import read_checks
 from orchestrator.candidate.factory import Factory
 from orchestrator.config import StudyConfig, flat_config
 from orchestrator.contracts import Device
-from orchestrator.errors import DISK_ERRORS, DeviceError, Interrupted, RunError
+from orchestrator.errors import (
+    DeviceError,
+    Interrupted,
+    OrchestratorError,
+    RunError,
+    disk_trouble,
+)
 from orchestrator.measuring.gate import host_gate
 from orchestrator.plan.planning import Plan, make_plan
 from orchestrator.plugins import installed
 from orchestrator.report import ReportData, build_report
+from orchestrator.search.address import check_address
 from orchestrator.search.cluster import Cluster, Job, Resources
-from orchestrator.search.journal import exclusive
 from orchestrator.search.latency_cache import caches_latencies
 from orchestrator.search.proposer import read_records
 from orchestrator.study.phases import Phases, notify, worker
@@ -39,23 +46,27 @@ def plan_of(config: StudyConfig) -> Plan:
 
 def run(config: StudyConfig, folder: Path, overrides: Sequence[str], viewer: Viewer) -> Study:
     """A whole search; raises UsageError before anything is paid for, Interrupted on Ctrl-C."""
+    check_address(config.run.address)
     home = RunFolder(folder)
-    home.refuse_second_search()
-    factory = Factory(config, folder, host_gate(), installed())
-    config = factory.config
-    plan = make_plan(factory, _concurrent(config))
-    viewer.plan(config, plan)
-    home.start(config, plan, overrides)
-    study = Study(config, home, plan, factory.plugins, overrides)
-    return _tell(study, factory, viewer)
+    with home.claimed():
+        factory = Factory(config, folder, host_gate(), installed())
+        config = factory.config
+        plan = make_plan(factory, _concurrent(config))
+        viewer.plan(config, plan)
+        home.start(config, plan, overrides)
+        study = Study(config, home, plan, factory.plugins, overrides)
+        return _tell(study, factory, viewer)
 
 
 def resume(folder: Path, viewer: Viewer) -> Study:
     """Go on where a search stopped, from what its folder holds; raises RunError."""
-    study = load(folder)
-    factory = Factory(study.config, folder, host_gate(), installed())
-    viewer.plan(study.config, study.plan)
-    return _tell(study, factory, viewer)
+    home = RunFolder(folder)
+    check_address(home.config().run.address)
+    with home.held():
+        study = load(folder)
+        factory = Factory(study.config, folder, host_gate(), installed())
+        viewer.plan(study.config, study.plan)
+        return _tell(study, factory, viewer)
 
 
 def load(folder: Path) -> Study:
@@ -99,14 +110,14 @@ def tracking_store(folder: Path) -> Path:
 
 
 def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
-    """The story itself, the folder held against other processes."""
+    """The story itself; whoever calls it holds the folder against other processes."""
     plugins = factory.plugins
     store, devices = tracking_store(study.folder), factory.assembly.deployed
     runtimes = list(factory.assembly.measured.values())
     tracker = Tracker(study.config.tracking, store, viewer.note, runtimes)
     plugins.manager.register(tracker, name="tracking")
     try:
-        with exclusive(study.folder), Cluster(_resources(study.config)) as cluster:
+        with Cluster(_resources(study.config)) as cluster:
             common: dict[str, Any] = {
                 "config": json.dumps(flat_config(study.config)),
                 "folder": str(study.folder.resolve()),
@@ -132,22 +143,32 @@ def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
             f"python -m orchestrator resume {study.folder}"
         ) from None
     except DeviceError as error:
-        write_report(study)
+        _leave(study)
         raise DeviceError(
             f"{error}\nEverything known is in {study.folder}; once the device answers, go on with: "
             f"python -m orchestrator resume {study.folder}"
         ) from error
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
+    except OrchestratorError:
+        _leave(study)
+        raise
+    except Exception as error:
+        if (trouble := disk_trouble(error)) is None:
             raise
         raise RunError(
-            f"{study.folder} cannot be written: {error.strerror}. What was told before is kept; "
-            f"free some disk space, then python -m orchestrator resume {study.folder}"
+            f"{trouble.filename or study.folder} cannot be written: {trouble.strerror}. What was "
+            "told before is kept; free some disk space, then python -m orchestrator resume "
+            f"{study.folder}"
         ) from error
     finally:
         tracker.close(_TRACKING_SECONDS)
         plugins.manager.unregister(name="tracking")
     return study
+
+
+def _leave(study: Study) -> None:
+    """Write what is known before a search ends by an error; that is what its user has to hear."""
+    with suppress(OSError, RunError):  # the disk may be what is wrong
+        write_report(study)
 
 
 def _start_meters(

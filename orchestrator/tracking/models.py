@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from orchestrator.bundle import artifact_of, read_facts, start_of
 from orchestrator.contracts import Artifact, Device
+from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.records import Finalist
 from orchestrator.tracking.naming import clipped
 
@@ -88,8 +88,8 @@ class Registry:
             source_run_id=run_id,
             model_type=flavoured[0].mlflow_flavour,
         )
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model"
+        with WorkingFolder("models") as folder:
+            path = folder / "model"
             flavoured[0].save_mlflow(artifact, path, Model(run_id=run_id, model_id=model.model_id))
             self.client.log_model_artifacts(model.model_id, str(path))
         self.client.finalize_logged_model(model.model_id, "READY")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import IO
 
 import numpy as np
 
+from orchestrator import WorkingFolder
 from orchestrator.errors import DataError, RunError
 from orchestrator_datasets.listing import ImageFile
 
@@ -143,13 +143,14 @@ def _write(
     """Fill a folder of our own, then move its files into place, over what is damaged there.
 
     Several processes may do the work at once. They write the same bytes and none removes anything,
-    so whichever file of whichever process is read, they belong together.
+    so whichever file of whichever process is read, they belong together. What a killed one left
+    half done is swept.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{key}.", suffix=".part", dir=cache) as part:
-        _fill(Path(part), files, recipe, decode)
+    with WorkingFolder(key, cache) as part:
+        _fill(part, files, recipe, decode)
         (cache / key).mkdir(exist_ok=True)
-        for file in Path(part).iterdir():
+        for file in part.iterdir():
             file.replace(cache / key / file.name)
 
 

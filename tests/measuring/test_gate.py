@@ -159,7 +159,7 @@ def test_a_sleeper_whose_lock_file_was_swept_takes_the_new_one(tmp_path: Path) -
 
 def test_the_gate_of_a_host_is_one_a_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert host_gate().folder == tmp_path / f"orchestrator-gate-{os.getuid()}"
+    assert host_gate().folder == tmp_path / f"orchestrator-{os.getuid()}" / "gate"
     assert pickle.loads(pickle.dumps(host_gate())).folder == host_gate().folder
 
 

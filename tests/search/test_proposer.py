@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -308,7 +309,7 @@ def test_values_that_are_not_finite_never_reach_the_sampler(tmp_path: Path) -> N
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
     with (
         exclusive(tmp_path),
-        pytest.raises(RunError, match="in use by another process"),
+        pytest.raises(RunError, match=rf"in use by process {os.getpid()}"),
         exclusive(tmp_path),
     ):
         pass
