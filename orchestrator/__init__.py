@@ -118,6 +118,7 @@ from orchestrator.records import (
 )
 
 if TYPE_CHECKING:
+    from orchestrator.analysis.pictures import image_uri, picture_uri
     from orchestrator.candidate.networks import network, networks
     from orchestrator.config import TrainConfig
     from orchestrator.measuring.reference import (
@@ -153,6 +154,7 @@ if TYPE_CHECKING:
 
 # What needs torch or pydantic, or looks at every plugin, is imported when it is asked for.
 _LATER = {
+    **dict.fromkeys(("image_uri", "picture_uri"), "orchestrator.analysis.pictures"),
     "TrainConfig": "orchestrator.config",
     **dict.fromkeys(("network", "networks"), "orchestrator.candidate.networks"),
     **dict.fromkeys(
@@ -234,6 +236,8 @@ __all__ = [  # noqa: RUF022
     "cutmix",
     "blend",
     "soft_targets",
+    "image_uri",
+    "picture_uri",
     # Objectives, and the trade-off between them
     "Objective",
     "MetricObjective",

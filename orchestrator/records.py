@@ -315,11 +315,14 @@ class ShippedFile:
     `network` names the one of the folder's networks that it computes ("" or "unpruned").
 
     `values` are the objectives, metrics on the test split; `reached` is the leading metric there
-    and `validation` on that split; `macs` are its network's multiply-adds. `agreement` is the share
-    of validation images that it answers as its exact float form, None for what is exact.
-    `latencies` are whole, by device; `picks` the needs that it suits best of all files. `in_float`
-    says, a line each, which of its layers this machine's runtime does not compute with integers
-    although it does others; nothing where the runtime cannot tell.
+    and `validation` on that split; `macs` are its network's multiply-adds. `validated` are the
+    objectives with metrics on the validation split: what files are picked and marked by, so that
+    what test says of them is not flattered by a choice. `metrics` are the task's on test.
+    `agreement` is the share of validation images that it answers as its exact float form, None for
+    what is exact. `latencies` are whole, by device; `picks` the needs that it suits best of all
+    files, `rivals` by need those that figures cannot tell from it. `in_float` says, a line each,
+    which of its layers this machine's runtime does not compute with integers although it does
+    others; nothing where the runtime cannot tell.
     """
 
     label: str
@@ -342,6 +345,14 @@ class ShippedFile:
     number: int | None = None
     macs: float | None = None
     in_float: tuple[str, ...] = ()
+    validated: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    rivals: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def decisive(self) -> Mapping[str, float]:
+        """What it is chosen by; an older run knew its objectives on test only."""
+        return self.validated or self.values
 
     @property
     def latency(self) -> Latency | None:
@@ -370,9 +381,10 @@ class Finalist:
     tables show. `marks` are warnings; `recommended` is False where one of them is grave, or where
     the file could not be `verified`.
     `classes` tells figures class by class ("count" and shares), `colours` how pictures show a class
-    ("#rrggbb"), `pictures` for each image what is shown → the data URI of a PNG. Runs made before
-    a folder had several files to choose from have no `files`, and figures whose names hold "fp32"
-    are those before compression.
+    ("#rrggbb"), `pictures` for each image what is shown → the data URI of a PNG: those it is most
+    wrong about. `confusions` are (truth, answer, how many) of each pair that occurs. Runs made
+    before a folder had several files to choose from have no `files`, and figures whose names hold
+    "fp32" are those before compression.
     """
 
     format: ClassVar[int] = 1
@@ -395,6 +407,7 @@ class Finalist:
     pictures: tuple[Mapping[str, str], ...] = ()
     files: tuple[ShippedFile, ...] = ()
     label: str = ""
+    confusions: tuple[tuple[str, str, int], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "marks", tuple(printable(mark, LINE) for mark in self.marks))
@@ -410,7 +423,8 @@ class Finalist:
         told = understood(data, f"finalist {data.get('id')}", format=cls.format, fields=known)
         lists = {name: tuple(told.get(name, ())) for name in ("marks", "picks", "pictures")}
         files = tuple(ShippedFile.from_json(file) for file in told.get("files", ()))
-        return cls(**{**told, **lists, "files": files})
+        pairs = tuple((t, a, int(n)) for t, a, n in told.get("confusions", ()))
+        return cls(**{**told, **lists, "files": files, "confusions": pairs})
 
     def __getitem__(self, name: str) -> Any:
         """A finalist was a dictionary once."""

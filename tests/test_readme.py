@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from installing import run as python
 from PIL import Image
 
 from orchestrator.cli.composing import compose, compose_devices
@@ -104,6 +105,34 @@ def test_what_asks_for_another_machine_is_composed(line: str) -> None:
 def test_the_readme_shows_the_two_commands_first() -> None:
     assert shown()[:2] == ["make search", "make test"]
     assert recipe("make search") == "python -m orchestrator +search=efficientformer"
+
+
+ASKED = """
+from orchestrator.cli.composing import compose
+from orchestrator.plugins import installed
+config = compose(["+search=mobilenetv3", "objective=[accuracy,weight_bytes]"])
+item = config.objective["weight_bytes"]
+assert not installed().problems, installed().problems
+print(type(installed().create("objective", item.name, item.options)).__name__, item.role)
+"""
+
+
+def test_the_plugin_guide_works_as_it_is_written(tmp_path: Path) -> None:
+    entry = re.findall(r"```toml\n\[project\.entry-points\.(.*?)\]\n(.*?)```", README, re.S)[0]
+    hooks, body = re.findall(r"```python\n(.*?)```", README, re.S)[1:3]
+    yaml = re.findall(r"```yaml\n(.*?)```", README, re.S)[0]
+    told = {
+        "bytes-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: bytes\nVersion: 1\n",
+        "bytes-1.dist-info/entry_points.txt": "[{}]\n{}".format(*entry).replace('"', ""),
+        "orchestrator_bytes/__init__.py": hooks,
+        "orchestrator_bytes/bytes.py": body,
+        "orchestrator_bytes/conf/__init__.py": "",
+        "orchestrator_bytes/conf/objective/weight_bytes.yaml": yaml,
+    }
+    for name, text in told.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert python(tmp_path, "-c", ASKED, cwd=tmp_path) == "WeightBytes objective\n"
 
 
 def test_pictures_and_files_the_readme_names_exist() -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator.analysis.certainty import wilson
 from orchestrator.records import Credit, Latency
 
 __all__ = [
     "MISSING",
     "clock",
+    "counted",
     "human",
     "interval",
     "label",
     "marked",
+    "needs",
     "on_test",
     "timed",
     "unit_of",
@@ -78,14 +81,8 @@ def marked(licence: str) -> str:
 
 
 def interval(share: float, count: int) -> str:
-    """A share of `count` images, and between what it lies in 19 of 20 samples: "98 % (96 to 99)".
-
-    Wilson's score interval (1927, doi 10.1080/01621459.1927.10502953).
-    """
-    z, n = 1.96, max(1, count)
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    low, high = max(0.0, middle - reach), min(1.0, middle + reach)
+    """A share of `count` images, and what it lies between in 19 of 20 samples: "9 % (8 to 11)"."""
+    low, high = wilson(share, count)
     return f"{human(share, 'share')} ({100 * low:.1f} to {100 * high:.1f})"
 
 
@@ -111,8 +108,21 @@ def clock(latency: Latency) -> str:
 
 def on_test(figures: Mapping[str, Any], name: str) -> str:
     """A finalist's share on test, with its interval where the number of images tells one."""
-    count = figures.get("test_images")
-    return interval(figures[name], count) if count else human(figures[name], "share")
+    return counted(figures[name], figures.get("test_images"))
+
+
+def counted(share: float, count: float | None) -> str:
+    """A share with its interval, where it is known of how many images it is."""
+    return interval(share, int(count)) if count else human(share, "share")
+
+
+def needs(picks: Sequence[str], rivals: Mapping[str, Sequence[str]]) -> list[str]:
+    """What a file is picked for, and which others figures do not tell from it."""
+    alike = {need: ", ".join(names) for need, names in rivals.items() if names}
+    return [
+        f"{need} (not distinguishable from {alike[need]})" if need in alike else need
+        for need in picks
+    ]
 
 
 def label(name: str) -> str:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.analysis.display import human, interval, label, marked, timed, unit_of
-from orchestrator.records import Credit, Genotype, ShippedFile
+from orchestrator.analysis.display import marked
+from orchestrator.bundle.card_figures import (
+    class_by_class,
+    files_section,
+    leading_figures,
+    measured_on,
+)
+from orchestrator.bundle.tables import pairs, shown
+from orchestrator.records import Credit, Genotype
 
 __all__ = ["card"]
 
@@ -24,14 +30,14 @@ def card(facts: Mapping[str, Any]) -> str:
         f"A network of the space `{genotype['space']}` (preset `{genotype['preset']}`)"
         f"{_head(genotype)}, found by Orchestrator's architecture search.",
         "## Figures",
-        _table({"figure": "value"} | {name: _shown(v) for name, v in facts["figures"].items()}),
-        *_class_by_class(facts.get("class_figures", {})),
-        *_files(facts),
+        *leading_figures(facts),
+        *class_by_class(facts),
+        *files_section(facts),
         "## Data",
         f"{size} × {size} pixels, {channels} channels, {len(classes)} classes: "
         f"{', '.join(classes[:20])}{', …' if len(classes) > 20 else ''}. Pixels are scaled to "
-        f"[0, 1]; then {_shown(facts['mean'])} is subtracted and what is left divided by "
-        f"{_shown(facts['deviation'])}, channel by channel.",
+        f"[0, 1]; then {shown(facts['mean'])} is subtracted and what is left divided by "
+        f"{shown(facts['deviation'])}, channel by channel.",
         f"Licence of the data: {facts['licence']}.",
         *_start(facts.get("start")),
         "## Compression",
@@ -43,9 +49,9 @@ def card(facts: Mapping[str, Any]) -> str:
         "```python\nfrom pathlib import Path\nfrom orchestrator.bundle import rebuild, verify\n"
         'network = rebuild(Path("."))  # a torch.nn.Module\nverify(Path("."))\n```',
         "## Files and versions",
-        _table({"label": "file"} | {n: a["file"] for n, a in facts["artifacts"].items()}),
-        *_measured_on(facts),
-        _table({"package": "version"} | dict(facts["versions"])),
+        pairs({"label": "file"} | {n: a["file"] for n, a in facts["artifacts"].items()}),
+        *measured_on(facts),
+        pairs({"package": "version"} | dict(facts["versions"])),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -54,7 +60,7 @@ def _head(genotype: Mapping[str, Any]) -> str:
     """What it is for and its head, where that is not the space's own classifier."""
     if not genotype.get("head"):
         return ""
-    choices = ", ".join(f"{name} {_shown(value)}" for name, value in genotype["head"].items())
+    choices = ", ".join(f"{name} {shown(value)}" for name, value in genotype["head"].items())
     return f" with a head for {genotype['task']} ({choices})"
 
 
@@ -77,116 +83,12 @@ def _start(told: Mapping[str, Any] | None) -> list[str]:
         "taken": f"{credit.part}; of each tensor, what this network has room for",
     }
     more = "Nobody says under which licence these weights are: ask before you pass this network on."
-    return ["## Starting weights", _table(rows), *([more] if credit.unlicensed else [])]
+    return ["## Starting weights", pairs(rows), *([more] if credit.unlicensed else [])]
 
 
 def _steps(genotype: Genotype) -> str:
-    taken = {step.name: _shown(step.choices) for step in genotype.compression if step.choices}
-    return _table({"compressor": "choices"} | taken)
-
-
-def _class_by_class(judged: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """What each class is worth on the test split; nothing where the task does not tell."""
-    if not judged:
-        return []
-    heads = list(dict.fromkeys(name for figures in judged.values() for name in figures))
-    rows = [
-        [_cell(name), *(_shown(figures[head]) if head in figures else "–" for head in heads)]
-        for name, figures in judged.items()
-    ]
-    lines = [["class", *heads], ["---"] * (len(heads) + 1), *rows]
-    return ["### Class by class", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
-
-
-def _table(rows: Mapping[str, str]) -> str:
-    """A Markdown table whose first item is the heading; "None." if there is nothing below."""
-    (first, second), *others = [(_cell(name), _cell(value)) for name, value in rows.items()]
-    if not others:
-        return "None."
-    lines = [f"| {first} | {second} |", "|---|---|"]
-    return "\n".join(lines + [f"| {name} | {value} |" for name, value in others])
-
-
-def _cell(text: str) -> str:
-    return str(text).replace("|", "\\|").replace("\n", " ")
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _files(facts: Mapping[str, Any]) -> list[str]:
-    """Each file with figures of its own, in the order in which one was made of the other."""
-    files = [ShippedFile.from_json(told) for told in facts.get("files", ())]
-    if not files:
-        return []
-    known = set().union(*(file.values for file in files))
-    heads = ["file", "runtime", "steps", "test", "MACs", "size", "latency", "agreement", "marks"]
-    more = sorted(name for name in known if not _shown_already(name, files))
-    rows = [heads[:-1] + [label(name) for name in more] + heads[-1:]]
-    count = facts["figures"].get("test_images", 0)
-    for file in files:
-        cells = _file_cells(file, count)
-        told = [human(file.values[n], unit_of(n)) if n in file.values else "–" for n in more]
-        rows.append([*cells[:-1], *told, cells[-1]])
-    rows.insert(1, ["---"] * len(rows[0]))
-    table = "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
-    return ["## The files, step by step", _FILES_SAY, table, *_clocks(files), *_in_float(files)]
-
-
-_FILES_SAY = (
-    "Every row is a file of this folder, its test figure with what it lies between in 19 of 20 "
-    "samples of as many images, its latency as the interval that it is known to. A step is to be "
-    "compared with the row that its file was made of. Agreement is with the exact float file."
-)
-
-
-def _shown_already(name: str, files: Sequence[ShippedFile]) -> bool:
-    """Whether an objective is a column of its own: test metric, MACs, size, a latency."""
-    plain = name.partition("@")[0]
-    leading = all(file.values.get(name) == file.reached for file in files)
-    return leading or plain in ("macs", "size_bytes", "latency_ms")
-
-
-def _file_cells(file: ShippedFile, count: int) -> list[str]:
-    starred = " ★" if file.recommended else ""
-    return [
-        f"{file.label}{starred}",
-        file.runtime,
-        " → ".join(("trained", *file.steps)),
-        interval(file.reached, count) if count else human(file.reached, "share"),
-        "–" if file.macs is None else human(file.macs, ""),
-        human(file.size_bytes, "bytes"),
-        timed(file.latency) if file.latency else "–",
-        "exact" if file.agreement is None else human(file.agreement, "share"),
-        "; ".join([*file.picks, *file.marks]) or "–",
-    ]
-
-
-def _in_float(files: Sequence[ShippedFile]) -> list[str]:
-    """Which layers of files that compute with integers are left, and what they cost."""
-    rows = {file.label: "; ".join(file.in_float) for file in files if file.in_float}
-    return [_table({"file": "layers that stayed in float"} | rows)] if rows else []
-
-
-def _clocks(files: Sequence[ShippedFile]) -> list[str]:
-    """What the clock said, and the ratio to the reference network that milliseconds come of."""
-    found = [(file, name, lat) for file in files for name, lat in file.latencies.items()]
-    if not found:
-        return []
-    rows = [["file", "device", "ratio", "least", "median", "95 of 100", "runs"]]
-    for file, name, lat in found:
-        clock = [human(ms, "ms") for ms in (lat.low_ms, lat.median_ms, lat.high_ms)]
-        rows.append([file.label, name, f"{lat.ratio:.4g}", *clock, str(lat.runs)])
-    rows.insert(1, ["---"] * len(rows[0]))
-    return ["\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)]
-
-
-def _measured_on(facts: Mapping[str, Any]) -> list[str]:
-    told = {name: ", ".join(found.values()) for name, found in facts.get("measured_on", {}).items()}
-    return [_table({"device": "latencies were measured on"} | told)] if told else []
+    taken = {step.name: shown(step.choices) for step in genotype.compression if step.choices}
+    return pairs({"compressor": "choices"} | taken)
 
 
 def _how_to_run(facts: Mapping[str, Any]) -> str:

@@ -46,10 +46,10 @@ class BundleContents:
     names the network of those that are not of `network`, `runtimes` what executes each, `answers`
     are its logits for `check_images`. `recommended` is one of the labels, and `usage` says how its
     file is run. `figures` are JSON values for the card, `files` those of each file (JSON values of
-    a `ShippedFile`), `classes` those of each class, `ranges` what compressors learnt for one
-    another, `fingerprints` what latencies depend on, by device. `outputs` are what the network
-    answers, if not a logit for each class, `start` whom the weights it started from are owed to, if
-    it did not start from noise.
+    a `ShippedFile`), `classes` those of each class, `confusions` what is taken for what, `ranges`
+    what compressors learnt for one another, `fingerprints` what latencies depend on, by device.
+    `outputs` are what the network answers, if not a logit for each class, `start` whom the weights
+    it started from are owed to, if it did not start from noise.
     """
 
     genotype: Genotype
@@ -63,6 +63,7 @@ class BundleContents:
     usage: Usage | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
     classes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    confusions: Sequence[tuple[str, str, int]] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     ranges: Mapping[str, Any] = field(default_factory=dict)
     start: Credit | None = None
@@ -161,6 +162,7 @@ def _facts(contents: BundleContents, places: Mapping[str, str]) -> dict[str, Any
         "usage": asdict(contents.usage) if contents.usage else None,
         "figures": dict(contents.figures),
         "files": [dict(file) for file in contents.files],
+        "confusions": [list(found) for found in contents.confusions],
         "class_figures": {name: dict(found) for name, found in contents.classes.items()},
         "versions": dict(contents.versions),
         "measured_on": {name: dict(found) for name, found in contents.fingerprints.items()},

@@ -252,7 +252,7 @@ class _Evaluation:
                 raise made.error
             if predicted is None:
                 assert made is not None
-                subject = self._scored(network, made)
+                subject = self._scored(now, network, made)
             else:
                 subject = self._subject(network, predicted)
             if made is not None and made.report:
@@ -287,12 +287,14 @@ class _Evaluation:
             shared["predicted_for"] = self.now.number
         return _Progress(self.now.number, variant.genotype, "export", values, shared)
 
-    def _scored(self, network: nn.Module, made: VariantFiles) -> Subject:
+    def _scored(self, now: _Progress, network: nn.Module, made: VariantFiles) -> Subject:
         """The network with what its file answers, in the runtime that is to run it."""
         runtime = made.genotype.runtime
         judge = self.factory.score(
             made.artifact, "validation", gate=self.factory.gate, runtime=runtime
         )
+        if self.assembly.task.leading.of_images:
+            now.extra["validation_images"] = judge.count
         changed = self.factory.changed_images(made.artifact, "validation", runtime)
         return replace(self._subject(network, judge.figures()), judge=changed)
 

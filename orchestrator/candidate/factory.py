@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -206,25 +207,41 @@ class Factory:
         self, artifact: Artifact, split: Split, *, gate: Gate | None, runtime: str = ""
     ) -> Judge:
         """The task's judge, having seen what a file answers to a whole split in its runtime."""
-        judge = self.footing.task.judge(self.assembly.facts)
+        return self.examined(artifact, split, gate=gate, runtime=runtime)[0]
+
+    def examined(
+        self, artifact: Artifact, split: Split, *, gate: Gate | None, runtime: str = ""
+    ) -> tuple[Judge, list[int]]:
+        """The judge, and which images of the split were answered most wrongly, those first."""
+        task, seen = self.footing.task, 0
+        judge = task.judge(self.assembly.facts)
+        worst: list[tuple[float, int]] = []
         for (answers,), targets in self._answers([(artifact, runtime)], split, gate):
             judge.add(answers, targets)
-        return judge
+            found = enumerate(task.wrongness(answers, targets).tolist(), start=seen)
+            # Of equal ones the earlier.
+            wrong = [(share, -index) for index, share in found if share > 0]
+            worst, seen = heapq.nlargest(_SHOWN_IMAGES, [*worst, *wrong]), seen + len(targets)
+        return judge, [-index for _, index in worst]
 
     def changed_images(self, artifact: Artifact, split: Split, runtime: str = "") -> ChangedImages:
         """What judges a file's answers, in its runtime, to changed images of a split."""
         predict = partial(self.assembly.runtime(runtime).predict, artifact)
         return ChangedImages(predict, samples_of(self.assembly.dataset, split), self.footing)
 
-    def pictures(self, artifact: Artifact, runtime: str = "") -> Sequence[Mapping[str, str]]:
-        """A few test images as the task shows them with what a file answers; may be empty."""
+    def pictures(
+        self, artifact: Artifact, shown: Sequence[int], runtime: str = ""
+    ) -> Sequence[Mapping[str, str]]:
+        """Some test images as the task shows them with what a file answers; may be empty."""
+        if not shown:
+            return ()
         device = self.assembly.runtime(runtime)
         samples, facts = samples_of(self.assembly.dataset, "test"), self.assembly.facts
-        pixels, targets = samples.read(np.arange(min(_SHOWN_IMAGES, len(samples))))
+        pixels, targets = samples.read(np.array(shown))
         with self.gate.shared():
             answers = device.predict(artifact, facts.normalise(np.asarray(pixels)))
-        shown = torch.from_numpy(np.array(pixels)), torch.from_numpy(np.array(targets))
-        batch = Batch(*shown, facts, mirror=False, side=facts.image_size)
+        seen = torch.from_numpy(np.array(pixels)), torch.from_numpy(np.array(targets))
+        batch = Batch(*seen, facts, mirror=False, side=facts.image_size)
         return self.assembly.task.pictures(batch, torch.from_numpy(answers))
 
     def distance(

@@ -177,6 +177,7 @@ def _ship(ahead: _Ahead, factory: Factory) -> Finalist:
             usage=usage,
             figures=told,
             classes=found.classes,
+            confusions=found.confusions,
             files=[asdict(file) for file in files],
         ),
     )
@@ -207,7 +208,8 @@ def _finalist(
         choices=dict(record.choices),
         classes=file.judge.classes(),
         colours=factory.assembly.task.colours(factory.assembly.facts),
-        pictures=tuple(factory.pictures(file.artifact, file.genotype.runtime)),
+        pictures=tuple(factory.pictures(file.artifact, file.worst, file.genotype.runtime)),
+        confusions=tuple(file.judge.confusions()),
         files=tuple(placed),
         label=lead.label,
     )
@@ -218,12 +220,21 @@ def _gated(folder: Path, ahead: _Ahead, factory: Factory) -> list[ShippedFile]:
     known: dict[str, list[Mark]] = {}
     verified = []
     for file in ahead.shipped:
-        marks = budget_marks(excess(file.values, factory.assembly.targets))
+        marks = _budget_marks(file, factory)
         runtime = ahead.file(file.label).genotype.runtime
         good = _verified(folder, factory, (file.label, runtime), marks)
         known[file.label] = marks
         verified.append(replace(file, verified=good))
     return gated(verified, known, _aims(ahead, factory))
+
+
+def _budget_marks(file: ShippedFile, factory: Factory) -> list[Mark]:
+    """A budget is a promise: what is chosen on validation keeps it, and so does what test tells."""
+    targets = factory.assembly.targets
+    broken = excess(file.decisive, targets)
+    on_test = {k: by for k, by in excess(file.values, targets).items() if k not in broken}
+    told = [replace(mark, text=f"{mark.text} on test") for mark in budget_marks(on_test)]
+    return [*budget_marks(broken), *told]
 
 
 def _aims(ahead: _Ahead, factory: Factory) -> Aims:
@@ -234,8 +245,8 @@ def _aims(ahead: _Ahead, factory: Factory) -> Aims:
         pairs = zip(ahead.shipped, latencies, strict=True)
         if all(lat and file.values.get(target.name) == lat.ms for file, lat in pairs):
             timed[target.name] = target.device
-    leading = factory.assembly.task.leading
-    images = ahead.files[0].judge.count if leading.of_images else 0
+    leading, judge = factory.assembly.task.leading, ahead.files[0].validation
+    images = judge.count if leading.of_images and judge else 0
     return Aims(ahead.elected.axes, timed, leading.name, images)
 
 
@@ -245,7 +256,7 @@ def _lead(files: Sequence[ShippedFile], axes: Sequence[Axis]) -> ShippedFile:
     Where none may be recommended it is the first that computes the network after its steps.
     """
     offered = [file for file in files if file.recommended]
-    found = pareto.picks([file.values for file in offered], axes)
+    found = pareto.picks([file.decisive for file in offered], axes)
     if found:
         return offered[next(iter(found.values()))]
     return next((file for file in [*offered, *files] if not file.network), files[0])
@@ -314,8 +325,8 @@ def _figures(ahead: _Ahead, lead: ShippedFile, factory: Factory) -> dict[str, An
         "size_bytes": lead.size_bytes,
         "macs": lead.macs,
     }
-    if factory.assembly.task.leading.of_images:
-        figures["test_images"] = ahead.file(lead.label).judge.count
+    figures |= _counted(ahead.file(lead.label), factory)
+    figures |= {f"test_{k}": v for k, v in lead.metrics.items() if k not in lead.values}
     if lead.latency is not None:
         figures["latency_ms"] = lead.latency.ms
     if len(ahead.reached) > 1:
@@ -324,6 +335,18 @@ def _figures(ahead: _Ahead, lead: ShippedFile, factory: Factory) -> dict[str, An
         figures["agreement"] = lead.agreement
     figures |= {name: value for name, value in lead.values.items() if name != leading}
     return figures | {name: notes[name] for name in ("macs_exact", "macs_thop") if name in notes}
+
+
+def _counted(file: FileAhead, factory: Factory) -> dict[str, float]:
+    """Of how many images figures are, and what answering the largest class always would give."""
+    found: dict[str, float] = {}
+    if factory.assembly.task.leading.of_images:
+        assert file.validation is not None
+        found = {"test_images": file.judge.count, "validation_images": file.validation.count}
+        counts = [told["count"] for told in file.judge.classes().values() if "count" in told]
+        if counts:
+            found["largest_class_share"] = max(counts) / sum(counts)
+    return found
 
 
 def _spread(reached: Sequence[float], leading: str) -> dict[str, float]:

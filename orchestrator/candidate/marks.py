@@ -39,8 +39,9 @@ class Aims:
     """What a search is for.
 
     `axes` are its objectives; `timed` maps those that are latencies to the device that they are
-    of. `leading` names the task's leading metric, and `images` is how many of the test split it is
-    counted on, 0 where that is not known.
+    of. `leading` names the task's leading metric, and `images` is how many of the validation split
+    it is counted on, 0 where that is not known. Files are compared by what they are worth on
+    validation.
     """
 
     axes: Sequence[Axis]
@@ -50,13 +51,13 @@ class Aims:
 
     def gain(self, axis: Axis, one: ShippedFile, other: ShippedFile) -> float:
         """By how much `one` is better than `other`, in the objective's unit; below 0 if worse."""
-        return axis.sign * (one.values[axis.name] - other.values[axis.name])
+        return axis.sign * (one.decisive[axis.name] - other.decisive[axis.name])
 
     def surely_better(self, axis: Axis, one: ShippedFile, other: ShippedFile) -> bool:
         """Whether by more than the objective is known to: a latency's interval, a share's."""
         if axis.name in self.timed and not self._told_apart(axis, one, other):
             return False
-        return self.gain(axis, one, other) > self._doubt(axis, other.values[axis.name])
+        return self.gain(axis, one, other) > self._doubt(axis, other.decisive[axis.name])
 
     def better(self, axis: Axis, one: ShippedFile, other: ShippedFile) -> bool:
         """Whether at all; of a latency, by more than it is known to."""
@@ -161,7 +162,12 @@ def _pay(file: ShippedFile, before: ShippedFile, aims: Aims) -> Iterator[Mark]:
 
 
 def _loss(file: ShippedFile, before: ShippedFile, aims: Aims) -> Iterator[Mark]:
-    lost = before.reached - file.reached
+    lost = _leading(before) - _leading(file)
     if lost > MOST_LOST:
         step = file.steps[-1] if file.steps else "compression"
         yield Mark(f"{step} cost {100 * lost:.1f} points of {label(aims.leading)}", False)
+
+
+def _leading(file: ShippedFile) -> float:
+    """The leading metric on validation; where only test is known, there."""
+    return file.reached if file.validation is None else file.validation

@@ -19,7 +19,9 @@ from orchestrator.contracts import (
     Judge,
     Latency,
     NetworkCompressor,
+    Split,
     Subject,
+    Task,
     TrainingCompressor,
 )
 from orchestrator.errors import DeviceError, RunError
@@ -78,7 +80,8 @@ class FileAhead:
     network: str = ""
     number: int | None = None
     test: Judge | None = None
-    validation: float = 0.0
+    validation: Judge | None = None
+    worst: Sequence[int] = ()
     agreement: float | None = None
     latencies: Mapping[str, Latency] = field(default_factory=dict)
 
@@ -92,6 +95,12 @@ class FileAhead:
         """Having seen its answers on the test split."""
         assert self.test is not None
         return self.test
+
+    def figures(self, split: Split) -> Mapping[str, float]:
+        """What its answers on a split are worth."""
+        judge = self.judge if split == "test" else self.validation
+        assert judge is not None
+        return judge.figures()
 
 
 def made_files(
@@ -172,15 +181,9 @@ def measured(
 def figures_of(
     file: FileAhead, networks: Networks, factory: Factory, measure: Measure
 ) -> tuple[ShippedFile, dict[str, float | str]]:
-    """Every objective of a file, metrics on the test split, and what explains them."""
-    assembly, artifact = factory.assembly, file.artifact
-    subject = Subject(
-        genotype=file.genotype,
-        network=networks.named(file.network),
-        input_shape=assembly.facts.shape,
-        metrics=file.judge.figures(),
-        judge=factory.changed_images(artifact, "test", file.genotype.runtime),
-    )
+    """Every objective of a file, metrics on both splits, and what explains those on test."""
+    assembly = factory.assembly
+    subject = _subject(file, networks, factory, "test")
     values: dict[str, float] = {}
     notes: dict[str, float | str] = {}
     for target in assembly.targets:
@@ -192,8 +195,28 @@ def figures_of(
     macs = values.get("macs")
     if macs is None:
         macs = float(factory.plugins.create("objective", "macs", {}).measure(subject))
-    shipped = _shipped(file, values, macs, assembly.task.leading.name)
-    return replace(shipped, in_float=_in_float(file, factory)), notes
+    shipped = _shipped(file, values, macs, assembly.task)
+    chosen = _validated(_subject(file, networks, factory, "validation"), factory)
+    told = replace(shipped, in_float=_in_float(file, factory), validated={**values, **chosen})
+    return told, notes
+
+
+def _subject(file: FileAhead, networks: Networks, factory: Factory, split: Split) -> Subject:
+    return Subject(
+        genotype=file.genotype,
+        network=networks.named(file.network),
+        input_shape=factory.assembly.facts.shape,
+        metrics=file.figures(split),
+        judge=factory.changed_images(file.artifact, split, file.genotype.runtime),
+    )
+
+
+def _validated(subject: Subject, factory: Factory) -> dict[str, float]:
+    """The objectives that answers decide, of answers on validation."""
+    return {
+        target.name: factory.measure(target.objective, subject)
+        for target in factory.assembly.tier("estimated")
+    }
 
 
 def _in_float(file: FileAhead, factory: Factory) -> tuple[str, ...]:
@@ -205,9 +228,8 @@ def _in_float(file: FileAhead, factory: Factory) -> tuple[str, ...]:
         return tuple(float_notes(runtime.kernels(file.artifact)))
 
 
-def _shipped(
-    file: FileAhead, values: Mapping[str, float], macs: float, leading: str
-) -> ShippedFile:
+def _shipped(file: FileAhead, values: Mapping[str, float], macs: float, task: Task) -> ShippedFile:
+    figures, leading = file.figures("test"), task.leading.name
     return ShippedFile(
         label=file.label,
         runtime=file.runtime,
@@ -216,10 +238,11 @@ def _shipped(
         size_bytes=file.artifact.size_bytes,
         steps=file.steps,
         values=dict(values),
-        validation=file.validation,
+        validation=file.figures("validation")[leading],
         agreement=file.agreement,
         latencies=dict(file.latencies),
-        reached=file.judge.figures()[leading],
+        reached=figures[leading],
+        metrics={m.name: figures[m.name] for m in task.metrics if m.name in figures},
         before=file.before,
         network=file.network,
         number=file.number,
@@ -321,12 +344,9 @@ def _judged(file: FileAhead, exact: FileAhead | None, factory: Factory) -> FileA
         runtimes = (runtime, runtime)
         apart = factory.distance(artifact, exact.artifact, "validation", runtimes)
         agreement = 1 - apart
-    return replace(
-        file,
-        test=factory.score(artifact, "test", gate=factory.gate, runtime=runtime),
-        validation=factory.judge(artifact, gate=factory.gate, runtime=runtime),
-        agreement=agreement,
-    )
+    test, worst = factory.examined(artifact, "test", gate=factory.gate, runtime=runtime)
+    validation = factory.score(artifact, "validation", gate=factory.gate, runtime=runtime)
+    return replace(file, test=test, validation=validation, worst=worst, agreement=agreement)
 
 
 def _session(

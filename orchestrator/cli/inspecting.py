@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from orchestrator.analysis.display import MISSING, human, label, unit_of
+from orchestrator.analysis.display import MISSING, counted, human, label, unit_of
 from orchestrator.bundle import artifact_of, read_facts, rebuild, verify
 from orchestrator.candidate.networks import (
     CountedNetwork,
@@ -16,6 +16,7 @@ from orchestrator.candidate.networks import (
     counted_networks,
     published_networks,
 )
+from orchestrator.cli.finalists import show_figures, show_paths
 from orchestrator.cli.terminal import Terminal, figure_table
 from orchestrator.contracts import Artifact, Device, Subject
 from orchestrator.errors import DeviceError, PluginError
@@ -40,19 +41,38 @@ def pick(
     if as_json:
         print(json.dumps(entries, indent=1))
         return
-    units = study.units
     shown = [
         {
             "candidate": entry["id"],
-            "ships": entry["file"] or "not yet: a candidate of the search",
             "runtime": entry["runtime"] or "–",
             "steps": " → ".join(["trained", *entry["steps"]]),
-            **{name: human(value, units.get(name, "")) for name, value in entry["values"].items()},
+            **_picked_figures(entry, study.units, study.leading),
             "picks": ", ".join(entry["picks"]) or "–",
         }
         for entry in entries
     ]
-    Terminal().out.print(figure_table(shown, list(shown[0])))
+    out = Terminal().out
+    show_figures(shown, out)
+    lies = "not shipped yet: a candidate of the search"
+    show_paths([(entry["id"], entry["file"] or lies) for entry in entries], out)
+
+
+def _picked_figures(
+    entry: Mapping[str, Any], units: Mapping[str, str], leading: str
+) -> dict[str, str]:
+    """Each objective as it is told, with its interval; a finalist's metrics are those on test."""
+    found = {}
+    for name, value in entry["values"].items():
+        found[name] = human(value, units.get(name, ""))
+        if name == leading:
+            found[name] = counted(value, entry["test_images"])
+        elif name in entry["intervals_ms"]:
+            low, high = (human(ms, "ms") for ms in entry["intervals_ms"][name])
+            found[name] += f" ({low.removesuffix(' ms')} to {high.removesuffix(' ms')})"
+    validated = entry["validated"].get(leading)
+    if entry["test_images"] and validated is not None:
+        found[f"{leading} on validation"] = human(validated, "share")
+    return found
 
 
 def rebuild_bundle(folder: Path) -> None:

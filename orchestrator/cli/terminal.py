@@ -12,21 +12,23 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.status import Status
 from rich.table import Table
 
-from orchestrator.analysis.display import MISSING, human, interval, label, timed
+from orchestrator.analysis.display import MISSING, human, label
 from orchestrator.analysis.pareto import leader
+from orchestrator.cli.finalists import show_finalists
 from orchestrator.faults.printable import printable
 from orchestrator.plugins import installed
 
 if TYPE_CHECKING:
     from orchestrator.config import StudyConfig
     from orchestrator.plan.planning import Plan
-    from orchestrator.records import Finalist, ShippedFile
     from orchestrator.study import Study
 
 __all__ = ["Terminal", "figure_table", "plan_tables"]
 
 # Where there is no terminal, so often a line tells that the search is alive.
 _LINE_SECONDS = 15.0
+# Columns that the whole of the live line takes.
+_WIDE = 130
 
 
 class Terminal:
@@ -59,7 +61,7 @@ class Terminal:
         if self._live.is_terminal:
             columns = (
                 TextColumn("{task.description:<10}"),
-                BarColumn(24),
+                BarColumn(24 if self._wide else 12),
                 TextColumn("{task.fields[line]}"),
             )
             self._progress = Progress(*columns, console=self._live, refresh_per_second=4)
@@ -90,14 +92,18 @@ class Terminal:
     def result(self, study: Study) -> None:
         """The front's finalists and where everything lies."""
         self._close()
-        if study.finalists:
-            self.out.print(finalist_table(study.finalists, study.leading))
+        show_finalists(study, self.out)
         self.out.print(escape(study.summary), highlight=False)
         self.out.print(f"Report: {escape(str(study.home.report))}", highlight=False)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
         self._close()
+
+    @property
+    def _wide(self) -> bool:
+        """Whether there is room for more than how far it is, the best and the time left."""
+        return not self._live.is_terminal or self._live.width >= _WIDE
 
     def _told(self, study: Study) -> str:
         if self._phase != "search":
@@ -112,6 +118,8 @@ class Terminal:
             if leading.name in ledger.best
             else MISSING
         )
+        if not self._wide:
+            return f"best {best}  "
         return (
             f"done {ledger.trainings}{files}  {told}  front {ledger.front_size}  "
             f"hypervolume {ledger.hypervolume:.3f}  best {best}  "
@@ -233,63 +241,9 @@ def _budget(low: float | None, high: float | None, unit: str) -> str:
     return ", ".join(parts) or "–"
 
 
-def finalist_table(finalists: Sequence[Finalist], leading: str) -> Table:
-    """Every file of the finalists, best on the leading metric first; ★ may be recommended."""
-    name = f"test_{leading}"
-    heads = ("finalist", "file", "runtime", "steps", label(name), "latency", "size", "MACs")
-    table = Table(*heads, "agreement", "picks", "marks", pad_edge=False, box=None)
-    for entry in sorted(finalists, key=lambda f: -f.figures[name]):
-        if not entry.files:
-            table.add_row(*_row_of_old(entry, name))
-        for number, file in enumerate(entry.files):
-            cells = _file_row(file, entry.figures.get("test_images"))
-            table.add_row("" if number else escape(entry.id), *map(escape, cells))
-    return table
-
-
-def _file_row(file: ShippedFile, images: int | None) -> list[str]:
-    return [
-        f"{file.label} ★" if file.recommended else file.label,
-        file.runtime,
-        " → ".join(("trained", *file.steps)),
-        interval(file.reached, images) if images else human(file.reached, "share"),
-        timed(file.latency) if file.latency else MISSING,
-        human(file.size_bytes, "bytes"),
-        MISSING if file.macs is None else human(file.macs, ""),
-        "exact" if file.agreement is None else human(file.agreement, "share"),
-        ", ".join(file.picks) or MISSING,
-        "; ".join(file.marks) or MISSING,
-    ]
-
-
-def _row_of_old(entry: Finalist, name: str) -> list[str]:
-    """Of a run in which a finalist was one file."""
-    figures = entry.figures
-    return [
-        escape(entry.id),
-        escape(entry.file.rpartition("/")[2]),
-        MISSING,
-        MISSING,
-        _change(figures, name, "share"),
-        _change(figures, "latency_ms", "ms"),
-        _change(figures, "size_bytes", "bytes"),
-        human(figures["macs"], "") if "macs" in figures else MISSING,
-        MISSING,
-        ", ".join(entry.picks) or MISSING,
-        escape("; ".join(entry.marks)) or MISSING,
-    ]
-
-
 def figure_table(entries: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Table:
     """Rows of figures by name, for `pick` and `networks`."""
     table = Table(*names, box=None, pad_edge=False)
     for entry in entries:
         table.add_row(*(escape(str(entry.get(name, "–"))) for name in names))
     return table
-
-
-def _change(figures: Mapping[str, Any], name: str, unit: str) -> str:
-    stem, _, tail = name.rpartition("_")
-    before = figures.get(f"{stem}_fp32_{tail}", figures.get(f"{name}_fp32"))
-    now = human(figures[name], unit)
-    return now if before is None else f"{now} (was {human(before, unit)})"

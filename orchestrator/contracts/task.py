@@ -68,8 +68,18 @@ class Judge(ABC):
         """Every figure of the task by name (`Task.figures`), of all that was added."""
 
     def classes(self) -> Mapping[str, Mapping[str, float]]:
-        """Class → figures of that class, "count" (images or pixels) among them; may be empty."""
+        """Class → figures of that class, "count" (images or pixels) among them; may be empty.
+
+        A share of "count" images that is called as a metric of images (`Metric.of_images`) is
+        shown with its interval.
+        """
         return {}
+
+    def confusions(self) -> Sequence[tuple[str, str, int]]:
+        """(class that is true, class answered, how many images or pixels) of each pair that occurs.
+
+        Empty where a task has no such thing."""
+        return ()
 
 
 class Task(ABC):
@@ -150,9 +160,16 @@ class Task(ABC):
         """For people: of each image of `batch` what is shown → the data URI of a small PNG.
 
         `answers` are a network's (B, …). Empty where a picture tells nothing that a figure does
-        not.
+        not. Of a finalist they are asked for the images that `wrongness` is largest for.
         """
         return ()
+
+    def wrongness(self, answers: Tensor, targets: Tensor) -> Tensor:
+        """How wrong a network's answers (B, …) are, one number an image (B,); 0 is shown to nobody.
+
+        By default every image is as worth showing as the next.
+        """
+        return answers.new_ones(len(targets))
 
     def colours(self, facts: ImageFacts) -> Mapping[str, str]:
         """Class → its colour in `pictures`, such as "#80c000"; may be empty."""

@@ -18,6 +18,7 @@ from orchestrator.contracts.task import Task
 from orchestrator.errors import BudgetError, ConfigError
 from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.plan.image_sides import small_images
+from orchestrator.plan.prospects import unpromising
 from orchestrator.plan.survey import (
     Deployed,
     Specimen,
@@ -115,6 +116,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
         _check_share(target)
     for target in assembly.tier("static"):
         check_static(factory, target, specimens)
+    size = space_size(assembly)
     by_size = sorted(specimens, key=lambda specimen: cost(specimen.values))
     with (
         WorkingFolder("plan") as folder,
@@ -127,7 +129,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
         teacher = _teacher(factory, seeds, by_size)
         first = teacher is not None or adapts(factory.config)
         return Plan(
-            space_size=space_size(assembly),
+            space_size=size,
             axes=[
                 replace(
                     _axis(target, {**by_size[-1].values, **largest}, seen.get(target.name)),
@@ -154,12 +156,18 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
                 *(start.warnings if start else ()),
                 *assembly.dataset.notes,
                 *factory.notes,
-                *_drawn(assembly),
-                *_trained_first(factory),
-                *_small(factory, specimens),
+                *_noted(factory, specimens),
+                *unpromising(factory, size, by_size[len(by_size) // 2].genotype),
                 *warnings,
             ],
         )
+
+
+def _noted(factory: Factory, specimens: Sequence[Specimen]) -> list[str]:
+    """What of the search may surprise whoever asked for it."""
+    size, trained = factory.assembly.facts.image_size, factory.config.weights is not None
+    small = small_images([item.sides for item in specimens], size, trained=trained)
+    return [*_drawn(factory.assembly), *_trained_first(factory), *small]
 
 
 def _drawn(assembly: Assembly) -> list[str]:
@@ -195,12 +203,6 @@ def _tabled(factory: Factory, found: Mapping[str, Mapping[str, str]]) -> list[st
                 "estimates cannot be compared with what finalists measure."
             )
     return told
-
-
-def _small(factory: Factory, specimens: Sequence[Specimen]) -> list[str]:
-    """A warning about images that are too small for the networks looked at."""
-    size, trained = factory.assembly.facts.image_size, factory.config.weights is not None
-    return small_images([item.sides for item in specimens], size, trained=trained)
 
 
 def _seeds(assembly: Assembly) -> list[Seed]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.analysis.agreement import Correlation
+from orchestrator.analysis.health import Finding
 from orchestrator.contracts.objective import Axis
 from orchestrator.records import Check, Credit, Finalist, Record
 
@@ -22,7 +23,8 @@ class ReportData:
     `latency_ms` was before compression. `plan` is the configuration and may be nested. `checks` are
     the candidates that were trained further than their estimate, `correlations` how well objectives
     of the untrained network rank what is known of `leading`, the metric that leads. `start` says
-    whom the weights are owed to that networks started from.
+    whom the weights are owed to that networks started from. `findings` are what is wrong with the
+    search as a whole, `warnings` what was said before it.
     """
 
     title: str
@@ -38,3 +40,5 @@ class ReportData:
     environment: Mapping[str, str] = field(default_factory=dict)
     leading: str = "accuracy"
     start: Credit | None = None
+    findings: Sequence[Finding] = ()
+    warnings: Sequence[str] = ()

@@ -9,13 +9,14 @@ from dataclasses import asdict
 from typing import Any
 
 from orchestrator.analysis.display import human, label, unit_of
+from orchestrator.analysis.importance import effects
 from orchestrator.contracts.objective import Axis
 from orchestrator.records import Record
 from orchestrator.report.agreement import agreement
 from orchestrator.report.data import ReportData
 from orchestrator.report.finalists import finalist
 from orchestrator.report.headline import budget, front_records, history, tiles
-from orchestrator.report.importance import effects
+from orchestrator.report.known import told
 from orchestrator.report.losses import losses, why
 
 __all__ = ["payload"]
@@ -84,14 +85,18 @@ def _objective(axis: Axis) -> dict[str, Any]:
 
 
 def _row(record: Record, data: ReportData, names: Sequence[str], drawn: bool) -> dict[str, Any]:
-    figures = [_figure(record, name) for name in _names(data)]
-    units = [axis.unit for axis in data.axes] + [unit for _, unit in data.reported]
+    known = list(zip(_names(data), _units(data), strict=True))
+    figures = [_figure(record, name) for name, _ in known]
+    texts = [
+        "" if value is None else told(record, value, unit, leads=name == data.leading)
+        for value, (name, unit) in zip(figures, known, strict=True)
+    ]
     return {
         "number": record.number,
         "id": record.id,
         "outcome": record.outcome,
         "figures": figures,
-        "texts": [_said(f, u) for f, u in zip(figures, units, strict=False)],
+        "texts": texts,
         "choices": [_plain(record.choices.get(name)) for name in names],
         "why": why(record, data),
         "origin": record.origin,
@@ -122,12 +127,13 @@ def _names(data: ReportData) -> list[str]:
     return known + [name for name, _ in data.reported if name not in known]
 
 
+def _units(data: ReportData) -> list[str]:
+    units = dict(data.reported) | {axis.name: axis.unit for axis in data.axes}
+    return [units[name] for name in _names(data)]
+
+
 def _figure(record: Record, name: str) -> float | None:
     return _finite(record.values.get(name, record.extra.get(name)))
-
-
-def _said(value: float | None, unit: str) -> str:
-    return "" if value is None else human(value, unit)
 
 
 def _finite(value: Any, places: int | None = None) -> float | None:

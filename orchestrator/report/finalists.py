@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.analysis.display import clock, human, interval, label, timed, unit_of
+from orchestrator.analysis.display import clock, counted, human, label, timed, unit_of
 from orchestrator.records import Finalist, ShippedFile
+from orchestrator.report.confusion import confusion
 from orchestrator.report.data import ReportData
 
 __all__ = ["finalist"]
@@ -26,7 +27,8 @@ def finalist(entry: Finalist, data: ReportData) -> dict[str, Any]:
     units = {name: _unit(name, data) for name in figures}
     pairs = {name: _before(name, figures) for name in figures}
     paired = [name for name, before in pairs.items() if before]
-    hidden = {*paired, *pairs.values(), *(_in_table(data) if entry.files else ())}
+    hidden = {name for name in figures if name.startswith("seeds")}
+    hidden |= {*paired, *pairs.values(), *(_in_table(data) if entry.files else ())}
     return {
         "id": entry.id,
         "number": entry.number,
@@ -42,12 +44,25 @@ def finalist(entry: Finalist, data: ReportData) -> dict[str, Any]:
             {"label": label(name), "text": _text(value, units[name])}
             for name, value in figures.items()
             if name not in hidden
-        ],
+        ]
+        + _seeds(figures, data.leading),
         "files": [_file(file, entry) for file in entry.files],
         "label": entry.label,
-        "classes": _classes(entry.classes, entry.colours),
+        "classes": _classes(entry, data),
+        "confusion": confusion(entry),
         "pictures": [_pictures(shown) for shown in entry.pictures],
     }
+
+
+def _seeds(figures: Mapping[str, Any], leading: str) -> list[dict[str, str]]:
+    """What several trainings reached before compression; nothing where there was but one."""
+    if "seeds" not in figures:
+        return []
+    mean, low, high = (
+        100 * figures[f"seeds_{which}_{leading}"] for which in ("mean", "lowest", "highest")
+    )
+    name = f"{label(leading)} of {figures['seeds']} seeds, on validation"
+    return [{"label": name, "text": f"{mean:.1f} % on average, {low:.1f} to {high:.1f}"}]
 
 
 def _in_table(data: ReportData) -> set[str]:
@@ -72,7 +87,7 @@ def _file(file: ShippedFile, entry: Finalist) -> dict[str, Any]:
         "verified": file.verified,
         "leads": file.label == entry.label,
         "cells": [
-            interval(file.reached, images) if images else human(file.reached, "share"),
+            counted(file.reached, images),
             timed(latency) if latency else "–",
             human(file.size_bytes, "bytes"),
             "–" if file.macs is None else human(file.macs, ""),
@@ -80,29 +95,39 @@ def _file(file: ShippedFile, entry: Finalist) -> dict[str, Any]:
         ],
         "clock": [f"{device}: {clock(found)}" for device, found in file.latencies.items()],
         "picks": [_need(need) for need in file.picks],
+        "alike": [_alike(need, names) for need, names in file.rivals.items()],
         "marks": list(file.marks),
     }
 
 
-def _classes(
-    judged: Mapping[str, Mapping[str, float]], colours: Mapping[str, str]
-) -> dict[str, Any]:
+def _alike(need: str, names: Sequence[str]) -> str:
+    return f"{_need(need)}: not distinguishable from {', '.join(names)}"
+
+
+def _classes(entry: Finalist, data: ReportData) -> dict[str, Any]:
     """A table of what each class is worth: heads, and rows with the class' colour in pictures."""
+    judged, colours = entry.classes, entry.colours
+    of_images = data.leading if entry.figures.get("test_images") else ""
     heads = list(dict.fromkeys(name for figures in judged.values() for name in figures))
     rows = [
         {
             "name": name,
             "colour": _colour(colours.get(name)),
-            "cells": [_class_text(head, figures.get(head)) for head in heads],
+            "cells": [_class_text(head, figures, of_images) for head in heads],
         }
         for name, figures in judged.items()
     ]
     return {"heads": [label(head) for head in heads], "rows": rows}
 
 
-def _class_text(head: str, value: Any) -> str:
-    """Everything but a count is a share."""
-    return _text(value, "" if head == "count" else "share") if _number(value) else "–"
+def _class_text(head: str, figures: Mapping[str, float], of_images: str) -> str:
+    """Everything but a count is a share; that which is one of images has its interval."""
+    value = figures.get(head)
+    if value is None or not _number(value):
+        return "–"
+    if head == of_images:
+        return counted(value, figures.get("count"))
+    return _text(value, "" if head == "count" else "share")
 
 
 def _colour(text: Any) -> str:

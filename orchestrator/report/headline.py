@@ -10,6 +10,7 @@ from orchestrator.analysis.pareto import front, hypervolume_history
 from orchestrator.contracts.objective import Axis
 from orchestrator.records import Record, count_outcomes
 from orchestrator.report.data import ReportData
+from orchestrator.report.known import told
 
 __all__ = ["budget", "front_records", "history", "tiles"]
 
@@ -55,7 +56,7 @@ def tiles(
     several = f"{len(data.records)} variants · " if len(data.records) > trained else ""
     found = [_tile("candidates", str(trained), several + _counts(data.records))]
     found.append(_tile("on the front", str(len(members)), f"of {_feasible(data)} feasible"))
-    found += [_best(axis, members) for axis in data.axes if members]
+    found += [_best(axis, members, data.leading) for axis in data.axes if members]
     if steps:
         volume = steps[-1]["volume"]
         found.append(_tile("hypervolume", f"{volume:.3f}", "1 would be ideal on every axis"))
@@ -69,12 +70,16 @@ def _tile(name: str, value: str, note: str) -> dict[str, str]:
     return {"label": name, "value": value, "note": note}
 
 
-def _best(axis: Axis, members: Sequence[Record]) -> dict[str, str]:
+def _best(axis: Axis, members: Sequence[Record], leading: str) -> dict[str, str]:
     best = max(members, key=lambda record: axis.sign * record.values[axis.name])
     limit = budget(axis)
-    note = f"candidate {best.number}" + (f" · budget {limit}" if limit else "")
+    value = human(best.values[axis.name], axis.unit)
+    known = told(best, best.values[axis.name], axis.unit, leads=axis.name == leading)
+    note = known.removeprefix(value).strip(" ()")
+    note = f"{note} · " * bool(note) + f"candidate {best.number}"
+    note += f" · budget {limit}" if limit else ""
     which = "highest" if axis.direction == "maximize" else "lowest"
-    return _tile(f"{which} {label(axis.name)}", human(best.values[axis.name], axis.unit), note)
+    return _tile(f"{which} {label(axis.name)}", value, note)
 
 
 def _counts(records: Sequence[Record]) -> str:

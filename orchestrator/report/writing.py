@@ -27,6 +27,7 @@ SCRIPTS = (
     "front.js",
     "history.js",
     "choices.js",
+    "mistakes.js",
     "finalists.js",
     "agreement.js",
     "losses.js",
@@ -48,6 +49,7 @@ def build_report(path: Path, data: ReportData) -> None:
         "headline": html.escape(headline),
         "more": html.escape(" ".join(more)),
         "credit": _credit(data.start),
+        "findings": _findings(data),
         "style": _asset("style.css"),
         "payload": _embedded(payload(data)),
         "plotly": get_plotlyjs(),
@@ -55,6 +57,22 @@ def build_report(path: Path, data: ReportData) -> None:
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("template.html"))
     write_whole(path, page)
+
+
+def _findings(data: ReportData) -> str:
+    """What is wrong with the search and what to do; what was said before it, to be opened."""
+    told = [
+        f"<li><b>{html.escape(finding.seen)}</b> {html.escape(finding.advice)}</li>"
+        for finding in data.findings
+    ]
+    before = [f"<li>{html.escape(text)}</li>" for text in data.warnings]
+    parts = [f'<ul id="findings" class="findings">{"".join(told)}</ul>'] if told else []
+    if before:
+        parts.append(
+            f'<details class="findings"><summary>Said before the search ({len(before)})</summary>'
+            f"<ul>{''.join(before)}</ul></details>"
+        )
+    return "\n".join(parts)
 
 
 def _credit(start: Credit | None) -> str:

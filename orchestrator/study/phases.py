@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.analysis import pareto
 from orchestrator.analysis.agreement import read_checks
 from orchestrator.analysis.display import human
+from orchestrator.analysis.health import Health
 from orchestrator.candidate.assembly import Assembly, draw
 from orchestrator.candidate.factory import Factory
 from orchestrator.contracts import Budget, Estimator, Ground, Proposal
@@ -352,7 +353,10 @@ class Phases:
         self.study.finalists = picked(self.study.finalists, self.study.axes)
 
     def _heard(self, record: Record) -> None:
+        health = self.health  # which knows all records so far, and not this one yet
         self.study.records.append(record)
+        for finding in health.see(record):
+            self.viewer.note(finding.sentence)
         hook = "orchestrator_candidate_finished"
         notify(self.plugins, self.viewer, hook, study=self.study, record=record)
         self.viewer.step(self.study, self._paid())
@@ -366,6 +370,11 @@ class Phases:
             if text not in self._overrun:
                 self._overrun.add(text)
                 self.viewer.note(text)
+
+    @cached_property
+    def health(self) -> Health:
+        """Having seen what was known before; what stands from then was told then."""
+        return Health.of(self.study.records, self.study.axes, self.study.units)
 
     @cached_property
     def _compared(self) -> Rivals:

@@ -236,11 +236,23 @@ def _row(
         "front": on_front,
         "origin": record.origin,
         **record.values,
+        **_known(record),
         **checked,
         "seconds": round(record.seconds, 3),
         "reason": record.reason,
         **record.choices,
     }
+
+
+def _known(record: Record) -> dict[str, float]:
+    """Between what latencies are known to lie, and how many images a metric is counted on."""
+    images = record.extra.get("validation_images")
+    known = {} if images is None else {"validation_images": images}
+    for name, value in record.values.items():
+        for latency in record.latencies.values():
+            if latency.ms == value and latency.interval_ms is not None:
+                known[f"{name}_low"], known[f"{name}_high"] = latency.interval_ms
+    return known
 
 
 def _environment() -> list[str]:

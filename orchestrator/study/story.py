@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.analysis.agreement import read_checks
+from orchestrator.analysis.health import nothing_feasible
 from orchestrator.candidate.factory import Factory
 from orchestrator.config import StudyConfig, flat_config
 from orchestrator.contracts import Device
 from orchestrator.errors import (
+    BudgetError,
     DeviceError,
     Interrupted,
     OrchestratorError,
@@ -98,6 +100,8 @@ def write_report(study: Study) -> Path:
         command=study.command,
         leading=study.leading,
         start=study.start,
+        findings=study.findings,
+        warnings=study.plan.warnings,
         environment={**study.plan.facts, **_versions(study.home.environment())},
     )
     build_report(study.home.report, data)
@@ -162,6 +166,8 @@ def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
     finally:
         tracker.close(_TRACKING_SECONDS)
         plugins.manager.unregister(name="tracking")
+    if lost := nothing_feasible(study.records, study.units):
+        raise BudgetError(f"{lost.sentence} Report: {study.home.report}")
     return study
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,13 +10,15 @@ from typing import Any, Protocol
 from orchestrator.analysis.agreement import Agreement, Correlation, correlate
 from orchestrator.analysis.display import (
     MISSING,
+    counted,
     human,
-    interval,
     label,
+    needs,
     on_test,
     timed,
     unit_of,
 )
+from orchestrator.analysis.health import Finding, Health, lopsided, unranked
 from orchestrator.analysis.ledger import Ledger
 from orchestrator.config import StudyConfig
 from orchestrator.contracts import Axis
@@ -123,6 +125,14 @@ class Study:
         """The feasible candidates that no other dominates."""
         return self.ledger.front
 
+    @property
+    def findings(self) -> list[Finding]:
+        """What is wrong with the search as a whole, by all that is known of it."""
+        standing = Health.of(self.records, self.axes, self.units).standing
+        even = (lopsided(finalist) for finalist in self.finalists)
+        found = [*standing, unranked(self.agreement), *even]
+        return [finding for finding in found if finding is not None]
+
     def write_tables(self) -> None:
         """candidates.csv and front.csv, by number, of what is known."""
         ordered = sorted(self.records, key=lambda record: record.number)
@@ -190,15 +200,22 @@ class Study:
         name = f"test_{self.leading}"
         if not self.finalists:
             return f"{text}."
-        best = max(self.finalists, key=lambda f: f.figures[name])
-        reached = human(best.figures[name], "share")
+        best = max(self.finalists, key=_on_validation(self.leading))
         known = "Most accurate finalist"
         if self.leading != "accuracy":
             known = f"Finalist with the highest {label(self.leading)}"
+        images = best.figures.get("test_images")
+        reached = counted(best.figures[name], images)
+        reached += f" of {images} test images" if images else " on test"
+        lead = next((file for file in best.files if file.label == best.label), None)
         latency = human(best.figures["latency_ms"], "ms")
+        if lead is not None and lead.latency is not None:
+            latency = timed(lead.latency)
         size = human(best.figures["size_bytes"], "bytes")
         file = f" ({best.label})" if best.label else ""
-        return f"{text}. {known}: {reached} on test, {latency}, {size}{file}."
+        alike = ", ".join(lead.rivals.get("most accurate", ())) if lead else ""
+        more = f" Not distinguishable from {alike}." if alike else ""
+        return f"{text}. {known}: {reached}, {latency}, {size}{file}.{more}"
 
     @property
     def summary_markdown(self) -> str:
@@ -234,6 +251,14 @@ def _renumbered(found: Record, before: Record) -> Record:
     return replace(found, number=before.number, network=before.network, variants=())
 
 
+def _on_validation(leading: str) -> Callable[[Finalist], float]:
+    """What finalists are ordered by: test tells, and does not choose. Old runs knew test alone."""
+    names = f"validation_{leading}", f"test_{leading}"
+    return lambda finalist: float(
+        next((finalist.figures[n] for n in names if n in finalist.figures), 0)
+    )
+
+
 def _told(check: Check) -> list[Record]:
     """What a check says of the candidate and its variants; those that failed it stay as known."""
     return [r for r in (check.record, *check.record.variants) if r.outcome != "failed"]
@@ -263,8 +288,8 @@ def _file_cells(entry: Finalist, file: ShippedFile) -> list[str]:
     return [
         entry.id,
         f"{file.label} ({file.runtime})",
-        ", ".join(file.picks) or MISSING,
-        interval(file.reached, images) if images else human(file.reached, "share"),
+        ", ".join(needs(file.picks, file.rivals)) or MISSING,
+        counted(file.reached, images),
         timed(file.latency) if file.latency else MISSING,
         human(file.size_bytes, "bytes"),
     ]

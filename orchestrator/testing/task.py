@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -133,6 +134,21 @@ def _check_judge(task: Task, facts: ImageFacts, answers: Tensor, targets: Tensor
     for name, entry in whole.classes().items():
         assert name in facts.classes, f"the judge tells of class {name!r}, which there is not"
         assert "count" in entry, f"class {name!r} has no count"
+    _check_mistakes(task, facts, answers, targets)
+
+
+def _check_mistakes(task: Task, facts: ImageFacts, answers: Tensor, targets: Tensor) -> None:
+    judge = task.judge(facts)
+    judge.add(answers, targets)
+    counts: Counter[str] = Counter()
+    for truth, answer, count in judge.confusions():
+        assert {truth, answer} <= set(facts.classes), f"{truth!r} taken for {answer!r}: no classes"
+        counts[truth] += count
+    told = {name: entry["count"] for name, entry in judge.classes().items()}
+    assert not counts or counts == told, f"confusions count {dict(counts)}, classes {told}"
+    wrong = task.wrongness(answers, targets)
+    assert tuple(wrong.shape) == (_IMAGES,), f"wrongness is {tuple(wrong.shape)}, one an image?"
+    assert bool((wrong >= 0).all()), "wrongness is below 0, where nothing is right more than right"
 
 
 def _check_distance(task: Task, answers: Tensor) -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.analysis.display import needs
 from orchestrator.analysis.ledger import Ledger
 from orchestrator.files import read_json, write_json
 from orchestrator.records import Finalist, Record, ShippedFile
@@ -296,7 +297,10 @@ class Writer:
         points = [(f"final_{k}", v, now, 0) for k, v in figures if isinstance(v, int | float)]
         points += [(f"final_{k}", v, now, 0) for f in finalist.files for k, v in _told(f)]
         self._log(run_id, points)
-        suited = {f"picks.{file.label}": ", ".join(file.picks) for file in finalist.files}
+        suited = {
+            f"picks.{file.label}": ", ".join(needs(file.picks, file.rivals))
+            for file in finalist.files
+        }
         tags = {
             "picks": ", ".join(finalist.picks),
             "file": finalist.label,

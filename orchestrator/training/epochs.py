@@ -29,7 +29,15 @@ from orchestrator.training.footing import Footing
 from orchestrator.training.placement import placed
 from orchestrator.training.scoring import leading_figure
 
-__all__ = ["TrainRun", "hopeless", "own_loss", "seconds_per_step", "train", "watching"]
+__all__ = [
+    "TrainRun",
+    "hopeless",
+    "losses_of_a_batch",
+    "own_loss",
+    "seconds_per_step",
+    "train",
+    "watching",
+]
 
 # Training of trained weights: the peak learning rate if it is this long, else a share of it, as
 # less time is left to mend what large steps break. Four epochs on 4000 images at the full rate
@@ -104,6 +112,24 @@ def seconds_per_step(
             times.append(time.perf_counter() - start)
             start = time.perf_counter()
     return statistics.median(times[2:])
+
+
+def losses_of_a_batch(
+    network: nn.Module, footing: Footing, config: TrainConfig, *, steps: int = 10
+) -> list[float]:
+    """The loss of one batch before each of `steps` on it, at the recipe's rate; of a copy.
+
+    Steps that learn anything lower it. Raises TrainingError like `train`.
+    """
+    trial = copy.deepcopy(network)
+    with _seeded(0), placed(trial, footing.placement):
+        run = TrainRun(epochs=1, seed=0, steps=steps * config.accumulate)
+        session = _Session(trial, footing, config, run)
+        trial.train()
+        indices = next(iter(session.batches.order()))
+        take = next(iter(session.batches.drawn([(indices, 1.0)])))
+        images, targets = take()
+        return [float(session.step(images, targets)) for _ in range(steps)]
 
 
 def hopeless(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -21,15 +22,19 @@ class ClassJudge(Judge):
         self.names = facts.classes
         # Rows: images, right ones, those right among five; columns: classes.
         self._counts = torch.zeros((3, len(facts.classes)), dtype=torch.int64)
+        # A true class and the class answered, as one number, → how often.
+        self._pairs: Counter[int] = Counter()
 
     def add(self, answers: Tensor, targets: Tensor) -> None:
         """Count a batch."""
         best = answers.topk(min(_BEST, answers.shape[1]), dim=1).indices
-        right = answers.argmax(1) == targets
+        answered = answers.argmax(1)
+        right = answered == targets
         near = (best == targets[:, None]).any(1)
         counted = (targets, targets[right], targets[near])
         found = [torch.bincount(labels, minlength=len(self.names)) for labels in counted]
         self._counts += torch.stack(found).cpu()
+        self._pairs.update((targets * len(self.names) + answered).tolist())
         self.count += len(targets)
 
     def figures(self) -> Mapping[str, float]:
@@ -50,3 +55,10 @@ class ClassJudge(Judge):
             for name, total, hits in zip(self.names, images, right, strict=True)
             if total
         }
+
+    def confusions(self) -> Sequence[tuple[str, str, int]]:
+        """What was taken for what, right answers included, in the order of the classes."""
+        return [
+            (self.names[pair // len(self.names)], self.names[pair % len(self.names)], count)
+            for pair, count in sorted(self._pairs.items())
+        ]

@@ -20,6 +20,7 @@ from orchestrator import (
     crop,
     cut,
     erase,
+    image_uri,
     jitter,
     mirror,
     soft_targets,
@@ -83,6 +84,23 @@ class Classification(Task):
     def distance(self, first: Tensor, second: Tensor) -> float:
         """The share of images whose most likely class differs."""
         return float((first.argmax(1) != second.argmax(1)).double().mean())
+
+    def wrongness(self, answers: Tensor, targets: Tensor) -> Tensor:
+        """How sure it is of a class that is wrong: a probability, 0 where it is right."""
+        sure, answered = answers.softmax(1).max(1)
+        return sure * (answered != targets)
+
+    def pictures(self, batch: Batch, answers: Tensor) -> list[dict[str, str]]:
+        """Each image with what it is, what it was taken for, and how surely."""
+        names = batch.facts.classes
+        sure, answered = (found.tolist() for found in answers.softmax(1).max(1))
+        truths = batch.targets.tolist()
+        told = [
+            f"{names[truth]}, taken for {names[answer]} ({100 * share:.0f} %)"
+            for truth, answer, share in zip(truths, answered, sure, strict=True)
+        ]
+        uris = [image_uri(pixels) for pixels in batch.pixels.cpu().numpy()]
+        return [{text: uri} for text, uri in zip(told, uris, strict=True)]
 
     def chance(self, facts: ImageFacts) -> float:
         """Guessing among the classes."""

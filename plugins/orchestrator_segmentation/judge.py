@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 
@@ -56,6 +56,15 @@ class MaskJudge(Judge):
             for name, pixels, iou, recall in rows
             if pixels
         }
+
+    def confusions(self) -> Sequence[tuple[str, str, int]]:
+        """What was taken for what, in pixels."""
+        found = self.confusion.counts
+        rows, columns = found.nonzero()
+        return [
+            (self.names[r], self.names[c], int(found[r, c]))
+            for r, c in zip(rows, columns, strict=True)
+        ]
 
 
 def class_figure(name: str) -> str:

@@ -26,6 +26,7 @@ from orchestrator import (
     crop,
     cut,
     erase,
+    image_uri,
     jitter,
     mirror,
 )
@@ -33,7 +34,7 @@ from orchestrator.errors import BuildError, ConfigError, TrainingError
 from orchestrator_segmentation.heads import HEADS, Head, Pyramid, resized
 from orchestrator_segmentation.judge import IGNORE, MaskJudge, class_figure
 from orchestrator_segmentation.network import Segmenter
-from orchestrator_segmentation.pictures import colours, image_uri, mask_uri
+from orchestrator_segmentation.pictures import colours, mask_uri
 
 if TYPE_CHECKING:
     from orchestrator import TrainConfig
@@ -192,6 +193,13 @@ class Segmentation(Task):
             }
             for pixels, mask, answer in zip(batch.pixels.cpu().numpy(), masks, found, strict=True)
         ]
+
+    def wrongness(self, answers: Tensor, targets: Tensor) -> Tensor:
+        """The share of an image's pixels that are wrong, of those that count."""
+        size = (int(targets.shape[-2]), int(targets.shape[-1]))
+        kept = targets != IGNORE
+        wrong = (resized(answers.float(), size).argmax(1) != targets) & kept
+        return wrong.flatten(1).sum(1) / kept.flatten(1).sum(1).clamp(min=1)
 
     def chance(self, facts: ImageFacts) -> float:
         """What answering one class everywhere gives at best, if that class is nearly everywhere."""

@@ -115,7 +115,7 @@ def test_the_facts_are_json_and_name_every_file(exported, tmp_path):
 
 def test_the_card_tells_figures_licence_and_compression(exported, tmp_path):
     text = (write_bundle(tmp_path / "best", exported) / "card.md").read_text()
-    assert "| accuracy | 0.987654 |" in text
+    assert "| accuracy | 98.8 % |" in text
     assert "| note | a\\|b |" in text
     assert "CC-BY-4.0" in text
     assert '| pruning | {"ratio": 0.5} |' in text

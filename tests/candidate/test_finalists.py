@@ -58,7 +58,7 @@ def test_the_best_of_several_seeds_on_validation_ships(
         "seeds_highest_accuracy": 0.75,
     }
     card = (tmp_path / found.folder / "card.md").read_text("utf-8")
-    assert "| seeds_lowest_accuracy | 0.25 |" in card
+    assert "| seeds_lowest_accuracy | 25.0 % |" in card
 
 
 def _keeping(shipped: list[Any]) -> Any:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from orchestrator.analysis import pareto
 from orchestrator.cli.commands import main
 from orchestrator.contracts import Axis
 from orchestrator.errors import BudgetError, ConfigError
-from orchestrator.records import Finalist, ShippedFile
+from orchestrator.records import Finalist, Latency, ShippedFile
 from orchestrator.study import Study, load
 from orchestrator.study.picking import choose, picked
 
@@ -38,8 +39,8 @@ def test_limits_are_kept_and_the_rest_is_no_worse(study: Study) -> None:
     assert entries
     assert all(entry["values"]["macs"] <= smallest for entry in entries)
     for entry in entries:
-        values = [other["values"] for other in entries]
-        assert not any(pareto.dominates(v, entry["values"], study.axes) for v in values)
+        values = [other["validated"] for other in entries]
+        assert not any(pareto.dominates(v, entry["validated"], study.axes) for v in values)
 
 
 def test_an_unknown_objective_is_told_what_there_is(study: Study) -> None:
@@ -94,10 +95,47 @@ def test_each_need_has_the_file_that_suits_it_best() -> None:
     assert needs["x"] == set() and set(found.picks) == needs["fp32"]
 
 
+def test_files_are_picked_by_validation_and_test_says_which_are_no_different() -> None:
+    """The best on test is not the most accurate: chosen by test, what test says would flatter."""
+    files = tuple(
+        replace(shipped(label, on_test, 2.0), validated={"accuracy": known, "latency_ms": 2.0})
+        for label, on_test, known in (("fp32", 0.93, 0.95), ("int8", 0.95, 0.94), ("w4", 0.5, 0.9))
+    )
+    entry = Finalist("a", 19, label="fp32", recommended=True, files=files)
+    (found,) = picked([replace(entry, figures={"test_images": 400})], AXES)
+    assert "most accurate" in found.files[0].picks and "most accurate" not in found.files[1].picks
+    assert found.files[0].rivals["most accurate"] == ("#19 int8",)
+    (sure,) = picked([replace(entry, figures={"test_images": 40000})], AXES)
+    assert "most accurate" not in sure.files[0].rivals
+
+
+def test_latencies_that_overlap_are_no_different() -> None:
+    def timed(label: str, ms: float) -> ShippedFile:
+        known = Latency(ms, ms, ms, ms, ms, 60, low_ratio=0.9 * ms, high_ratio=1.1 * ms)
+        return replace(shipped(label, 0.9 - ms / 100, ms), latencies={"here": known})
+
+    files = timed("a", 1.0), timed("b", 1.1), timed("c", 2.0)
+    (found,) = picked([Finalist("a", 7, label="a", recommended=True, files=files)], AXES)
+    fastest = next(file for file in found.files if "lowest latency_ms" in file.picks)
+    assert (fastest.label, fastest.rivals["lowest latency_ms"]) == ("a", ("#7 b",))
+
+
 def test_a_finalist_of_an_old_run_is_picked_whole() -> None:
     old = Finalist("a", recommended=True, values={"accuracy": 0.9, "latency_ms": 2.0})
     (found,) = picked([old], AXES)
     assert {"most accurate", "lowest latency_ms"} <= set(found.picks)
+
+
+def test_what_ships_has_every_metric_of_the_task_and_what_it_is_taken_for(study: Study) -> None:
+    for entry in study.finalists:
+        images = entry.figures["test_images"]
+        assert sum(count for _, _, count in entry.confusions) == images
+        right = sum(count for truth, answer, count in entry.confusions if truth == answer)
+        assert right / images == pytest.approx(entry.figures["test_accuracy"])
+        assert 0 < entry.figures["test_balanced_accuracy"] < 1
+        assert len(entry.pictures) == min(6, images - right)
+        assert all("taken for" in text for shown in entry.pictures for text in shown)
+        assert all(file.validated["accuracy"] == file.validation for file in entry.files)
 
 
 def test_a_new_budget_is_answered_by_a_file(study: Study) -> None:

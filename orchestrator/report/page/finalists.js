@@ -1,5 +1,6 @@
 // A card for each network that can be shipped: its files, and what each of them is best for.
 import { DATA, FEASIBLE, capital, columnsFor, el, section } from "./dom.js";
+import { classTable, confusionTable, pictureRows } from "./mistakes.js";
 
 export function finalistsSection() {
   const node = section(
@@ -67,6 +68,7 @@ function finalistCard(one) {
       one.figures.flatMap((figure) => [el("dt", {}, figure.label), el("dd", {}, figure.text)]),
     ),
     classTable(one.classes),
+    confusionTable(one.confusion),
     pictureRows(one.pictures),
     one.marks.length
       ? el(
@@ -115,11 +117,15 @@ function fileRows(file) {
   );
   const told = [
     file.picks.map((need) => el("span", { class: "badge pick" }, capital(need))),
+    file.alike.map((text) => el("span", { class: "alike" }, capital(text))),
     file.verified ? null : el("span", { class: "badge failed" }, "Not verified"),
     file.marks.map((mark) => el("span", { class: "mark" }, mark)),
   ].flat();
   if (!told.some((node) => node)) return [row];
-  return [row, el("tr", { class: "told" }, el("td", { colspan: HEADS.length }, told))];
+  return [
+    row,
+    el("tr", { class: "told" }, el("td", { colspan: HEADS.length }, el("div", {}, told))),
+  ];
 }
 
 function changeBars(pair) {
@@ -143,58 +149,5 @@ function changeBars(pair) {
     ),
     bar("before", "before", pair.before_share, pair.before),
     bar("shipped", "after", pair.after_share, pair.after),
-  );
-}
-
-// What each class is worth, with the colour it has in pictures.
-function classTable(classes) {
-  if (!classes.rows.length) return null;
-  const swatch = (colour) =>
-    colour ? el("i", { class: "swatch", style: `background:${colour}` }) : null;
-  return el(
-    "details",
-    { class: "classes" },
-    el("summary", {}, "Class by class"),
-    el(
-      "table",
-      {},
-      el(
-        "tr",
-        {},
-        el("th", {}, "class"),
-        classes.heads.map((head) => el("th", {}, head)),
-      ),
-      classes.rows.map((row) =>
-        el(
-          "tr",
-          {},
-          el("td", {}, swatch(row.colour), row.name),
-          row.cells.map((cell) => el("td", {}, cell)),
-        ),
-      ),
-    ),
-  );
-}
-
-// Test images beside their truth and what the shipped file answers.
-function pictureRows(rows) {
-  if (!rows.length) return null;
-  return el(
-    "div",
-    { class: "pictures" },
-    rows.map((row, index) =>
-      el(
-        "div",
-        { class: "row" },
-        row.map((picture) =>
-          el(
-            "figure",
-            {},
-            index ? null : el("figcaption", {}, picture.label),
-            el("img", { src: picture.uri, alt: `${picture.label} of test image ${index + 1}` }),
-          ),
-        ),
-      ),
-    ),
   );
 }

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from orchestrator import Dataset, ImageFacts, Objective, Task
+from orchestrator import Batch, Dataset, ImageFacts, Objective, Task
 from orchestrator.plugins import installed
 from orchestrator.testing.task import check_task
 
@@ -39,6 +39,24 @@ def test_a_judge_counts_what_is_right(task: Task) -> None:
         "0": {"count": 4, "accuracy": 3 / 4},
         "1": {"count": 2, "accuracy": 1 / 2},
     }
+
+
+def test_what_is_taken_for_what_is_counted(task: Task) -> None:
+    judge = task.judge(FACTS)
+    judge.add(torch.eye(8)[[0, 1, 1, 7]], torch.tensor([0, 0, 1, 2]))
+    judge.add(torch.eye(8)[[1]], torch.tensor([0]))
+    assert judge.confusions() == [("0", "0", 1), ("0", "1", 2), ("1", "1", 1), ("2", "7", 1)]
+
+
+def test_the_surest_wrong_answer_is_the_worst_and_is_shown_with_both_classes(task: Task) -> None:
+    answers = torch.eye(8)[[3, 4, 4]] * torch.tensor([[9.0], [5.0], [9.0]])
+    labels = torch.tensor([3, 5, 5])
+    wrong = task.wrongness(answers, labels)
+    assert wrong[0] == 0 < wrong[1] < wrong[2] < 1
+    pixels = torch.zeros((3, 1, 8, 8), dtype=torch.uint8)
+    shown = task.pictures(Batch(pixels, labels, FACTS, mirror=False, side=8), answers)
+    assert list(shown[2]) == ["5, taken for 4 (100 %)"]
+    assert shown[2]["5, taken for 4 (100 %)"].startswith("data:image/png;base64,")
 
 
 def test_distance_is_the_share_of_answers_that_differ(task: Task) -> None:

@@ -5,12 +5,12 @@ import io
 
 import numpy as np
 import torch
-from orchestrator_segmentation.pictures import colours, image_uri, mask_uri
+from orchestrator_segmentation.pictures import colours, mask_uri
 from orchestrator_segmentation.task import Segmentation
 from PIL import Image
 from torch.nn import functional
 
-from orchestrator import Batch, ImageFacts
+from orchestrator import Batch, ImageFacts, image_uri
 
 
 def _read(uri: str) -> Image.Image:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 
-from orchestrator.report.importance import effects
+from orchestrator.analysis.importance import effects
 
 
 def shares(choices, values):

@@ -1,0 +1,35 @@
+"""What is said before a search that promises nothing; a sound one hears nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from toy_factory import factory
+from toys import SPACE_SIZE
+
+from orchestrator.plan.planning import make_plan
+from orchestrator.plan.prospects import images_by_class
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+
+def test_a_space_smaller_than_the_budget_is_told_at_plan(tmp_path: Path) -> None:
+    made = factory(tmp_path, budget={"candidates": 10 * SPACE_SIZE})
+    told = [text for text in make_plan(made, 1).warnings if "genotypes" in text]
+    assert len(told) == 1 and f"budget.candidates is {10 * SPACE_SIZE}" in told[0]
+
+
+def test_steps_of_a_sound_recipe_lower_the_loss_and_wild_ones_are_told(tmp_path: Path) -> None:
+    made = factory(tmp_path)
+    assert not [text for text in make_plan(made, 1).warnings if "does not learn" in text]
+    wild = factory(tmp_path, train={"learning_rate": 1e4, "optimizer": "sgd"})
+    told = [text for text in make_plan(wild, 1).warnings if "does not learn" in text]
+    assert len(told) == 1 and "Lower train.learning_rate (now 10000)" in told[0]
+
+
+def test_images_are_counted_by_class(tmp_path: Path) -> None:
+    made = factory(tmp_path)
+    counts = images_by_class(made, "validation")
+    assert list(counts) == list(made.assembly.facts.classes)
+    assert sum(counts.values()) == len(made.footing.feed("validation"))
