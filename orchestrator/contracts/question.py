@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-__all__ = ["Question"]
+__all__ = ["Kind", "Question"]
+
+Kind = Literal["categorical", "ordered", "real"]
 
 # More options than this make one column of numbers rather than a column each.
 _MOST_COLUMNS = 64
@@ -25,10 +27,10 @@ class Question:
     """
 
     name: str
-    kind: Literal["categorical", "ordered", "real"]
+    kind: Kind
     options: Sequence[Any]
 
-    @property
+    @cached_property
     def columns(self) -> int:
         """How many numbers code an answer."""
         return 2 if self._long else 1 + self._count + (self._count - 1) * self._ranked
@@ -51,11 +53,23 @@ class Question:
         below = [step * (place < rank) for place in range(self._count - 1)]
         return [0.5**0.5, *which, *below]
 
+    def has(self, answer: Any) -> bool:
+        """Whether it is one of the options, or lies between the two of a real question."""
+        if self.kind == "real":
+            low, high = self.options
+            return bool(low <= answer <= high)
+        if self._long:
+            return not isinstance(answer, bool) and answer in self.options
+        try:
+            return _key(answer) in self._codes
+        except TypeError:  # a list, which has no hash
+            return answer in self.options
+
     @property
     def _ranked(self) -> bool:
         return self.kind == "ordered"
 
-    @property
+    @cached_property
     def _long(self) -> bool:
         return self.kind == "real" or (self._ranked and self._count > _MOST_COLUMNS)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import zlib
 from abc import ABC, abstractmethod
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from orchestrator.contracts.objective import Axis, Budget
-from orchestrator.contracts.question import Question
+from orchestrator.contracts.question import Kind, Question
 from orchestrator.contracts.space import Trial
 from orchestrator.records import Choices, Genotype, Record
 from orchestrator.trials import FixedTrial, RandomTrial
@@ -77,17 +76,22 @@ class SamplerContext:
     """What a sampler may ask, in the driver's own thread.
 
     `axes` are the searched objectives with their references, `budgets` all hard limits by
-    objective, `seed` an integer of its own for each process of a search. Nothing here is paid for
-    except `static`. The same seed and the same calls give the same answers.
+    objective, `seed` an integer of its own for each process of a search, `search_seed` one that a
+    resumed search keeps: what is drawn by it and the history alone goes on as if nothing had
+    happened. Nothing here is paid for except `static`. The same seeds and the same calls give the
+    same answers.
     """
 
-    def __init__(self, ground: Ground, seed: int) -> None:
+    def __init__(self, ground: Ground, seed: int, search_seed: int | None = None) -> None:
         self.axes = ground.axes
         self.budgets = ground.budgets
         self.seed = seed
+        self.search_seed = seed if search_seed is None else search_seed
         self._ground = ground
         self._random = random.Random(seed)
         self._questions: dict[str, Question] = {}
+        self._starts: dict[str, int] = {}
+        self._columns: tuple[str, ...] = ()
         self._drawn: dict[str, tuple[Genotype, Choices]] = {}
         self._static: dict[str, Mapping[str, float]] = {}
 
@@ -99,11 +103,22 @@ class SamplerContext:
     @property
     def columns(self) -> tuple[str, ...]:
         """The question that each column of `encode` belongs to."""
-        return tuple(name for name, q in self._questions.items() for _ in range(q.columns))
+        self._place_columns()
+        return self._columns
 
-    def random(self) -> Choices:
-        """Answers drawn uniformly, another draw at each call."""
-        return self._answered({}, self._random.getrandbits(63))[1]
+    def _place_columns(self) -> None:
+        """Where the columns of questions begin that are new."""
+        for name in list(self._questions)[len(self._starts) :]:
+            self._starts[name] = len(self._columns)
+            self._columns += (name,) * self._questions[name].columns
+
+    def random(self, number: int | None = None) -> Choices:
+        """Answers drawn uniformly, another draw at each call.
+
+        With a `number` it is that draw of the search, the same whenever and wherever it is asked.
+        """
+        drawn = self._random.getrandbits(63) if number is None else self._seed_of(str(number))
+        return self._answered({}, drawn)[1]
 
     def complete(self, choices: Choices) -> Choices:
         """All answers, and only those, that drawing asks for where `choices` are given.
@@ -145,21 +160,26 @@ class SamplerContext:
 
         if any(name not in self._questions for name in choices):
             self._draw(choices)
-        codes = [
-            question.code(choices[name]) if name in choices else [0.0] * question.columns
-            for name, question in self._questions.items()
-        ]
-        return np.array([number for code in codes for number in code], dtype=np.float64)
+        self._place_columns()
+        found = np.zeros(len(self._columns))
+        for name, answer in choices.items():
+            if name in self._starts:
+                start, question = self._starts[name], self._questions[name]
+                found[start : start + question.columns] = question.code(answer)
+        return found
 
     def _draw(self, choices: Choices) -> tuple[Genotype, Choices]:
         text = _told(choices)
         found = self._drawn.get(text)
         if found is None:
-            found = self._answered(choices, zlib.crc32(f"{self.seed}{text}".encode()))
+            found = self._answered(choices, self._seed_of(text))
             _remember(self._drawn, text, found)
             # Whoever has asked for all answers draws by them next.
             _remember(self._drawn, _told(found[1]), found)
         return found
+
+    def _seed_of(self, text: str) -> int:
+        return zlib.crc32(f"{self.search_seed}{text}".encode())
 
     def _answered(self, choices: Choices, seed: int) -> tuple[Genotype, Choices]:
         trial = _Answers(choices, seed, self._questions)
@@ -197,25 +217,36 @@ class _Answers:
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """The known answer, which must be one of `choices`, or any of them."""
-        self._note(name, lambda: Question(name, "categorical", tuple(choices)))
+        options = tuple(choices)
+        question = self._met(name, "categorical", options)
+        if name in self._known.known and self._fits(name, question, options):
+            return self._keep(name, self._known.known[name])
         return self._keep(name, self._of(name).suggest_categorical(name, choices))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
         """The known answer, which must be low + n·step and at most high, or any such number."""
-        self._note(name, lambda: Question(name, "ordered", range(low, high + 1, step)))
+        options = range(low, high + 1, step)
+        question = self._met(name, "ordered", options)
+        if name in self._known.known and self._fits(name, question, options):
+            return int(self._keep(name, self._known.known[name]))
         return int(self._keep(name, self._of(name).suggest_int(name, low, high, step=step)))
 
     def suggest_float(self, name: str, low: float, high: float) -> float:
         """The known answer, which must lie in [low, high], or any such number."""
-        self._note(name, lambda: Question(name, "real", (low, high)))
+        self._met(name, "real", (low, high))
         return float(self._keep(name, self._of(name).suggest_float(name, low, high)))
 
     def _of(self, name: str) -> FixedTrial | RandomTrial:
         return self._known if name in self._known.known else self._open
 
-    def _note(self, name: str, question: Callable[[], Question]) -> None:
+    def _met(self, name: str, kind: Kind, options: Sequence[Any]) -> Question:
         if name not in self._questions:
-            self._questions[name] = question()
+            self._questions[name] = Question(name, kind, options)
+        return self._questions[name]
+
+    def _fits(self, name: str, question: Question, options: Sequence[Any]) -> bool:
+        """The quick way to know it, as hundreds of candidates are drawn for each proposal."""
+        return question.options == options and question.has(self._known.known[name])
 
     def _keep(self, name: str, value: Any) -> Any:
         self.given[name] = value
@@ -223,7 +254,7 @@ class _Answers:
 
 
 def _told(choices: Choices) -> str:
-    return json.dumps(dict(choices), sort_keys=True, default=str)
+    return repr(sorted(choices.items()))
 
 
 def _remember(kept: dict[str, Any], key: str, value: Any) -> None:

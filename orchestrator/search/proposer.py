@@ -56,10 +56,10 @@ class Proposer:
         trials = self._storage.every_trial(self._study._study_id)
         self._storage.hidden |= {t.number for t in trials if t.user_attrs.get(_OUTDONE)}
         # Another seed after a resume: the same one would draw the very same candidates again.
-        seed += 7919 * len(trials)
+        search_seed, seed = seed, seed + 7919 * len(trials)
         self._sampler = adapted(sampler(seed))
         self._study.sampler = chance(self._sampler, seed)
-        self._context = SamplerContext(ground, seed)
+        self._context = SamplerContext(ground, seed, search_seed)
         self._open_trials: dict[int, Trial] = {}
         self._known: dict[str, FrozenTrial | None] = {}
         self.records: dict[int, Record] = {}

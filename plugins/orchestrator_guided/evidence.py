@@ -1,142 +1,170 @@
-"""What a search's history says, as arrays: one row for each network that was proposed."""
+"""What a search's history says, as arrays: one row for each network that was trained."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator import Choices, Record, SamplerContext
+from orchestrator import Budget, Choices, Record
 from orchestrator_guided.losses import Loss
 
-__all__ = ["Coder", "Evidence", "read"]
+__all__ = ["Evidence"]
 
 Floats = NDArray[np.float64]
 
+# Of so many of the latest whole trainings it is known by how much they gained after an epoch.
+_CURVES = 200
+
 
 @dataclass
-class Coder:
-    """Codes of choices; those of records are made once.
+class Evidence:
+    """A row for each network that came to an end; it grows with the records told.
 
-    What was coded before a question was met is padded with zeros, as the contract has it.
+    `losses` are those of the axes, the first `axes` of them, and of what has a budget beside. A
+    network counts with its best file. `points` are the losses (m, axes) of every record that keeps
+    its budgets, of the networks at the places `owners`.
     """
 
-    context: SamplerContext
-    _known: dict[int, Floats] = field(default_factory=dict)
+    losses: Sequence[Loss]
+    axes: int
+    static: Sequence[str]
+    trainings: list[Record] = field(default_factory=list)
+    points: list[list[float]] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+    _rows: list[list[float]] = field(default_factory=list)
+    _files: list[list[Record]] = field(default_factory=list)
+    _places: dict[int, int] = field(default_factory=dict)
+    _read: int = 0
+    _last: Record | None = None
 
-    def records(self, choices: Sequence[Choices], numbers: Sequence[int]) -> Floats:
-        """(n, columns) of candidates by their numbers; what is no question is left out."""
-        for chosen, number in zip(choices, numbers, strict=True):
-            if number not in self._known:
-                self._known[number] = self.context.encode(self.context.complete(chosen))
-        return self._padded([self._known[number] for number in numbers])
+    def read(self, records: Sequence[Record]) -> None:
+        """What is new; `records` in the order in which they were told."""
+        for record in records[self._read :]:
+            if record.network is None:
+                self._places[record.number] = len(self.trainings)
+                self.trainings.append(record)
+                self._files.append([])
+                self._rows.append([])
+            if record.training in self._places:
+                self._take(record, self._places[record.training])
+        self._read = len(records)
+        self._last = records[-1] if records else None
 
-    def pool(self, choices: Sequence[Choices]) -> Floats:
-        """(n, columns) of whole answers."""
-        return self._padded([self.context.encode(chosen) for chosen in choices])
+    def leads_to(self, records: Sequence[Record]) -> bool:
+        """Whether these begin with those that were read."""
+        return not self._read or (
+            len(records) >= self._read and records[self._read - 1] is self._last
+        )
+
+    def nearest(self, budgets: Mapping[str, Budget]) -> list[int]:
+        """Places of those that did not fail, by how far they broke budgets."""
+
+        def broken(place: int) -> float:
+            over = self.trainings[place].violations
+            limits = {name: abs(b.max or b.min or 1.0) for name, b in budgets.items()}
+            return sum(excess / limits.get(name, 1.0) for name, excess in over.items())
+
+        fine = [p for p, record in enumerate(self.trainings) if record.outcome != "failed"]
+        return sorted(fine or range(len(self)), key=broken)
+
+    def __len__(self) -> int:
+        return len(self.trainings)
 
     @property
-    def questions(self) -> NDArray[np.int64]:
-        """Which question each column belongs to, counted from 0."""
-        places = {name: place for place, name in enumerate(self.context.questions)}
-        return np.array([places[name] for name in self.context.columns], dtype=np.int64)
+    def choices(self) -> list[Choices]:
+        """What each was drawn with."""
+        return [record.choices for record in self.trainings]
 
-    def _padded(self, codes: Sequence[Floats]) -> Floats:
-        found = np.zeros((len(codes), len(self.context.columns)))
-        for row, code in zip(found, codes, strict=True):
-            row[: len(code)] = code
+    @property
+    def raw(self) -> Floats:
+        """(n, losses), NaN where one is not known."""
+        return np.array(self._rows).reshape(len(self), len(self.losses))
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """(n,): what has no losses worth learning from."""
+        return np.array([record.outcome == "failed" for record in self.trainings], dtype=bool)
+
+    @property
+    def predicted(self) -> Floats:
+        """(n,): 1 where an estimator foretold rather than trained."""
+        return np.array([float(bool(r.extra.get("predicted"))) for r in self.trainings])
+
+    @property
+    def costs(self) -> Floats:
+        """(n, static): static objectives, NaN where one is not known."""
+        known = [[r.values.get(name, np.nan) for name in self.static] for r in self.trainings]
+        return np.array(known, dtype=np.float64).reshape(len(self), len(self.static))
+
+    def target(self, place: int, count: int) -> tuple[Floats, Floats]:
+        """Of the first `count` one loss as it is modelled, NaN where unknown, and its variance.
+
+        A training that ended early counts as it would have ended, by what others gained after that
+        epoch; how differently they did is its variance.
+        """
+        loss = self.losses[place]
+        values = loss.modelled(np.array([row[place] for row in self._rows[:count]]))
+        variances = np.zeros(count)
+        if loss.axis.leads:
+            gains, spreads = self._gains(loss, count)
+            for row, record in enumerate(self.trainings[:count]):
+                epochs = len(record.curve)
+                if 0 < epochs < len(gains) and _is_trained(record):
+                    last = loss.modelled(np.array([loss.of(record.curve[-1])]))[0]
+                    values[row] = last + gains[epochs - 1]
+                    variances[row] = spreads[epochs - 1] ** 2
+        return values, variances
+
+    def _take(self, record: Record, place: int) -> None:
+        """A file more of a network."""
+        self._files[place].append(record)
+        self._rows[place] = self._best(self._files[place])
+        point = self._rows_of(record)[: self.axes]
+        if record.outcome == "feasible" and np.isfinite(point).all():
+            self.points.append(point)
+            self.owners.append(place)
+
+    def _rows_of(self, record: Record) -> list[float]:
+        return [loss.known(record.values) for loss in self.losses]
+
+    def _best(self, files: Sequence[Record]) -> list[float]:
+        """Of those that keep budgets the one that takes most of the volume below the references."""
+        kept = [record for record in files if record.outcome == "feasible"] or files
+        return max(map(self._rows_of, kept), key=self._volume)
+
+    def _volume(self, row: list[float]) -> float:
+        found = 1.0
+        for loss, value in zip(self.losses[: self.axes], row, strict=False):
+            known = value if np.isfinite(value) else loss.worst
+            found *= max((loss.worst - known) / loss.width, 1e-6)
         return found
 
-
-@dataclass(frozen=True)
-class Evidence:
-    """A row for each network that came to an end, and the points of all records beside.
-
-    `losses` (n, axes) are those of the network's best file, NaN where one is not known; `front`
-    (m, axes) those of every record that keeps its budgets, of the networks `members`. What `failed`
-    (n,) has no losses worth learning from. `static` (n, names) are static objectives.
-    """
-
-    choices: Sequence[Choices]
-    numbers: Sequence[int]
-    losses: Floats
-    static: Floats
-    failed: NDArray[np.bool_]
-    front: Floats
-    members: Sequence[int]
-    values: Sequence[Mapping[str, float]]
+    def _gains(self, loss: Loss, count: int) -> tuple[Floats, Floats]:
+        """By how much a modelled loss usually rises after each epoch of a whole training."""
+        curves = [r.curve for r in self.trainings[:count] if _is_whole(r)]
+        longest = max(map(len, curves), default=0)
+        whole = [curve for curve in curves if len(curve) == longest][-_CURVES:]
+        if longest < 2:
+            return np.zeros(0), np.zeros(0)
+        modelled = np.array([loss.modelled(np.array([loss.of(x) for x in c])) for c in whole])
+        left = modelled[:, -1:] - modelled
+        gains = np.median(left, axis=0)
+        apart = 1.5 * np.median(np.abs(left - gains), axis=0)
+        # Of two or three it is not known how differently the next will do.
+        return gains, np.maximum(apart, np.abs(gains) / (1 + len(whole)) ** 0.5)
 
 
-def read(records: Sequence[Record], losses: Sequence[Loss], static: Sequence[str]) -> Evidence:
-    """From records in the order in which they were told."""
-    families: dict[int, list[Record]] = defaultdict(list)
-    for record in records:
-        families[_network(record)].append(record)
-    trained = [record for record in records if record.network is None]
-    gains = _epoch_gains(trained, losses)
-    rows = [_best(families[record.number], losses, gains) for record in trained]
-    points = [
-        ([loss.known(record.values) for loss in losses], record)
-        for record in records
-        if record.outcome == "feasible"
-    ]
-    owners = {record.number for record in trained}
-    whole = [(p, r) for p, r in points if np.isfinite(p).all() and _network(r) in owners]
-    return Evidence(
-        choices=[record.choices for record in trained],
-        numbers=[record.number for record in trained],
-        losses=np.array(rows).reshape(len(rows), len(losses)),
-        static=np.array(
-            [[record.values.get(name, np.nan) for name in static] for record in trained]
-        ).reshape(len(trained), len(static)),
-        failed=np.array([record.outcome == "failed" for record in trained], dtype=bool),
-        front=np.array([point for point, _ in whole]).reshape(-1, len(losses)),
-        members=[_network(record) for _, record in whole],
-        values=[record.values for record in trained],
-    )
+def _is_trained(record: Record) -> bool:
+    return record.outcome in ("feasible", "stopped", "rejected") and not _foretold(record.extra)
 
 
-def _network(record: Record) -> int:
-    return record.number if record.network is None else record.network
+def _is_whole(record: Record) -> bool:
+    trained = record.outcome in ("feasible", "rejected") and not _foretold(record.extra)
+    return trained and len(record.curve) > 1
 
 
-def _best(family: Sequence[Record], losses: Sequence[Loss], gains: Floats) -> list[float]:
-    """Of a network's files the one that alone takes most of the volume below the references."""
-    rows = [_row(record, losses, gains) for record in family]
-    worst = np.array([loss.worst for loss in losses])
-    width = np.array([loss.width for loss in losses])
-
-    def volume(row: list[float]) -> float:
-        known = np.where(np.isfinite(row), row, worst)
-        return float(np.prod(np.clip((worst - known) / width, 1e-6, None)))
-
-    return max(rows, key=volume)
-
-
-def _row(record: Record, losses: Sequence[Loss], gains: Floats) -> list[float]:
-    """A stopped training as it would have ended, by what others gained after that epoch."""
-    row = [loss.known(record.values) for loss in losses]
-    for place, loss in enumerate(losses):
-        epochs = len(record.curve)
-        if loss.axis.leads and record.outcome == "stopped" and 0 < epochs <= len(gains):
-            reached = loss.modelled(np.array([loss.of(record.curve[-1])]))
-            row[place] = float(loss.told(reached + gains[epochs - 1])[0])
-    return row
-
-
-def _epoch_gains(trained: Sequence[Record], losses: Sequence[Loss]) -> Floats:
-    """By how much the modelled loss usually falls after each epoch of a whole training."""
-    leading = [loss for loss in losses if loss.axis.leads]
-    curves = [r.curve for r in trained if r.outcome == "feasible" and len(r.curve) > 1]
-    if not leading or not curves:
-        return np.zeros(0)
-    longest = max(map(len, curves))
-    whole = [curve for curve in curves if len(curve) == longest]
-    modelled = np.array(
-        [leading[0].modelled(np.array([leading[0].of(x) for x in curve])) for curve in whole]
-    )
-    found: Floats = np.median(modelled[:, -1:] - modelled, axis=0)
-    return found
+def _foretold(extra: Mapping[str, object]) -> bool:
+    return bool(extra.get("predicted"))

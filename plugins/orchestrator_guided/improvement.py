@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-__all__ = ["Belief", "Boxes", "nondominated"]
+__all__ = ["Belief", "Boxes", "layer", "nondominated"]
 
 Floats = NDArray[np.float64]
 
@@ -100,6 +100,16 @@ def nondominated(points: Floats) -> Floats:
         kept.append(first)
         left = left[(left < first).any(1)]
     return np.array(kept).reshape(-1, points.shape[1])
+
+
+def layer(points: Floats) -> NDArray[np.int64]:
+    """Where the non-dominated ones of (n, k) are; of equal ones the first."""
+    left, kept = np.arange(len(points)), list[int]()
+    while len(left):
+        first = left[np.argmin(points[left].sum(1))]
+        kept.append(int(first))
+        left = left[(points[left] < points[first]).any(1)]
+    return np.array(sorted(kept), dtype=np.int64)
 
 
 def _thinned(front: Floats, worst: Floats) -> Floats:

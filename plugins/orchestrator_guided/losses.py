@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_ndtr
 
-from orchestrator import Axis
+from orchestrator import Axis, Budget
 
-__all__ = ["Loss"]
+__all__ = ["Loss", "losses_of"]
 
 Floats = NDArray[np.float64]
 
@@ -67,3 +68,24 @@ class Loss:
         """The loss in a candidate's values; NaN where the objective is not among them."""
         value = values.get(self.axis.name)
         return float("nan") if value is None or not np.isfinite(value) else self.of(value)
+
+    def within(self, budget: Budget, mean: Floats, deviation: Floats) -> Floats:
+        """The logarithm of the probability (n,) that a modelled loss keeps a budget."""
+        found = np.zeros(len(mean))
+        for limit, is_maximum in ((budget.max, True), (budget.min, False)):
+            if limit is not None:
+                apart = (self.modelled(np.array([self.of(limit)]))[0] - mean) / deviation
+                # A loss below its bound keeps the maximum of what is minimised, and the minimum of
+                # what is maximised.
+                small_is_kept = (self.axis.direction == "minimize") == is_maximum
+                found += log_ndtr(apart if small_is_kept else -apart)
+        return found
+
+
+def losses_of(
+    axes: Sequence[Axis], budgets: Mapping[str, Budget], static: Sequence[str]
+) -> list[Loss]:
+    """Of each axis, then of each objective that has a budget alone and is known only when paid."""
+    named = {axis.name for axis in axes}.union(static)
+    limited = [Axis(name, "", "minimize", 1.0) for name in budgets if name not in named]
+    return [Loss(axis) for axis in (*axes, *limited)]

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Container, Sequence
 from typing import Any
 
-import numpy as np
-
-from orchestrator import Choices, History, SamplerContext
+from orchestrator import Choices, Question, SamplerContext
 from orchestrator.errors import ConfigError
 
-__all__ = ["Breeder"]
+__all__ = ["Breeder", "text_of"]
 
 _CROSSED = 0.35
 _NEIGHBOUR = 0.6
-_CHANGES = ((1, 1 / 2), (2, 1 / 3), (3, 1 / 6))
+_CHANGES, _SHARES = (1, 2, 3), (1 / 2, 1 / 3, 1 / 6)
 
 
 class Breeder:
-    """Makes new candidates of parents; each is new to the search and to the pool."""
+    """Makes new candidates of parents, none of which is in the pool or `known` by its text."""
 
-    def __init__(self, history: History, context: SamplerContext, rng: np.random.Generator) -> None:
-        self._history = history
+    def __init__(
+        self, context: SamplerContext, rng: random.Random, known: Container[str] = ()
+    ) -> None:
         self._context = context
         self._rng = rng
+        self._known = known
         self._met: set[str] = set()
 
     def children(self, parents: Sequence[Choices], count: int) -> list[Choices]:
@@ -39,43 +40,47 @@ class Breeder:
 
     def strangers(self, count: int) -> list[Choices]:
         """Random draws."""
-        drawn = (self._context.random() for _ in range(count))
+        drawn = (self._context.random(self._rng.getrandbits(31)) for _ in range(count))
         return [choices for choices in drawn if self._is_new(choices)]
 
     def _is_new(self, choices: Choices) -> bool:
-        genotype = self._context.draw(choices)
-        if genotype.key in self._met or self._history.knows(genotype):
+        told = text_of(choices)
+        if told in self._met or told in self._known:
             return False
-        self._met.add(genotype.key)
+        self._met.add(told)
         return True
 
     def _child(self, parents: Sequence[Choices]) -> Choices:
-        rng = self._rng
-        child = dict(parents[int(rng.integers(len(parents)))])
-        changes = rng.choice([n for n, _ in _CHANGES], p=[share for _, share in _CHANGES])
+        rng, questions = self._rng, self._context.questions
+        child = dict(rng.choice(parents))
+        (changes,) = rng.choices(_CHANGES, _SHARES)
         if len(parents) > 1 and rng.random() < _CROSSED:
-            other = parents[int(rng.integers(len(parents)))]
+            other = rng.choice(parents)
             child |= {name: other[name] for name in child if name in other and rng.random() < 0.5}
-            changes = rng.integers(2)
-        names = [name for name in child if name in self._context.questions]
-        for name in rng.permutation(names)[:changes]:
-            child[name] = self._changed(str(name), child[name])
+            changes = rng.randrange(2)
+        names = [name for name in child if name in questions]
+        for name in rng.sample(names, min(changes, len(names))):
+            child[name] = self._changed(questions[name], child[name])
         try:
             return self._context.complete(child)
         except ConfigError:  # an answer that this branch of the space does not offer
-            return self._context.complete(parents[int(rng.integers(len(parents)))])
+            return self._context.complete(rng.choice(parents))
 
-    def _changed(self, name: str, answer: Any) -> Any:
-        question, rng = self._context.questions[name], self._rng
+    def _changed(self, question: Question, answer: Any) -> Any:
+        rng = self._rng
         if question.kind == "real":
             low, high = question.options
-            near = answer + 0.1 * (high - low) * rng.standard_normal()
-            return float(np.clip(near, low, high))
-        options = list(question.options)
-        if len(options) < 2 or answer not in options:
+            return min(high, max(low, answer + 0.1 * (high - low) * rng.gauss(0, 1)))
+        options = question.options
+        if len(options) < 2 or not question.has(answer):
             return answer
         place = options.index(answer)
         if question.kind == "ordered" and rng.random() < _NEIGHBOUR:
-            step = 1 if rng.random() < 0.5 else -1
+            step = rng.choice((-1, 1))
             return options[place + step if 0 <= place + step < len(options) else place - step]
-        return options[(place + 1 + int(rng.integers(len(options) - 1))) % len(options)]
+        return options[(place + 1 + rng.randrange(len(options) - 1)) % len(options)]
+
+
+def text_of(choices: Choices) -> str:
+    """The same for the same answers, whatever their order."""
+    return repr(sorted(choices.items()))

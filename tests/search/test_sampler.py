@@ -172,6 +172,14 @@ def test_random_answers_differ_from_call_to_call_and_not_from_seed_to_seed() -> 
     assert len({str(choices) for choices in draws[0]}) > 3
 
 
+def test_numbered_draws_are_the_same_in_a_resumed_search() -> None:
+    first = SamplerContext(Ground(AXES, draw, static, BUDGETS), 1)
+    resumed = SamplerContext(Ground(AXES, draw, static, BUDGETS), 7920, 1)
+    first.random()
+    assert [first.random(n) for n in range(8)] == [resumed.random(n) for n in range(8)]
+    assert first.complete({"kind": "deep"}) == resumed.complete({"kind": "deep"})
+
+
 def test_static_values_are_exact_and_counted_once() -> None:
     counted: list[str] = []
 

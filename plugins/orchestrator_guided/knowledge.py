@@ -1,0 +1,350 @@
+"""All that a history says of candidates that were not tried: processes, conditioned on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator import Choices, Proposal, SamplerContext
+from orchestrator_guided.coding import Coder
+from orchestrator_guided.evidence import Evidence
+from orchestrator_guided.improvement import Belief, Boxes, layer
+from orchestrator_guided.losses import Loss
+from orchestrator_guided.process import Observations, Process
+
+__all__ = ["Knowledge", "Memory"]
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+# Observations that a process is conditioned on, and that its hyper-parameters are learnt from,
+# which is where the time goes; so many of the latest tell what is static.
+_MOST_SEEN, _MOST_FITTED, _MOST_STATIC = 320, 200, 400
+# Learnt anew where there are so many times as many; what is static is told at each step, too.
+_LEARN, _LEARN_STATIC, _TELL_STATIC = 1.12, 1.5, 1.06
+_FEWEST = 4
+# A loss this far above the usual ones says no more than "bad".
+_OUTLIER = 4.5
+_WORKS = "works"
+_HARDLY = 0.02
+
+
+@dataclass
+class _Static:
+    """A static objective as it is guessed before it is counted."""
+
+    logarithmic: bool = False
+    told: int = 0
+    centre: Floats = field(default_factory=lambda: np.zeros(0))
+
+
+@dataclass
+class Memory:
+    """What is kept from proposal to proposal to save time; all of it follows from the records."""
+
+    coder: Coder
+    processes: dict[str, Process] = field(default_factory=dict)
+    statics: dict[str, _Static] = field(default_factory=dict)
+    _learnt: dict[str, int] = field(default_factory=dict)
+
+    def process(
+        self, name: str, count: int, growth: float, told: Callable[[int], Observations]
+    ) -> Process:
+        """With hyper-parameters learnt at the last step up to `count`, from what was told by then.
+
+        Only the numbers of steps decide what they are learnt from, so that a resumed search comes
+        to the same.
+        """
+        process = self.processes.setdefault(name, Process())
+        step = _step(count, growth)
+        if step != self._learnt.get(name, 0):
+            observations = told(step)
+            if len(observations) > _MOST_FITTED:
+                some = np.random.default_rng(step).permutation(len(observations))[:_MOST_FITTED]
+                observations = observations.rows(np.sort(some))
+            process.learn(observations)
+            self._learnt[name] = step
+        return process
+
+
+def _step(count: int, growth: float) -> int:
+    """The largest number up to `count` of a series that grows so; 0 below the first."""
+    found, following = 0, _FEWEST
+    while following <= count:
+        found, following = following, max(following + 1, int(following * growth))
+    return found
+
+
+class Knowledge:
+    """What is known at one proposal."""
+
+    def __init__(self, context: SamplerContext, evidence: Evidence, memory: Memory) -> None:
+        self.context = context
+        self.evidence = evidence
+        self._memory = memory
+        self._names = evidence.static
+        self._codes = memory.coder.records(evidence.choices)
+        self._questions = memory.coder.questions
+        self._costs, self._failed = evidence.costs, evidence.failed
+        self._raw, self._predicted = evidence.raw, evidence.predicted
+        self._pooled: dict[int, Floats] = {}
+        self._tell_static()
+        self._dear = [
+            p for p, loss in enumerate(evidence.losses) if loss.axis.name not in self._names
+        ]
+        self._seen = {
+            place: self._tell(place)
+            for place in self._dear
+            if len(self._usable(place, len(evidence))) > 1
+        }
+        if self._failed.any():
+            self._tell_works()
+        self._smoothed = self._front()
+
+    # --- what is told to processes ------------------------------------------------------------
+
+    def _tell_static(self) -> None:
+        for place, name in enumerate(self._names):
+            usable = np.flatnonzero(np.isfinite(self._costs[:, place]))
+            static = self._memory.statics.setdefault(name, _Static())
+            step = _step(len(usable), _TELL_STATIC)
+            if step != static.told:
+                self._tell_of(place, usable[:step], static)
+
+    def _tell_of(self, place: int, usable: Places, static: _Static) -> None:
+        static.told = len(usable)
+        static.logarithmic = bool((self._costs[usable, place] > 0).all())
+        static.centre = self._codes[usable[-_MOST_STATIC:]].mean(0)
+        process = self._memory.process(
+            self._names[place],
+            len(usable),
+            _LEARN_STATIC,
+            lambda count: self._static_told(place, usable[:count]),
+        )
+        process.see(self._static_told(place, usable))
+
+    def _static_told(self, place: int, rows: Places) -> Observations:
+        """What is static follows the choices closely: a trend in each column of the codes."""
+        rows = rows[-_MOST_STATIC:]
+        codes = self._codes[rows]
+        static = self._memory.statics[self._names[place]]
+        values = self._costs[rows, place]
+        values = np.log(values) if static.logarithmic else values
+        centred = codes - codes.mean(0)
+        return Observations(codes, centred, values, np.zeros(len(rows)), self._questions)
+
+    def _tell(self, place: int) -> Observations:
+        """One loss; what the process has seen."""
+        usable = self._usable(place, len(self.evidence))
+        process = self._memory.process(
+            self.evidence.losses[place].axis.name,
+            len(usable),
+            _LEARN,
+            lambda n: self._told(place, usable[:n], int(usable[n - 1]) + 1),
+        )
+        seen = self._told(place, self._worth(usable), len(self.evidence))
+        process.see(seen)
+        return seen
+
+    def _usable(self, place: int, count: int) -> Places:
+        values, _ = self.evidence.target(place, count)
+        features = self._features(self._costs, self._predicted)
+        fine = np.isfinite(values) & ~self._failed & np.isfinite(features).all(1)
+        return np.flatnonzero(fine)
+
+    def _told(self, place: int, rows: Places, count: int) -> Observations:
+        """Rows of the first `count`; what is hopeless is only bad."""
+        values, variances = self.evidence.target(place, count)
+        known = values[rows]
+        if len(known) > 3:
+            middle, upper = np.quantile(known, [0.5, 0.75])
+            known = np.minimum(known, middle + _OUTLIER * max(upper - middle, 1e-6))
+        features = self._features(self._costs[:count], self._predicted[:count])
+        return Observations(
+            self._codes[rows], features[rows], known, variances[rows], self._questions
+        )
+
+    def _tell_works(self) -> None:
+        def told(count: int) -> Observations:
+            features = np.nan_to_num(self._features(self._costs[:count], self._predicted[:count]))
+            rows = np.arange(count)[-_MOST_SEEN:]
+            works = np.where(self._failed[rows], 0.0, 1.0)
+            none = np.zeros(len(rows))
+            return Observations(self._codes[rows], features[rows], works, none, self._questions)
+
+        count = len(self.evidence)
+        self._memory.process(_WORKS, count, _LEARN, told).see(told(count))
+
+    def _worth(self, kept: Places) -> Places:
+        """At most 320: two thirds near the front, some of the latest, the rest at random."""
+        if len(kept) <= _MOST_SEEN:
+            return kept
+        near: list[int] = []
+        left = kept[np.isfinite(self._raw[kept]).all(1)]
+        while len(left) and len(near) < 2 * _MOST_SEEN // 3:
+            best = layer(self._raw[left][:, : self.evidence.axes])
+            near += list(left[best])
+            left = np.delete(left, best)
+        chosen = [*near[: 2 * _MOST_SEEN // 3], *kept[-_MOST_SEEN // 12 :]]
+        rest = np.setdiff1d(kept, chosen)
+        rng = np.random.default_rng(len(kept))
+        some = rng.permutation(rest)[: max(0, _MOST_SEEN - len(set(chosen)))]
+        return np.unique([*chosen, *some])
+
+    # --- what the trend goes by ---------------------------------------------------------------
+
+    def _features(self, costs: Floats, predicted: Floats) -> Floats:
+        """Of the first trainings; whether they were foretold counts where some were."""
+        standard = self._standard(self._logs(costs), costs)
+        if 0 < predicted.sum() < len(predicted):
+            standard = np.column_stack([standard, predicted])
+        return standard
+
+    def _logs(self, costs: Floats) -> Floats:
+        found = costs.copy()
+        for place, name in enumerate(self._names):
+            if self._memory.statics[name].logarithmic:
+                found[:, place] = np.log(np.maximum(costs[:, place], 1e-12))
+        return found
+
+    def _standard(self, logs: Floats, known: Floats) -> Floats:
+        """By the mean and the spread of what is known."""
+        if not len(known) or not known.shape[1]:
+            return logs
+        told = self._logs(known)
+        told = told[np.isfinite(told).all(1)]
+        if not len(told):
+            return logs
+        spread = told.std(0)
+        found: Floats = (logs - told.mean(0)) / np.where(spread > 1e-9, spread, 1.0)
+        return found
+
+    def _features_of(self, logs: Floats) -> Floats:
+        """Of candidates that would be trained."""
+        standard = self._standard(logs, self._costs)
+        if 0 < self._predicted.sum() < len(self._predicted):
+            standard = np.column_stack([standard, np.zeros(len(logs))])
+        return standard
+
+    # --- what is asked --------------------------------------------------------------------------
+
+    def guessed(self, pool: Sequence[Choices]) -> Floats:
+        """(n, static): what is static, modelled as it is for the pool."""
+        codes = self._coded(pool)
+        found = np.zeros((len(pool), len(self._names)))
+        for place, name in enumerate(self._names):
+            process, static = self._memory.processes[name], self._memory.statics[name]
+            found[:, place] = process.expect(codes, codes - static.centre)
+        return found
+
+    def exact(self, values: Sequence[Mapping[str, float]]) -> Floats:
+        """(n, static): what is static, counted."""
+        known = [[value[name] for name in self._names] for value in values]
+        return self._logs(np.array(known, dtype=np.float64).reshape(len(values), len(self._names)))
+
+    def beliefs(self, pool: Sequence[Choices], logs: Floats) -> tuple[list[Belief], Floats]:
+        """Of each axis; and the logarithm of the probability (n,) that it works within budgets."""
+        codes, features = self._coded(pool), self._features_of(logs)
+        costs = self._values(logs)
+        found: list[Belief] = []
+        chances = self._works(codes, features)
+        for place, loss in enumerate(self.evidence.losses):
+            name = loss.axis.name
+            if place in self._seen:
+                mean, deviation = self._memory.processes[name].ask(codes, features)
+                belief = Belief(mean, deviation, loss.logarithmic)
+                if name in self.context.budgets:
+                    chances += loss.within(self.context.budgets[name], mean, deviation)
+                found.append(belief)
+            elif name in self._names:
+                values = costs[:, list(self._names).index(name)]
+                found.append(Belief(np.array([loss.of(value) for value in values])))
+        return found[: self.evidence.axes], chances + self._kept(costs)
+
+    def _values(self, logs: Floats) -> Floats:
+        found = logs.copy()
+        for place, name in enumerate(self._names):
+            if self._memory.statics[name].logarithmic:
+                found[:, place] = np.exp(logs[:, place])
+        return found
+
+    def _kept(self, costs: Floats) -> Floats:
+        """The logarithm of whether static budgets are kept: the nearer the better where not."""
+        found = np.zeros(len(costs))
+        for place, name in enumerate(self._names):
+            budget = self.context.budgets.get(name)
+            if budget is not None:
+                over = np.array([budget.excess(value) for value in costs[:, place]])
+                scale = np.abs(costs[:, place]).mean() + 1e-12
+                found -= np.where(over > 0, 1e3 * (1 + over / scale), 0.0)
+        return found
+
+    def _works(self, codes: Floats, features: Floats) -> Floats:
+        if not self._failed.any():
+            return np.zeros(len(codes))
+        share = self._memory.processes[_WORKS].expect(codes, features)
+        found: Floats = np.log(np.clip(share, _HARDLY, 1.0))
+        return found
+
+    def _coded(self, pool: Sequence[Choices]) -> Floats:
+        new = [choices for choices in pool if id(choices) not in self._pooled]
+        for choices, code in zip(new, self._memory.coder.pool(new), strict=True):
+            self._pooled[id(choices)] = code
+        return np.array([self._pooled[id(choices)] for choices in pool]).reshape(
+            len(pool), len(self._questions)
+        )
+
+    # --- the front ------------------------------------------------------------------------------
+
+    def boxes(self) -> Boxes:
+        """What the front, as it is believed to be, leaves to be gained."""
+        worst = np.array([loss.worst for loss in self.evidence.losses[: self.evidence.axes]])
+        return Boxes(self._smoothed, worst)
+
+    def believe(self, pending: Sequence[Proposal]) -> None:
+        """Take pending candidates to be what is expected of them (kriging believer)."""
+        if not pending:
+            return
+        pool = [self.context.complete(proposal.choices) for proposal in pending]
+        logs = self.guessed(pool)
+        beliefs, chances = self.beliefs(pool, logs)
+        told = [np.exp(belief.mean) if belief.logarithmic else belief.mean for belief in beliefs]
+        self._smoothed = np.concatenate([self._smoothed, np.array(told).T[chances > np.log(0.5)]])
+        codes, features = self._coded(pool), self._features_of(logs)
+        for place, seen in self._seen.items():
+            process = self._memory.processes[self.evidence.losses[place].axis.name]
+            expected = process.expect(codes, features)
+            none = np.zeros(len(pool))
+            new = Observations(codes, features, expected, none, self._questions)
+            process.see(seen.joined(new))
+
+    def _front(self) -> Floats:
+        """The front, what is dear moved by as much as the process doubts it: noise is no gain."""
+        axes = self.evidence.axes
+        points = np.array(self.evidence.points).reshape(-1, axes)
+        if not len(points):
+            return points
+        near = layer(points)
+        front, owners = points[near], np.array(self.evidence.owners)[near]
+        features = self._features(self._costs, self._predicted)[owners]
+        certain = np.isfinite(features).all(1)
+        for place in self._dear:
+            if place < axes and place in self._seen:
+                loss = self.evidence.losses[place]
+                self._smooth(loss, front[:, place], owners, certain)
+        return front
+
+    def _smooth(self, loss: Loss, column: Floats, owners: Places, certain: Places) -> None:
+        """A file that lost something to compression keeps its distance from its network."""
+        place = self.evidence.losses.index(loss)
+        features = self._features(self._costs, self._predicted)[owners]
+        observed = self.evidence.target(place, len(self.evidence))[0][owners]
+        fine = certain & np.isfinite(observed)
+        if fine.any():
+            process = self._memory.processes[loss.axis.name]
+            expected = process.expect(self._codes[owners[fine]], features[fine])
+            moved = loss.modelled(column[fine]) + expected - observed[fine]
+            column[fine] = loss.told(moved)
