@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-__all__ = ["Kind", "Question"]
-
-Kind = Literal["categorical", "ordered", "real"]
+__all__ = ["Question"]
 
 # More options than this make one column of numbers rather than a column each.
 _MOST_COLUMNS = 64
@@ -27,7 +25,7 @@ class Question:
     """
 
     name: str
-    kind: Kind
+    kind: Literal["categorical", "ordered", "real"]
     options: Sequence[Any]
 
     @cached_property

@@ -7,10 +7,10 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from orchestrator.contracts.objective import Axis, Budget
-from orchestrator.contracts.question import Kind, Question
+from orchestrator.contracts.question import Question
 from orchestrator.contracts.space import Trial
 from orchestrator.records import Choices, Genotype, Record
 from orchestrator.trials import FixedTrial, RandomTrial
@@ -239,7 +239,9 @@ class _Answers:
     def _of(self, name: str) -> FixedTrial | RandomTrial:
         return self._known if name in self._known.known else self._open
 
-    def _met(self, name: str, kind: Kind, options: Sequence[Any]) -> Question:
+    def _met(
+        self, name: str, kind: Literal["categorical", "ordered", "real"], options: Sequence[Any]
+    ) -> Question:
         if name not in self._questions:
             self._questions[name] = Question(name, kind, options)
         return self._questions[name]
