@@ -90,7 +90,7 @@ def _confusions(names: Sequence[str], found: Sequence[tuple[str, str, int]]) -> 
     if not found:
         return []
     counts = {(truth, answer): count for truth, answer, count in found}
-    every = list(dict.fromkeys([*names, *(answer for _, answer in counts)]))
+    every = list(dict.fromkeys([*names, *(name for pair in counts for name in pair)]))
     if len(every) <= MOST_CLASSES:
         rows = [[truth, *(str(counts.get((truth, a), 0)) for a in every)] for truth in every]
         return [table([["true ↓ answered →", *every], *rows])]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from orchestrator.bundle.card import card
-from orchestrator.records import Credit
+from orchestrator.records import Credit, Latency, ShippedFile
 
 FACTS: dict[str, Any] = {
     "id": "0007-1f",
@@ -116,3 +117,41 @@ def test_starting_weights_are_credited_and_a_lacking_licence_is_marked() -> None
 
 def test_a_network_that_started_from_noise_has_no_such_section() -> None:
     assert "Starting weights" not in card(FACTS)
+
+
+TIMED = Latency(0.4, 0.5, 0.41, 0.45, 0.9, 60, low_ratio=0.49, high_ratio=0.52)
+FILE = ShippedFile(
+    "int8", "openvino", "model.int8.xml", "openvino", 4321, latencies={"pi": TIMED}, reached=0.95
+)
+WEIGHED = {
+    **FACTS,
+    "recommended": "int8",
+    "artifacts": {"int8": {"file": "model.int8.xml"}},
+    "files": [asdict(FILE)],
+    "figures": {"test_accuracy": 0.95, "test_images": 400, "latency_ms": 0.4, "size_bytes": 4321},
+    "class_figures": {"ill": {"count": 3, "accuracy": 0.0}, "well": {"count": 24, "accuracy": 1.0}},
+    "confusions": [["ill", "well", 3], ["well", "well", 24]],
+}
+
+
+def test_figures_say_what_they_belong_to_with_units_and_intervals() -> None:
+    told = section(card(WEIGHED), "Figures")
+    assert told.startswith("Of `model.int8.xml` (int8), executed by openvino.")
+    assert "| test_accuracy | 95.0 % (92.4 to 96.7) of 400 images |" in told
+    assert "| latency_ms | 0.4 ms (0.392 to 0.416) on pi |" in told
+    assert "| size_bytes | 4.32 kB |" in told
+
+
+def test_classes_have_intervals_and_what_they_are_taken_for() -> None:
+    told = section(card(WEIGHED), "Figures")
+    assert "| ill | 3 | 0.0 % (0.0 to 56.2) |" in told
+    assert "| true ↓ answered → | ill | well |" in told and "| ill | 0 | 3 |" in told
+    names = [str(number) for number in range(13)]
+    pairs = [[name, names[0], 1 + number] for number, name in enumerate(names)]
+    many = section(card({**WEIGHED, "confusions": pairs}), "Figures")
+    assert "| 12 | 0 | 13 of 13 |" in many and "And 2 rarer ones." in many
+
+
+def test_each_latency_has_its_device_and_runtime() -> None:
+    told = section(card(WEIGHED), "The files, step by step")
+    assert "| int8 | pi | openvino | 0.4 ms (0.392 to 0.416) | 0.5 |" in told

@@ -2,52 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
-from made_search import study
+from made_search import study, with_files
 
-from orchestrator.records import Finalist, Latency, Record, ShippedFile
-from orchestrator.report import ReportData, build_report
+from orchestrator.report import build_report
 from orchestrator.report.figures import payload
-
-TIMED = Latency(0.4, 0.5, 0.41, 0.45, 0.9, 60, low_ratio=0.49, high_ratio=0.52)
-INT8 = ShippedFile(
-    "openvino.int8",
-    "openvino",
-    "models/a/model.openvino.xml",
-    "openvino",
-    4321,
-    steps=("pruning", "quantization"),
-    agreement=0.991,
-    latencies={"here": TIMED},
-    marks=("quantization cost 2.3 points of accuracy",),
-    recommended=True,
-    verified=True,
-    picks=("lowest latency_ms",),
-    reached=0.95,
-    before="fp32",
-    macs=2.5e6,
-)
-FLOAT = dataclasses.replace(INT8, label="fp32", runtime="onnxruntime", steps=("pruning",))
-FLOAT = dataclasses.replace(FLOAT, agreement=None, picks=(), marks=(), recommended=False)
-
-
-def with_files(data: ReportData) -> ReportData:
-    """The search, its first finalist with two files, every third candidate on OpenVINO."""
-    first = next(r for r in data.records if r.outcome == "feasible")
-    file = dataclasses.replace(INT8, number=first.number)
-    figures = {"test_accuracy": 0.95, "test_images": 400, "latency_ms": 0.4, "size_bytes": 4321}
-    entry = Finalist("0001-a", figures=figures, files=(FLOAT, file), label="openvino.int8")
-    plan = {**data.plan, "device": {"here": {"name": "onnxruntime"}}}
-    records = [_on(record, "openvino" if record.number % 3 else "") for record in data.records]
-    return dataclasses.replace(data, finalists=[entry], plan=plan, records=records)
-
-
-def _on(record: Record, runtime: str) -> Record:
-    genotype = dataclasses.replace(record.genotype, runtime=runtime)
-    return dataclasses.replace(record, genotype=genotype)
 
 
 def test_each_file_has_a_row_of_its_own_figures() -> None:
