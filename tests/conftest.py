@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -46,8 +48,23 @@ def toys() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """One search from the command line: a budget rejects some, the rest may be compressed."""
-    folder = tmp_path_factory.mktemp("runs") / "finished"
+    """One search from the command line: a budget rejects some, the rest may be compressed.
+
+    Paid once, by whichever of several test processes comes first; nobody changes what it left.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (shared / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        told = shared / "finished.json"
+        if not told.is_file():
+            told.write_text(json.dumps(_search(shared / "finished")))
+        overrides, printed = json.loads(told.read_text())
+    return FinishedRun(shared / "finished", overrides, printed)
+
+
+def _search(folder: Path) -> tuple[list[str], str]:
+    """Its overrides and what it printed."""
     overrides = [
         *QUICK,
         "~compressor.distillation",
@@ -58,7 +75,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     ]
     done = subprocess.run(command(*overrides), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return FinishedRun(folder, overrides, done.stdout)
+    return overrides, done.stdout
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ _JUDGED: tuple[Split, ...] = ("validation", "test")
 def unpromising(factory: Factory, size: float, genotype: Genotype) -> list[str]:
     """Sentences on what will not do, with what to do; a few steps of that network are paid."""
     config = factory.config
-    losses = losses_of_a_batch(factory.started(genotype), factory.footing, config.train)
+    losses = losses_of_a_batch(factory.build(genotype), factory.footing, config.train)
     found: list[Finding | None] = [
         small_space(size, config.budget.candidates),
         few_images({split: images_by_class(factory, split) for split in _JUDGED}),
