@@ -29,6 +29,7 @@ __all__ = [
 
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
 OpenShare = Annotated[float, pydantic.Field(ge=0, lt=1)]
+PartShare = Annotated[float, pydantic.Field(gt=0, lt=1)]
 Scale = Annotated[float, pydantic.Field(gt=0, le=1)]
 
 
@@ -144,18 +145,25 @@ class BudgetConfig:
     """How much search is paid for.
 
     `candidates` counts those that pass their budgets before training; `minutes` ends the search
-    earlier; `concurrent` 0 means one a core; `finalists` is how many of the front are shipped,
-    each the best on validation of as many trainings as there are `seeds`.
-    `checked` candidates near the front are trained further where the estimator is approximate; 0
-    trusts it blindly.
+    earlier, and what runs then; `patience` ends it where the hypervolume has been flat for so many
+    trainings. A candidate that takes more than `candidate_minutes` has failed; null: 20 times the
+    forecast, at least 10. `concurrent` 0 means one a core; `finalists` is how many of the front
+    are shipped, each the best on validation of as many trainings as there are `seeds`. `checked`
+    candidates near the front are trained further where the estimator is approximate; 0 trusts it
+    blindly. `rungs` are shares of a training after which only the `kept` share of candidates goes
+    on, by what they add to the hypervolume; none has each trained whole.
     """
 
     candidates: pydantic.PositiveInt = 26
     minutes: pydantic.PositiveFloat | None = None
+    patience: pydantic.PositiveInt | None = None
+    candidate_minutes: pydantic.PositiveFloat | None = None
     concurrent: pydantic.NonNegativeInt = 0
     finalists: pydantic.PositiveInt = 4
     seeds: pydantic.PositiveInt = 1
     checked: pydantic.NonNegativeInt = 8
+    rungs: tuple[PartShare, ...] = ()
+    kept: PartShare = 0.4
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -198,14 +199,31 @@ def tabulated(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fragile(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The second call raises, the third kills its process, the fourth ends it."""
-    nth = payload.get("nth", _count(payload))
+    """The second candidate raises, the third kills its process, then one ends it, one asks to."""
+    nth = payload.get("nth", _nth(payload))
     if nth == 1:
         raise ValueError("one and no more")
     if nth == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     if nth == 3:
         os._exit(3)
+    if nth == 4:
+        sys.exit(3)
+    return tabulated({**payload, "folder": None})
+
+
+def killed_once(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The second call kills its process, as the kernel does for want of memory."""
+    if _count(payload) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return tabulated({**payload, "folder": None})
+
+
+def slow_second(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The second candidate never answers."""
+    (Path(payload["folder"]) / str(payload["number"])).touch()
+    if _nth(payload) == 1:
+        time.sleep(600)
     return tabulated({**payload, "folder": None})
 
 
@@ -224,3 +242,10 @@ def _count(payload: Mapping[str, Any]) -> int:
     before = len(list(folder.iterdir()))
     (folder / f"{payload['number']}-{time.monotonic_ns()}").touch()
     return before
+
+
+def _nth(payload: Mapping[str, Any]) -> int:
+    """How many candidates there were before this one; it may be called again."""
+    _count(payload)
+    called = {int(path.name.partition("-")[0]) for path in Path(payload["folder"]).iterdir()}
+    return len(called - {payload["number"]})

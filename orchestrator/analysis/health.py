@@ -101,6 +101,22 @@ class Health:
         return fresh
 
     @property
+    def flat_for(self) -> int:
+        """Candidates paid for since the hypervolume last grew."""
+        return self._ledger.paid - self._grown_at
+
+    @property
+    def all_alike(self) -> list[Record]:
+        """The failures of a search in which nothing else came of a training, all of one kind."""
+        if (
+            len(self._failed) != 1
+            or self._ledger.counts["feasible"] + self._ledger.counts["stopped"]
+        ):
+            return []
+        (alike,) = self._failed.values()
+        return alike
+
+    @property
     def standing(self) -> list[Finding]:
         """What holds now, whether it was told or not."""
         return [finding for look in self._looks.values() if (finding := look())]
@@ -135,7 +151,7 @@ class Health:
         )
 
     def _flat(self) -> Finding | None:
-        flat = self._ledger.paid - self._grown_at
+        flat = self.flat_for
         if not self._volume or flat < max(FLAT_CANDIDATES, FLAT_SHARE * self._ledger.paid):
             return None
         return Finding(

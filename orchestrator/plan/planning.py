@@ -16,6 +16,8 @@ from orchestrator.contracts import ArtifactCompressor
 from orchestrator.contracts.objective import Axis
 from orchestrator.contracts.task import Task
 from orchestrator.errors import BudgetError, ConfigError
+from orchestrator.estimators.ladder import Ladder
+from orchestrator.estimators.train import TrainEstimator
 from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.plan.image_sides import small_images
 from orchestrator.plan.prospects import unpromising
@@ -234,9 +236,10 @@ def _no_compression(assembly: Assembly) -> dict[str, Any]:
 
 
 def _check_sampler(factory: Factory) -> None:
-    """Raise UsageError for a sampler's name or options now, rather than after the teacher."""
+    """Raise UsageError for a sampler's name or options, or rungs, before the teacher is paid."""
     chosen = factory.config.sampler
     factory.plugins.create("sampler", chosen.name, chosen.options, given={"seed": 0})
+    _check_rungs(factory)
 
 
 def _check_teacher(factory: Factory) -> None:
@@ -254,6 +257,16 @@ def _check_teacher(factory: Factory) -> None:
             f"teacher={factory.config.teacher}. Say weights=BUNDLE, or teacher=null."
         )
     check_teachers(named_teachers(factory.config.teacher), factory.assembly.facts)
+
+
+def _check_rungs(factory: Factory) -> None:
+    """Raise ConfigError for an estimator whose trainings cannot pause."""
+    chosen = factory.assembly.estimator
+    if factory.config.budget.rungs and not isinstance(chosen, TrainEstimator):
+        raise ConfigError(
+            f"budget.rungs: trainings pause there, found estimator={chosen.name}, which ranks "
+            "without them. Say budget.rungs=[] or estimator=train."
+        )
 
 
 def _start(factory: Factory) -> Prospect | None:
@@ -397,6 +410,8 @@ def _forecast_seconds(
         first_s = config.train.final_epochs * _epoch_seconds(factory, by_size[-1])
     estimator, budget = factory.assembly.estimator, config.budget
     ahead, each = estimator.training_epochs(config.train)
+    if budget.rungs:
+        each *= Ladder.of(budget, config.train.epochs).share
     # Checks are made in rungs; over all of them a checked candidate is trained for about as long
     # as one that is trained alone.
     checks = budget.checked * config.train.epochs if estimator.approximate else 0

@@ -8,11 +8,10 @@ import json
 import logging
 import os
 import secrets
-import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,14 +19,14 @@ import ray
 from ray._private import ray_constants
 from ray.exceptions import RayError
 
-from orchestrator.contracts import Artifact, Device, Gauge, Latency
+from orchestrator.contracts import Artifact, Latency
 from orchestrator.errors import DeviceError, OrchestratorError
 from orchestrator.faults.temporary import WorkingFolder
-from orchestrator.measuring.gate import quiet
-from orchestrator.search.latency_cache import LatencyCache
+from orchestrator.search.ends import End, cause, end_of
+from orchestrator.search.meter import START_S, Meter, measure_with, serves
 from orchestrator.search.stopping import Stopping
 
-__all__ = ["WORKER_ENV", "Cluster", "Job", "Measuring", "Resources", "measure_with"]
+__all__ = ["WORKER_ENV", "Cluster", "Job", "Resources"]
 
 # Idle OpenMP threads that spin cost 50× on a busy machine, so they sleep. Set before torch loads.
 # oneDNN compiles a kernel for each shape and keeps 1024: too few for networks that take turns in
@@ -40,13 +39,7 @@ _QUIET_ENV = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "100000",
-    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
 }
-_METER_START_S = 120.0
 _METER_END_S = 5.0
 _WATCH_SECONDS = 0.5
 
@@ -70,100 +63,25 @@ class Job:
     """A function that workers import ("module:function") and what every call shares.
 
     The function takes one mapping of plain values (`common` plus the call's own) and returns one.
+    `Cluster.map` ends what takes longer than `seconds`.
     """
 
     function: str
     common: Mapping[str, Any]
+    seconds: float | None = None
 
 
 @ray.remote(max_retries=0)  # type: ignore[untyped-decorator]
-def call(function: str, payload: Mapping[str, Any]) -> Any:
-    """Run `function` in a worker of Ray's pool."""
+def call(function: str, common: Mapping[str, Any], payload: Mapping[str, Any]) -> Any:
+    """Run `function` in a worker of Ray's pool; whatever it raises is an Exception here.
+
+    A plugin that calls `sys.exit` would take the worker with it.
+    """
     module, _, name = function.partition(":")
-    return getattr(importlib.import_module(module), name)(payload)
-
-
-class Meter:
-    """The one process that measures at a place; its calls queue up, so they never overlap."""
-
-    def __init__(self, function: str, payload: Mapping[str, Any]) -> None:
-        module, _, name = function.partition(":")
-        self._make = getattr(importlib.import_module(module), name)
-        devices, self._gate = self._make(payload)
-        self._devices: Mapping[str, Device] = devices
-        self._cache = LatencyCache() if payload.get("latency_cache") else None
-        self._own = WorkingFolder("meter")
-
-    @property
-    def _folder(self) -> Path:
-        """For files on their way; made again where the system swept it."""
-        return self._own.kept().path
-
-    def calibrate(self) -> dict[str, float]:
-        """The reference network's milliseconds on each device."""
-        found = {}
-        for name, device in self._devices.items():
-            with quiet(self._gate, here=device.shares_host):
-                found[name] = device.calibrate(self._folder)
-        return found
-
-    def measure(
-        self,
-        sent: Sequence[tuple[Artifact, Sequence[bytes]]],
-        seats: Sequence[str],
-        reference_ms: Mapping[str, float],
-        fresh: bool = False,
-    ) -> list[Latency]:
-        """Latencies of artifacts, sent with the content of their files, each at the seat beside it.
-
-        Whatever has one owner is measured in one session; that of an earlier one is told again
-        where all of it is known, unless `fresh`.
-        """
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            files = [
-                (self._devices[name], _received(artifact, contents, Path(folder) / str(number)))
-                for number, ((artifact, contents), name) in enumerate(zip(sent, seats, strict=True))
-            ]
-            found: dict[int, Latency] = {}
-            for owner in dict.fromkeys(device.owner for device, _ in files):
-                theirs = [n for n, (device, _) in enumerate(files) if device.owner is owner]
-                session = [files[n] for n in theirs]
-                known_ms = reference_ms[self._seat(owner)]
-                found |= zip(theirs, self._session(session, known_ms, fresh=fresh), strict=True)
-            return [found[number] for number in range(len(files))]
-
-    def _session(
-        self, files: Sequence[tuple[Device, Artifact]], reference_ms: float, *, fresh: bool
-    ) -> list[Latency]:
-        owner = files[0][0].owner
-        if self._cache and not fresh:
-            known = self._cache.find(files, reference_ms, self._folder)
-            if known is not None:
-                return known
-        with quiet(self._gate, here=owner.shares_host):
-            found = list(owner.latencies_together(files, reference_ms, self._folder))
-        if self._cache:
-            self._cache.keep(files, found, self._folder)
-        return found
-
-    def _seat(self, device: Device) -> str:
-        return next(name for name, known in self._devices.items() if known is device)
-
-    def gauge(
-        self, sent: tuple[Artifact, Sequence[bytes]], device_name: str, asked: Gauge, known: float
-    ) -> Mapping[str, float]:
-        """Something else about one file; `known` is the reference's milliseconds."""
-        device = self._devices[device_name]
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            artifact = _received(*sent, Path(folder) / "0")
-            with quiet(self._gate, here=device.shares_host):
-                return dict(device.gauge(artifact, asked, known, self._folder))
-
-    def close(self) -> None:
-        """Leave nothing behind."""
-        for device in self._devices.values():
-            device.close()
-        self._own.close()
+    try:
+        return getattr(importlib.import_module(module), name)({**common, **payload})
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"{error!r} was raised in it") from error
 
 
 class Cluster:
@@ -220,12 +138,20 @@ class Cluster:
         """
         name = f"meter-{os.getpid()}-{id(self)}-{len(self._actors)}"
         options = {"name": name, "resources": self._labels(devices)}
-        actor = ray.remote(num_cpus=0, max_restarts=1)(Meter)
+        actor = ray.remote(num_cpus=0, max_restarts=-1)(Meter)
         payload = {**job.common, "devices": list(devices)}
         self._actors.append(actor.options(**options).remote(job.function, payload))
         found = self._wait(self._actors[-1].calibrate.remote())
         for seat in found:
             self.meters[seat] = (name, float({**found, **reference_ms}[seat]))
+
+    def hung_in_meter(self, task: str) -> bool:
+        """Whether a meter was serving that task, by its id; then it is started anew."""
+        for name in {name for name, _ in self.meters.values()}:
+            if serves(name) == task:
+                ray.kill(ray.get_actor(name), no_restart=False)
+                return True
+        return False
 
     def measure(self, artifacts: Sequence[Artifact], device: str | Sequence[str]) -> list[Latency]:
         """Latencies on the quiet device, all in one session."""
@@ -250,30 +176,38 @@ class Cluster:
     ) -> Iterator[tuple[int, Any]]:
         """(index, result or exception) of each payload, in the order in which they finish.
 
-        `watch` is called twice a second while nothing finishes.
+        `watch` is called twice a second while nothing finishes. What takes too long
+        is ended; what dies is tried once more.
         """
-        waiting = list(enumerate(payloads))
-        running: dict[Any, int] = {}
-        while waiting or running:
-            while waiting and len(running) < self.resources.concurrent:
-                index, payload = waiting.pop(0)
-                task = call.options(**task_options(self.resources))
-                running[task.remote(job.function, {**job.common, **payload})] = index
-            timeout = _WATCH_SECONDS if watch else None
-            ready, _ = ray.wait(list(running), num_returns=1, timeout=timeout)
-            self.stopping.check()
-            if watch:
-                watch()
-            if not ready:
-                continue
-            (done,) = ready
-            try:
-                result: Any = ray.get(done)
-            except RayError as error:
-                result = cause(error)
-            yield running.pop(done), result
+        waiting, common = list(enumerate(payloads)), ray.put(dict(job.common))
+        task = call.options(**task_options(self.resources))
+        running: dict[Any, tuple[int, float]] = {}
+        died: set[int] = set()
+        try:
+            while waiting or running:
+                while waiting and len(running) < self.resources.concurrent:
+                    index, payload = waiting.pop(0)
+                    reference = task.remote(job.function, common, payload)
+                    running[reference] = index, time.monotonic()
+                ready, _ = ray.wait(list(running), num_returns=1, timeout=_WATCH_SECONDS)
+                self.stopping.check()
+                if watch:
+                    watch()
+                for reference in ready or _late(running, job.seconds):
+                    index, _ = running.pop(reference)
+                    end = end_of(reference) if ready else _too_late(reference, job.seconds)
+                    if end.kind in ("death", "machine") and index not in died:
+                        died.add(index)
+                        waiting.append((index, payloads[index]))
+                        continue
+                    yield index, end.record if end.kind == "done" else end.exception
+        finally:
+            for reference in running:
+                ray.cancel(reference, force=True)
 
     def _start(self) -> None:
+        # Each death of a worker would be printed, for which a candidate's record has the reason.
+        ray._private.worker.print_to_stdstream = lambda *told, **how: None
         try:
             ray.init(**self._arguments())
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -312,7 +246,7 @@ class Cluster:
 
     def _wait(self, reference: Any) -> Any:
         try:
-            return ray.get(reference, timeout=_METER_START_S)
+            return ray.get(reference, timeout=START_S)
         except RayError as error:
             found = cause(error)
             if isinstance(found, OrchestratorError):
@@ -320,75 +254,20 @@ class Cluster:
             raise DeviceError(f"the measuring process does not answer: {found}") from error
 
 
-def measure_with(meters: Mapping[str, tuple[str, float]], *, fresh: bool = False) -> Measuring:
-    """Measuring by named meters, from any process of the cluster; see `Cluster.meters`.
-
-    `fresh` takes nothing from earlier sessions.
-    """
-    return Measuring(meters, fresh)
+def _late(running: Mapping[Any, tuple[int, float]], seconds: float | None) -> list[Any]:
+    """References of what has run for too long."""
+    since = time.monotonic() - (seconds or float("inf"))
+    return [reference for reference, (_, started) in running.items() if started <= since]
 
 
-@dataclass(frozen=True)
-class Measuring:
-    """Asks the meters, and waits for their answer."""
-
-    meters: Mapping[str, tuple[str, float]]
-    fresh: bool = False
-
-    def __call__(
-        self, artifacts: Sequence[Artifact], device: str | Sequence[str], /
-    ) -> list[Latency]:
-        """One latency a file; `device` is the seat of all of them, or one for each at one place."""
-        seats = [device] * len(artifacts) if isinstance(device, str) else list(device)
-        meter, _ = self.meters[seats[0]]
-        known = {seat: reference_ms for seat, (_, reference_ms) in self.meters.items()}
-        sent = [_sent(artifact) for artifact in artifacts]
-        return list(_answer(ray.get_actor(meter).measure.remote(sent, seats, known, self.fresh)))
-
-    def gauge(self, artifact: Artifact, device: str, asked: Gauge, /) -> Mapping[str, float]:
-        """Something else about one file; see `Device.gauge`."""
-        meter, reference_ms = self.meters[device]
-        question = ray.get_actor(meter).gauge.remote(_sent(artifact), device, asked, reference_ms)
-        return dict(_answer(question))
-
-
-def _answer(reference: Any) -> Any:
-    try:
-        return ray.get(reference)
-    except RayError as error:
-        raise cause(error) from None
-
-
-def _sent(artifact: Artifact) -> tuple[Artifact, list[bytes]]:
-    """With the content of its files, as the meter may be on another machine."""
-    return artifact, [file.read_bytes() for file in artifact.files]
-
-
-def _received(artifact: Artifact, contents: Sequence[bytes], folder: Path) -> Artifact:
-    """The artifact as it lies in `folder` here, its files under their own names."""
-    folder.mkdir()
-    path, *beside = (folder / file.name for file in artifact.files)
-    for file, content in zip((path, *beside), contents, strict=True):
-        file.write_bytes(content)
-    return replace(artifact, path=path, beside=tuple(beside))
+def _too_late(reference: Any, seconds: float | None) -> End:
+    ray.cancel(reference, force=True)
+    return End("late", f"no answer after {seconds:.3g} s")
 
 
 def task_options(resources: Resources) -> dict[str, Any]:
-    """Options of a candidate's task.
-
-    Tune's placement group would capture it and serialise the work; "DEFAULT" keeps it out.
-    """
-    return {
-        "num_cpus": resources.threads,
-        "num_gpus": resources.gpus,
-        "scheduling_strategy": "DEFAULT",
-    }
-
-
-def cause(error: BaseException) -> Exception:
-    """The exception a worker raised, or Ray's own if the worker died."""
-    inner = getattr(error, "cause", None)
-    return inner if isinstance(inner, Exception) else Exception(str(error).strip())
+    """Options of a candidate's task."""
+    return {"num_cpus": resources.threads, "num_gpus": resources.gpus}
 
 
 def _resources() -> Mapping[str, float]:

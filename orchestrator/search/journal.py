@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend
+from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import FrozenTrial, TrialState
 
 from orchestrator.errors import RunError
@@ -21,20 +22,78 @@ __all__ = ["OneWriter", "exclusive", "open_storage"]
 _PATIENCE_SECONDS = 3.0
 
 
-class _Journal(JournalFileBackend):
+class _Journal(BaseJournalBackend):
     """Appends without Optuna's lock file, which a killed process leaves behind.
 
-    `exclusive` keeps other processes out instead. Drawn parameters are written at once but synced
-    with the next line that matters, which saves most of the file's cost.
+    `exclusive` keeps other processes out instead, so that nothing is read again that was written
+    here. A candidate's answers are written with what comes after them; all else is written at
+    once, so that a killed process loses none. Against a power cut outcomes are synced, those of a
+    group together; what was only handed out goes with the next of them. That saves most of the
+    file's cost.
     """
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened = False
+        self._fresh: list[bytes] = []  # lines that Optuna has not heard of yet
+        self._held: list[bytes] = []  # lines that are not in the file yet
+        self._grouped = self._unsynced = False
+        if not path.exists():
+            path.touch()
+
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        lines = [json.dumps(log, separators=(",", ":")) for log in logs]
-        with open(self._file_path, "ab") as file:
-            file.write(("\n".join(lines) + "\n").encode())
+        """Write lines, but for a candidate's answers, which wait for the next."""
+        lines = [json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs]
+        self._fresh += lines
+        self._held += lines
+        if all("param_name" in log for log in logs):
+            return
+        with self._path.open("ab") as file:
+            file.write(b"".join(self._held))
             file.flush()
-            if any("param_name" not in log for log in logs):
-                os.fsync(file.fileno())
+            self._held = []
+            self._unsynced = self._unsynced or any(map(_is_outcome, logs))
+            if self._unsynced and not self._grouped:
+                self._sync(file)
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """What Optuna has not heard of: all of the file at first, then what was appended here."""
+        if not self._opened:
+            self._opened = True
+            yield from self._whole()
+        fresh, self._fresh = self._fresh, []
+        yield from map(json.loads, fresh)
+
+    def _whole(self) -> Iterator[dict[str, Any]]:
+        with self._path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):  # or it is being written
+                    yield json.loads(line)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is appended in here is synced once, at the end."""
+        self._grouped = True
+        try:
+            yield
+        finally:
+            self._grouped = False
+            if self._unsynced:
+                with self._path.open("ab") as file:
+                    self._sync(file)
+
+    def _sync(self, file: IO[bytes]) -> None:
+        os.fsync(file.fileno())
+        self._unsynced = False
+
+
+def _is_outcome(log: Mapping[str, Any]) -> bool:
+    """Whether a line is more than that a candidate is drawn and handed out."""
+    if "user_attr" in log:
+        return "genotype" not in log["user_attr"]
+    if log["op_code"] == JournalOperation.CREATE_TRIAL:
+        return "record" in log.get("user_attrs", {})
+    return log.get("state") != TrialState.RUNNING
 
 
 class OneWriter(JournalStorage):
@@ -46,6 +105,7 @@ class OneWriter(JournalStorage):
 
     def __init__(self, backend: _Journal) -> None:
         super().__init__(backend)
+        self.together = backend.together
         self._queued = True
         self.hidden: set[int] = set()
 
@@ -102,7 +162,7 @@ def open_storage(path: Path, *, mend: bool) -> JournalStorage:
             _refuse_foreign(path)
             if mend:
                 _mend(path)
-        return (OneWriter if mend else JournalStorage)(_Journal(str(path)))
+        return (OneWriter if mend else JournalStorage)(_Journal(path))
     except (ValueError, LookupError, AssertionError, TypeError, AttributeError, OSError) as error:
         raise RunError(
             f"{path} cannot be read as a study's journal: {error!r}. Restore it from a copy, or "

@@ -1,51 +1,60 @@
-"""The search loop: Ray Tune executes, the proposer decides and remembers.
+"""The search loop: Ray executes, the proposer decides and remembers.
 
-Tune runs one long-lived evaluator a slot, not one trial a candidate: starting a process for each
-candidate costs seconds, and Tune's bookkeeping more than a small evaluation. After each step the
-driver hands the evaluator its next candidates, several when they take milliseconds, one as soon
-as they take half a second. An evaluator is thin and starts a task of Ray's pool for each
-candidate: when that dies, for want of memory say, the evaluator lives on and tells it. Tune's
-own state is not kept: the journal is the truth.
+Each candidate is one task of Ray's pool, whose workers stay warm. As soon as one is done the next
+is handed over, and only then is the outcome told: what is finished together is synced together. No
+more is asked for than keeps the workers busy: one candidate at a time where they take long, two
+ahead where asking costs a noticeable part of an evaluation. Where one candidate runs at a time
+nothing is asked ahead, so that the same seed gives the same proposals, whatever the clock.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray import tune
-from ray.exceptions import RayError
-from ray.tune.search import Searcher
 
 from orchestrator.contracts.sampler import Proposal
-from orchestrator.errors import DeviceError, OrchestratorError, PluginError, RunError
-from orchestrator.faults.temporary import WorkingFolder
+from orchestrator.errors import RunError
 from orchestrator.records import Record
-from orchestrator.search.cluster import Job, Resources, call, cause, task_options
+from orchestrator.search.cluster import Job, Resources, call, task_options
+from orchestrator.search.ends import End, MeterDeath, end_of, lost
 from orchestrator.search.proposer import Proposer
 
-__all__ = ["Limits", "search"]
+__all__ = ["Callbacks", "Limits", "search"]
 
-_BATCH_SECONDS = 0.5
-_LARGEST_BATCH = 32
-_IDLE_SECONDS = 0.05
-# Evaluators that may die before the search gives up.
-_RESTARTS = 8
+# Proposals that wait, where a worker would otherwise idle for more than this share of its time.
+_AHEAD = 2
+_IDLE_SHARE = 0.1
+# How much the last candidate says of the next one's seconds.
+_LAST = 0.3
+# A signal that another library swallowed is noticed so soon.
+_HEARTBEAT_S = 1.0
+# The longest that a process may take to start, and to read its data, before its time begins.
+_START_S = 600.0
+# Times a candidate's process may die of what may be the machine's fault.
+_DEATHS = 2
+# Losses of a whole machine are not held against a candidate, unless there is no end of them.
+_MACHINES = 8
 # So many proposals for one that is paid for mean that the budgets leave almost nothing.
 _PROPOSALS_PER_CANDIDATE = 40
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When the search ends: candidates paid for, or seconds from now."""
+    """When the search ends: candidates paid for, or seconds from now; and what one may take.
+
+    What still runs when time is up is ended, and stays open for a resume. A candidate that takes
+    longer than `seconds_each` has failed.
+    """
 
     candidates: int
     seconds: float | None = None
+    seconds_each: float | None = None
 
 
 @dataclass(frozen=True)
@@ -55,8 +64,18 @@ class Callbacks:
     on_record: Callable[[Record], None]
     # More for each candidate's payload, at the moment it starts.
     payload: Callable[[Proposal], Mapping[str, Any]] = lambda proposal: {}
+    # The record to tell of an outcome; None where the candidate goes on, with another payload.
+    judge: Callable[[Record], Record | None] = lambda record: record
     # Whether the user wants to stop, in case the interrupt itself was lost on its way.
     stopped: Callable[[], bool] = lambda: False
+    # Whether the search has got all that it can get.
+    enough: Callable[[], bool] = lambda: False
+    # What a candidate's process left when it died, by number; empty where it left nothing.
+    traces: Callable[[int], str] = lambda number: ""
+    # Seconds since a candidate's evaluation began, by number; None where its process still starts.
+    runs_s: Callable[[int], float | None] = lambda number: math.inf
+    # Whether a task hangs in a measurement, by its id; asked once, as it ends that.
+    hung_in_meter: Callable[[str], bool] = lambda task: False
 
 
 def search(
@@ -64,204 +83,232 @@ def search(
 ) -> None:
     """Propose and evaluate until a limit is met; every outcome is told as soon as it is known.
 
-    Raises DeviceError when the device is gone and RunError when the disk is full;
-    KeyboardInterrupt passes through.
+    Raises DeviceError when the device is gone and RunError when the disk is full; what ran then
+    stays open. KeyboardInterrupt passes through.
     """
-    searcher = _Searcher(proposer, resources, limits, observer)
-    if searcher.finished:
-        return
-    evaluator = tune.with_resources(_Evaluator, {"cpu": 0.001})
-    with WorkingFolder("tune") as folder:
-        tuner = tune.Tuner(
-            evaluator,
-            param_space={"job": asdict(job), "options": task_options(resources)},
-            tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
-            run_config=tune.RunConfig(
-                storage_path=str(folder),
-                name="search",
-                verbose=0,
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
-        )
-        with contextlib.redirect_stdout(io.StringIO()):  # Tune prints a banner even so
-            tuner.fit()
+    loop = _Loop(proposer, job, resources, limits, observer)
+    try:
+        loop.run()
+    except OSError as error:
+        raise RunError(
+            f"the search cannot be written down: {error}. Nothing that was told is lost; free some "
+            "disk space or give write access, then resume."
+        ) from error
+    finally:
+        loop.cancel()
     if observer.stopped():
         raise KeyboardInterrupt
-    if searcher.fatal is not None:
-        raise searcher.fatal
 
 
-class _Evaluator(tune.Trainable):  # type: ignore[misc]
-    """Evaluates what it is given, one candidate after another; a step is a batch."""
+@dataclass
+class _Task:
+    """A candidate that is evaluated, or waits to be evaluated again."""
 
-    def setup(self, config: dict[str, Any]) -> None:
-        self._job = Job(**config["job"])
-        self._task = call.options(**config["options"])
-        self._batch: Sequence[Mapping[str, Any]] | None = ()
-        self._introduced = False
-
-    def give(self, batch: Sequence[Mapping[str, Any]] | None) -> None:
-        """The next step's candidates; None when there will be no more."""
-        self._batch = batch
-
-    def step(self) -> dict[str, Any]:
-        if not self._introduced:
-            self._introduced = True
-            return {"actor": ray.get_runtime_context().current_actor}
-        if self._batch is None:
-            return {"done": True}
-        if not self._batch:
-            time.sleep(_IDLE_SECONDS)
-        return {"outcomes": [self._evaluate(payload) for payload in self._batch]}
-
-    def _evaluate(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        everything = {**self._job.common, **payload}
-        try:
-            return {"record": ray.get(self._task.remote(self._job.function, everything))}
-        except RayError as error:
-            found = cause(error)
-            fatal = found if isinstance(found, DeviceError | RunError) else None
-            return {"lost": str(found), "fatal": fatal}
+    proposal: Proposal
+    started: float = 0.0
+    deadline: float = math.inf
+    deaths: int = 0
+    machines: int = 0
+    fault: MeterDeath | None = None
 
 
-class _Searcher(Searcher):  # type: ignore[misc]
-    """Tune's side of the proposer: it suggests evaluators and hears of candidates."""
+class _Loop:
+    """Hands candidates to Ray and hears of them, in the driver's one thread."""
 
     def __init__(
-        self, proposer: Proposer, resources: Resources, limits: Limits, observer: Callbacks
+        self,
+        proposer: Proposer,
+        job: Job,
+        resources: Resources,
+        limits: Limits,
+        observer: Callbacks,
     ) -> None:
-        super().__init__()
-        self.fatal: OrchestratorError | None = None
         self._proposer = proposer
-        self._concurrent = resources.concurrent
         self._limits = limits
         self._observer = observer
-        self._actors: dict[str, Any] = {}
-        self._running: dict[str, list[Proposal]] = {}
-        self._started: dict[str, float] = {}
-        self._seconds_each = _BATCH_SECONDS
-        self._end = time.monotonic() + limits.seconds if limits.seconds else None
+        self._concurrent = resources.concurrent
+        self._function = job.function
+        self._common = ray.put(dict(job.common))
+        self._task = call.options(**task_options(resources))
+        self._running: dict[Any, _Task] = {}
+        self._ahead: deque[Proposal] = deque()
+        self._again: deque[_Task] = deque()
+        self._going_on: deque[_Task] = deque()
+        self._suspect: _Task | None = None
         self._used_up = False
-        self._restarts = _RESTARTS
+        self._end = time.monotonic() + limits.seconds if limits.seconds else None
+        self._asking = self._seconds_each = 0.0
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its search algorithm; ours lives in the journal instead.
-        return {}
-
-    def set_search_properties(self, *args: Any, **kwargs: Any) -> bool:
-        return True
-
-    def save(self, checkpoint_path: str) -> None:
-        return
-
-    def restore(self, checkpoint_path: str) -> None:
-        return
-
-    @property
-    def paid(self) -> int:
-        """Candidates paid for so far."""
-        return self._proposer.paid
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing more will be proposed."""
-        late = self._end is not None and time.monotonic() > self._end
-        most = self._limits.candidates * _PROPOSALS_PER_CANDIDATE
-        enough = self.paid >= self._limits.candidates or self._proposer.answered >= most
-        over = late or enough or self._used_up or self.fatal is not None
-        return over or self._observer.stopped()
-
-    def suggest(self, trial_id: str) -> Any:
-        if self.finished:
-            return Searcher.FINISHED
-        if len(self._running) >= self._concurrent:
-            return None
-        self._running[trial_id] = []
-        return {"slot": len(self._running)}
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        if "actor" in result:
-            self._actors[trial_id] = result["actor"]
-        batch = self._running[trial_id]
-        if batch:
-            self._seconds_each = (time.monotonic() - self._started[trial_id]) / len(batch)
-        for proposal, outcome in zip(batch, result.get("outcomes", []), strict=True):
-            self._tell(proposal, outcome)
-        self._running[trial_id] = []
-        if not result.get("done"):
-            self._give(trial_id)
-
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        """An evaluator has ended, as it was told to, or because its process died."""
-        for proposal in self._running.pop(trial_id):
-            self._tell(proposal, {"lost": "the process that evaluated it died"})
-        if error:
-            self._restarts -= 1
-        if self._restarts < 0:
-            text = f"Ray lost {_RESTARTS + 1} evaluators; see its logs for the reason."
-            self.fatal = OrchestratorError(text)
-
-    def _give(self, trial_id: str) -> None:
-        """Hand over the next batch; Tune's next step comes after it, as calls keep their order."""
-        # An empty batch waits: another slot's candidate may still be rejected, which pays nothing.
-        batch = None if self.finished else self._batch()
-        self._running[trial_id] = batch or []
-        self._started[trial_id] = time.monotonic()
-        payloads = None if batch is None else [self._payload(proposal) for proposal in batch]
-        self._actors[trial_id].give.remote(payloads)
-
-    def _batch(self) -> list[Proposal]:
-        left = self._limits.candidates - self.paid - sum(map(len, self._running.values()))
-        share = -(-left // self._concurrent)
-        quick = int(_BATCH_SECONDS / max(self._seconds_each, 1e-3))
-        batch: list[Proposal] = []
-        while len(batch) < min(max(1, quick), _LARGEST_BATCH, share) and not self._used_up:
-            try:
-                proposal = self._proposer.propose()
-            except PluginError as error:
-                self.fatal = error
+    def run(self) -> None:
+        """Until nothing runs and nothing more is wanted."""
+        while not (self._over or self._observer.stopped()):
+            self._fill()
+            if not self._running:
                 break
-            self._used_up = proposal is None
-            if proposal is not None:
-                batch.append(proposal)
-        return batch
+            self._look_ahead()
+            self._hear(self._finished())
+            self._give_up()
+        if self._suspect and self._suspect.fault:
+            raise self._suspect.fault
 
-    def _payload(self, proposal: Proposal) -> dict[str, Any]:
-        return {
-            "number": proposal.number,
-            "genotype": proposal.genotype.to_json(),
-            "choices": dict(proposal.choices),
-            "origin": proposal.origin,
-            **self._observer.payload(proposal),
-        }
+    def cancel(self) -> None:
+        """End what runs, on whatever machine; it stays open."""
+        for reference in self._running:
+            ray.cancel(reference, force=True)
+        self._running.clear()
 
-    def _tell(self, proposal: Proposal, outcome: Mapping[str, Any]) -> None:
-        if outcome.get("fatal") is not None:
-            # The candidate is not to blame: it stays open and is the first after a resume.
-            self.fatal = outcome["fatal"]
+    @property
+    def _over(self) -> bool:
+        """Whether the search ends now, whatever runs."""
+        late = self._end is not None and time.monotonic() > self._end
+        paid = self._proposer.paid >= self._limits.candidates
+        return late or paid or self._observer.enough()
+
+    def _fill(self) -> None:
+        """A candidate for each free worker; one that may die for want of memory is alone."""
+        if self._again:
+            if not self._running:
+                self._start(self._again.popleft())
             return
-        record = (
-            Record.from_json(outcome["record"])
-            if "record" in outcome
-            else _lost(proposal, str(outcome["lost"]))
-        )
-        for told in self._proposer.tell(record):
-            self._observer.on_record(told)
+        while len(self._running) < self._concurrent:
+            if self._going_on:
+                self._start(self._going_on.popleft())
+                continue
+            proposal = self._ahead.popleft() if self._ahead else self._ask()
+            if proposal is None:
+                return
+            self._start(_Task(proposal))
+
+    def _look_ahead(self) -> None:
+        """Ask while the workers are busy, where they would wait for it."""
+        busy = self._asking <= _IDLE_SHARE * self._seconds_each
+        if self._concurrent == 1 or busy or self._again:
+            return
+        while len(self._ahead) < _AHEAD and (proposal := self._ask()):
+            self._ahead.append(proposal)
+
+    def _ask(self) -> Proposal | None:
+        """The next candidate; None where no more is wanted, or the space is used up."""
+        waiting = sum(map(len, (self._running, self._ahead, self._going_on, self._again)))
+        most = self._limits.candidates * _PROPOSALS_PER_CANDIDATE
+        enough = self._proposer.paid + waiting >= self._limits.candidates
+        if self._used_up or enough or self._proposer.answered + waiting >= most:
+            return None
+        start = time.monotonic()
+        proposal = self._proposer.propose()
+        self._asking = _smooth(self._asking, time.monotonic() - start)
+        self._used_up = proposal is None
+        return proposal
+
+    def _start(self, task: _Task) -> None:
+        task.started = time.monotonic()
+        task.deadline = task.started + (self._limits.seconds_each or math.inf)
+        payload = {**_payload(task.proposal), **self._observer.payload(task.proposal)}
+        self._running[self._task.remote(self._function, self._common, payload)] = task
+
+    def _finished(self) -> list[Any]:
+        """References of what is done; none when there is something else to look after."""
+        references = list(self._running)
+        ready, rest = ray.wait(references, num_returns=1, timeout=self._patience)
+        if ready and rest:
+            ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+        return list(ready)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds until somebody's time is up, or the heart beats."""
+        ends = [task.deadline for task in self._running.values()]
+        left = min([*ends, self._end or math.inf]) - time.monotonic()
+        return max(0.0, min(left, _HEARTBEAT_S))
+
+    def _hear(self, references: Sequence[Any]) -> None:
+        """Start others first, then tell what became of these; a fatal one ends the search last."""
+        ended = [(self._running.pop(reference), reference) for reference in references]
+        while self._ahead and len(self._running) < self._concurrent and not self._again:
+            self._start(_Task(self._ahead.popleft()))
+        ends = [(task, end_of(reference)) for task, reference in ended]
+        self._tell([r for task, end in ends if (r := self._outcome(task, end)) is not None])
+        for task, end in ends:
+            if isinstance(end.fatal, MeterDeath):
+                self._suspect_of(task, end.fatal)
+            elif end.fatal is not None:
+                raise end.fatal
+
+    def _tell(self, records: list[Record]) -> None:
+        if self._suspect and any(record.latencies for record in records):
+            # The device is well: it measures others.
+            end = End("death", str(self._suspect.fault))
+            records, self._suspect = [*records, lost(self._suspect.proposal, end)], None
+        told: list[Record] = []
+        with self._proposer.together():
+            for record in records:
+                told += self._proposer.tell(record)
+        for record in told:
+            self._observer.on_record(record)
+
+    def _suspect_of(self, task: _Task, fault: MeterDeath) -> None:
+        """It stays open until another one is measured; raises MeterDeath where that fails too."""
+        if self._suspect:
+            raise fault
+        task.fault, self._suspect = fault, task
+
+    def _outcome(self, task: _Task, end: End) -> Record | None:
+        """What to tell of a candidate; None for one that stays open, or is tried again."""
+        self._seconds_each = _smooth(self._seconds_each, time.monotonic() - task.started)
+        if end.record is not None:
+            return self._judged(task, Record.from_json(end.record))
+        if end.fatal is not None:
+            return None
+        if end.kind == "machine" and task.machines < _MACHINES:
+            task.machines += 1
+            self._again.append(task)
+            return None
+        traces = self._observer.traces(task.proposal.number)
+        if end.kind == "death" and not traces and task.deaths + 1 < _DEATHS:
+            task.deaths += 1
+            self._again.append(task)
+            return None
+        return lost(task.proposal, end, traces)
+
+    def _judged(self, task: _Task, record: Record) -> Record | None:
+        """The record to tell; one that goes on is written down before it does."""
+        told = self._observer.judge(record)
+        if told is None:
+            self._proposer.climb(record)
+            self._going_on.append(task)
+        return told
+
+    def _give_up(self) -> None:
+        """Fail what has been running for too long, and take its worker's life."""
+        now, limit = time.monotonic(), self._limits.seconds_each or math.inf
+        for reference, task in list(self._running.items()):
+            if task.deadline > now:
+                continue
+            runs_s = self._observer.runs_s(task.proposal.number)
+            if runs_s is None and now < task.started + limit + _START_S:
+                task.deadline = now + _HEARTBEAT_S
+            elif runs_s is not None and runs_s < limit:
+                task.deadline = now + limit - runs_s
+            else:
+                self._end_late(reference, f"no answer after {limit:.3g} s")
+
+    def _end_late(self, reference: Any, text: str) -> None:
+        task = self._running.pop(reference)
+        ray.cancel(reference, force=True)
+        if self._observer.hung_in_meter(reference.task_id().hex()):
+            self._suspect_of(task, MeterDeath(f"{text} of the measuring process"))
+        else:
+            self._tell([lost(task.proposal, End("late", text))])
 
 
-def _lost(proposal: Proposal, message: str) -> Record:
-    """A candidate whose process died or raised outside its evaluation."""
-    first = message.strip().splitlines()[0] if message.strip() else "no message"
-    return Record(
-        number=proposal.number,
-        genotype=proposal.genotype,
-        outcome="failed",
-        choices=dict(proposal.choices),
-        reason=first,
-        step="process",
-        error=message,
-        finished_at=time.time(),
-        origin=proposal.origin,
-    )
+def _payload(proposal: Proposal) -> dict[str, Any]:
+    return {
+        "number": proposal.number,
+        "genotype": proposal.genotype.to_json(),
+        "choices": dict(proposal.choices),
+        "origin": proposal.origin,
+    }
+
+
+def _smooth(before: float, last: float) -> float:
+    return last if before == 0.0 else before + _LAST * (last - before)

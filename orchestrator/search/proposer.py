@@ -6,6 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,8 @@ class Proposer:
         # Number → Optuna's own, by which a trial is found at once.
         self._ids = {trial.number: trial._trial_id for trial in trials}
         self._lost: list[Proposal] = []
+        # The last record of each candidate that was on its way to the next rung, by number.
+        self.climbing: dict[int, Record] = {}
         self._adopt(trials)
 
     def suggest_first(self, choices: Mapping[str, Any], origin: str) -> None:
@@ -116,6 +119,14 @@ class Proposer:
         # First the record, then the state: a crash between them is mended by `_adopt`.
         trial.set_user_attr("record", record.to_json())
         return self._tell_all(trial, record, known=())
+
+    def climb(self, record: Record) -> None:
+        """Write what is known of a candidate that goes on; a resumed search goes on from there."""
+        self._trial(record.number).set_user_attr("rung", record.to_json())
+
+    def together(self) -> AbstractContextManager[None]:
+        """What is told in here is on disk at the end of it rather than after each."""
+        return self._storage.together()
 
     @property
     def history(self) -> History:
@@ -287,6 +298,8 @@ class Proposer:
         proposal = Proposal(frozen.number, genotype, dict(frozen.params), origin)
         self._pending[frozen.number] = proposal
         self._lost.append(proposal)
+        if "rung" in frozen.user_attrs:
+            self.climbing[frozen.number] = Record.from_json(frozen.user_attrs["rung"])
 
     def _trial(self, number: int) -> Trial:
         trial = self._open_trials.get(number)

@@ -11,7 +11,8 @@ from typing import Any
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.faults.temporary import WorkingFolder
-from orchestrator.search.cluster import Job, Resources, cause
+from orchestrator.search.cluster import Job, Resources
+from orchestrator.search.ends import cause
 
 __all__ = ["run_together"]
 

@@ -17,6 +17,7 @@ from orchestrator.files import write_json, write_whole
 from orchestrator.measuring.gate import Gate, host_gate
 from orchestrator.plugins import installed
 from orchestrator.records import Choices, Genotype, Record
+from orchestrator.search.ends import traced
 
 __all__ = [
     "check_candidate",
@@ -25,6 +26,7 @@ __all__ = [
     "measuring_devices",
     "prepare_estimator",
     "progress_of",
+    "traces_file",
     "train_teacher",
 ]
 
@@ -34,16 +36,21 @@ _PROGRESS_SECONDS = 0.3
 def evaluate_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
     """One candidate of the search; its record also goes to the run's folder before it returns."""
     from orchestrator.candidate.evaluation import Rival, evaluate
-    from orchestrator.search.cluster import measure_with
+    from orchestrator.estimators.rung import RungTraining
+    from orchestrator.search.meter import measure_with
 
     factory = _factory(payload["config"], payload["folder"])
     rivals = [Rival(values, tuple(curve)) for values, curve in payload.get("rivals", [])]
     measure = measure_with(payload["meters"])
     proposal = (payload["number"], Genotype.from_json(payload["genotype"]))
-    record = _named(
-        evaluate(proposal, rivals, factory, measure), payload["choices"], payload["origin"]
-    )
-    _keep(record.to_json(), Path(payload["folder"]) / "results", f"{record.number:04d}")
+    if "until" in payload:
+        factory = factory.with_estimator(RungTraining(payload["curve"], payload["until"]))
+    with traced(traces_file(Path(payload["folder"]), payload["number"])):
+        found = evaluate(proposal, rivals, factory, measure)
+    record = _named(found, payload["choices"], payload["origin"])
+    if len(record.curve) != payload.get("until") or record.outcome != "stopped":
+        # The driver alone knows whether a candidate that paused at a rung goes on.
+        _keep(record.to_json(), Path(payload["folder"]) / "results", f"{record.number:04d}")
     return record.to_json()
 
 
@@ -55,7 +62,7 @@ def check_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
     from orchestrator.candidate.evaluation import evaluate
     from orchestrator.estimators.further import FurtherTraining
     from orchestrator.records import Check
-    from orchestrator.search.cluster import measure_with
+    from orchestrator.search.meter import measure_with
 
     factory = _factory(payload["config"], payload["folder"])
     further = factory.with_estimator(
@@ -77,7 +84,7 @@ def finish_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
     """One network of the front: trained properly, compressed and exported."""
     from orchestrator.candidate.finalists import Elected, finish
     from orchestrator.contracts import Axis
-    from orchestrator.search.cluster import measure_with
+    from orchestrator.search.meter import measure_with
 
     factory = _factory(payload["config"], payload["folder"])
     measure = measure_with(payload["meters"], fresh=True)
@@ -159,6 +166,11 @@ class _Progress:
 
 def _progress_file(folder: Path) -> Path:
     return folder / "weights" / ".progress"
+
+
+def traces_file(folder: Path, number: int) -> Path:
+    """Where a candidate's process says of what it dies, while it lives."""
+    return folder / "results" / f".{number:04d}.died"
 
 
 @cache

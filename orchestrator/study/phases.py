@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.analysis import pareto
 from orchestrator.analysis.agreement import read_checks
 from orchestrator.analysis.display import human
 from orchestrator.analysis.health import Health
@@ -18,6 +16,8 @@ from orchestrator.candidate.assembly import Assembly, draw
 from orchestrator.candidate.factory import Factory
 from orchestrator.contracts import Budget, Estimator, Ground, Proposal
 from orchestrator.errors import DeviceError, OrchestratorError
+from orchestrator.estimators.ladder import Ladder
+from orchestrator.estimators.rung import drop_checkpoints
 from orchestrator.plugins import Plugins
 from orchestrator.pretrained.listing import TRAINED
 from orchestrator.pretrained.loading import Loaded, load_checkpoint
@@ -25,12 +25,17 @@ from orchestrator.pretrained.settling import adapts
 from orchestrator.pretrained.starting import adapted_file, credit_of, prepare_start, start_file
 from orchestrator.records import Check, Finalist, Record
 from orchestrator.search.cluster import Cluster, Job
+from orchestrator.search.ends import since, traces_of
 from orchestrator.search.loop import Callbacks, Limits, search
 from orchestrator.search.proposer import Proposer
+from orchestrator.search.rungs import Rungs
 from orchestrator.search.together import run_together
-from orchestrator.search.worker import progress_of
+from orchestrator.search.worker import progress_of, traces_file
+from orchestrator.study.layers import layers, widest
+from orchestrator.study.patience import candidate_s, longest_s
 from orchestrator.study.picking import picked
 from orchestrator.study.rivals import Rivals
+from orchestrator.study.standstill import flat, is_flat, over, refuse_alike, refuse_failure
 from orchestrator.study.study import Study, Viewer
 
 __all__ = ["Phases", "notify", "worker"]
@@ -57,6 +62,7 @@ class Phases:
     _approximate: bool = False
     _overrun: set[str] = field(default_factory=set)
     _since: float = field(default_factory=time.time)
+    _rungs: Rungs | None = None
 
     @property
     def assembly(self) -> Assembly:
@@ -67,6 +73,9 @@ class Phases:
     def plugins(self) -> Plugins:
         """Who is told what happens."""
         return self.factory.plugins
+
+    def _job(self, name: str) -> Job:
+        return Job(worker(name), self.common, longest_s(self.study))
 
     def begin(self) -> None:
         """Put the trained weights that networks start from into the run's folder, if any."""
@@ -120,7 +129,7 @@ class Phases:
         start = self.factory.start
         # The checkpoint's own network knows most, and least of it is new.
         genotype = study.plan.teacher if start is None else start.genotype.to_json()
-        job = Job(worker("train_teacher"), self.common)
+        job = self._job("train_teacher")
         for _, result in self.cluster.map(job, [{"genotype": genotype}]):
             if isinstance(result, Exception):
                 raise OrchestratorError(f"the teacher cannot be trained: {result}") from result
@@ -135,7 +144,7 @@ class Phases:
         if type(estimator).prepare is Estimator.prepare:
             return
         self.viewer.phase(estimator.name, _PERCENT)
-        job, folder = Job(worker("prepare_estimator"), self.common), self.study.folder
+        job, folder = self._job("prepare_estimator"), self.study.folder
         if estimator.workers > 1:
             # What the group leaves on disk is found by the same job again, which then only tells.
             run_together(job, estimator.workers, self.cluster.resources)
@@ -161,7 +170,7 @@ class Phases:
             self._propose(proposer, half)
         # A search that is resumed further on had its look, at the front as it was then.
         if self._checked and self._paid() <= half:
-            self._check(self._neighbourhood(self._checked // 2), *self._rungs[0])
+            self._check(self._neighbourhood(self._checked // 2), *self._check_rungs[0])
         self._propose(proposer, candidates)
 
     def check(self) -> None:
@@ -172,7 +181,7 @@ class Phases:
         if not self._checked:
             return
         chosen = self._neighbourhood(self._checked)
-        for epochs, total in self._rungs:
+        for epochs, total in self._check_rungs:
             self._check(chosen, epochs, total)
             kept = {check.number for check in self.study.checks if check.epochs == total}
             near = [r for r in self._neighbourhood(len(self.study.records)) if r.number in kept]
@@ -184,7 +193,7 @@ class Phases:
         return self.study.config.budget.checked if self._approximate else 0
 
     @property
-    def _rungs(self) -> list[tuple[int, int]]:
+    def _check_rungs(self) -> list[tuple[int, int]]:
         """(epochs of this rung, epochs in all) of each."""
         first = max(1, round(_FIRST_RUNG * self.study.config.train.epochs))
         return [(first, first), (2 * first, 3 * first)]
@@ -192,18 +201,10 @@ class Phases:
     def _neighbourhood(self, count: int) -> list[Record]:
         """Trainings whose own candidate, or a variant of it, is on the front or near it."""
         trained = {record.number: record for record in self.study.records}
-        near = dict.fromkeys(record.training for record in self._layers(self.study.feasible))
+        near = dict.fromkeys(
+            record.training for record in layers(self.study.feasible, self.study.axes)
+        )
         return [trained[number] for number in near if number in trained][:count]
-
-    def _layers(self, records: Sequence[Record]) -> list[Record]:
-        """The front, spread out, then the front of the rest, and so on."""
-        rest, ordered = list(records), list[Record]()
-        while rest:
-            values = [record.values for record in rest]
-            found = pareto.spread(values, self.study.axes, len(rest)) or range(len(rest))
-            ordered += [rest[index] for index in found]
-            rest = [record for index, record in enumerate(rest) if index not in set(found)]
-        return ordered
 
     def _check(self, records: Sequence[Record], epochs: int, total: int) -> None:
         """Train some candidates further, those that were not yet, and say what it tells."""
@@ -225,7 +226,7 @@ class Phases:
             }
             for record in ahead
         ]
-        job = Job(worker("check_candidate"), self.common)
+        job = self._job("check_candidate")
         for finished, (index, result) in enumerate(self.cluster.map(job, payloads), start=1):
             if isinstance(result, DeviceError):
                 raise result
@@ -247,6 +248,9 @@ class Phases:
             for seed in study.plan.seeds:
                 proposer.suggest_first(seed.choices, seed.name)
         study.records = [proposer.records[number] for number in sorted(proposer.records)]
+        if config.budget.rungs:
+            ladder, known = Ladder.of(config.budget, config.train.epochs), study.records
+            self._rungs = Rungs(ladder, study.axes, known, proposer.climbing)
         study.learn(read_checks(study.home.checks))
         notify(self.plugins, self.viewer, "orchestrator_search_started", study=study)
         minutes = config.budget.minutes
@@ -275,25 +279,39 @@ class Phases:
         self.viewer.step(self.study, self._paid())
         left = self._end - time.monotonic() if self._end else None
         if left is None or left > 0:
-            search(
-                proposer,
-                Job(worker("evaluate_candidate"), self.common),
-                self.cluster.resources,
-                Limits(candidates, left),
-                Callbacks(self._heard, self._rivals, lambda: self.cluster.stopping.asked),
-            )
+            each_s = candidate_s(self.study, self.cluster.resources.concurrent)
+            job = Job(worker("evaluate_candidate"), self.common)
+            limits = Limits(candidates, left, each_s)
+            search(proposer, job, self.cluster.resources, limits, self._callbacks())
         self._write_tables()
+        if is_flat(self.health, self.study.config.budget.patience):
+            self.viewer.note(flat(self.health))
+        refuse_alike(self.health)
+
+    def _callbacks(self) -> Callbacks:
+        folder, cluster = self.study.folder, self.cluster
+        patience = self.study.config.budget.patience
+        return Callbacks(
+            self._heard,
+            self._rivals,
+            judge=self._rungs.judge if self._rungs else lambda record: record,
+            stopped=lambda: cluster.stopping.asked,
+            enough=lambda: over(self.health, patience),
+            traces=lambda number: traces_of(traces_file(folder, number)),
+            runs_s=lambda number: since(traces_file(folder, number)),
+            hung_in_meter=cluster.hung_in_meter,
+        )
 
     def finish(self) -> None:
         """Train, compress, export and check what the front's best members ship."""
         study = self.study
-        chosen = self._chosen()
+        chosen = widest(study, study.config.budget.finalists)
         known = {finalist.id for finalist in study.finalists}
         ahead = [record for record in chosen if record.id not in known]
         self._tell_overruns()
-        self._refuse_failure(chosen)
+        refuse_failure(study, chosen)
         self.viewer.phase("finalists", len(chosen))
-        job = Job(worker("finish_candidate"), self.common)
+        job = self._job("finish_candidate")
         for index, result in self.cluster.map(job, [self._elected(r) for r in ahead]):
             if isinstance(result, Exception):
                 self.viewer.note(f"finalist {ahead[index].id} is lost: {result}")
@@ -307,36 +325,6 @@ class Phases:
                 f"no finalist could be shipped; the reasons are above. The search is kept: mend "
                 f"them, then python -m orchestrator resume {study.folder}"
             )
-
-    def _refuse_failure(self, chosen: Sequence[Record]) -> None:
-        """Raise OrchestratorError where nothing is left of a search but failures."""
-        failed = [record for record in self.study.records if record.outcome == "failed"]
-        if chosen or not failed:
-            return
-        (reason, times), *_ = Counter(record.reason for record in failed).most_common(1)
-        raise OrchestratorError(
-            f"no candidate is worth a finalist: {self.study.summary} {times} of {len(failed)} "
-            f"failed alike: {reason} Its whole story is in {self.study.home.report}; mend it and "
-            "start again in another run.dir, as a failed candidate is not tried twice."
-        )
-
-    def _chosen(self) -> list[Record]:
-        """The networks of the front that show its whole width, by the records of their trainings.
-
-        Members that share a training are one network, and count once.
-        """
-        feasible = self.study.feasible
-        values = [record.values for record in feasible]
-        count = self.study.config.budget.finalists
-        trained = {record.number: record for record in self.study.records}
-        wanted = count
-        while True:
-            indices = pareto.spread(values, self.study.axes, wanted)
-            found = (feasible[index] for index in indices)
-            networks = list(dict.fromkeys(record.training for record in found))
-            if len(networks) >= count or len(indices) < wanted:
-                return [trained[number] for number in networks[:count]]
-            wanted += count
 
     def _elected(self, record: Record) -> dict[str, Any]:
         """What a worker is told of one of them."""
@@ -354,6 +342,8 @@ class Phases:
 
     def _heard(self, record: Record) -> None:
         health = self.health  # which knows all records so far, and not this one yet
+        if self._rungs:
+            drop_checkpoints(self.study.folder / "weights", record.genotype)
         self.study.records.append(record)
         for finding in health.see(record):
             self.viewer.note(finding.sentence)
@@ -384,7 +374,8 @@ class Phases:
 
     def _rivals(self, proposal: Proposal) -> dict[str, Any]:
         """What a candidate is compared with while it trains."""
-        return {"rivals": self._compared.told(self.study.feasible)}
+        found = {"rivals": self._compared.told(self.study.feasible)}
+        return {**found, **self._rungs.payload(proposal.number)} if self._rungs else found
 
     def _paid(self) -> int:
         return self.study.ledger.paid

@@ -12,8 +12,8 @@ from toys import ToyDevice
 from orchestrator import Artifact, Latency, Runtime
 from orchestrator.measuring.gate import Gate
 from orchestrator.search import latency_cache
-from orchestrator.search.cluster import Meter
 from orchestrator.search.latency_cache import LatencyCache, caches_latencies
+from orchestrator.search.meter import Meter
 
 
 class Counted(Runtime):

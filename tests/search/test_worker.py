@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("toys")
 def common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """What all payloads of a run share; measuring asks the toy device and no meter."""
     monkeypatch.setattr(
-        "orchestrator.search.cluster.measure_with", lambda meters, **how: toy_latencies
+        "orchestrator.search.meter.measure_with", lambda meters, **how: toy_latencies
     )
     config = json.dumps(flat_config(check_config(TOY_CONFIG)))
     yield {"config": config, "folder": str(tmp_path), "meters": {}}
