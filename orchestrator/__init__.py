@@ -15,6 +15,7 @@ which each may import those below it:
     estimators/  how accuracy is known during the search
     supernet/    weights shared by all networks of a space
     training/    epochs, batches and feed, augmentation, optimisation, networks and their weights
+    data/        the images of a search: counted, pinned down, shown
     analysis/    fronts, hypervolume and picks; rank agreement; figures in words
     contracts/   what a plugin fulfils and what it is given, one noun a file
     measuring/   timing in turn by an agent, and the gate that keeps a machine quiet meanwhile
@@ -43,6 +44,7 @@ from orchestrator.contracts import (
     Classes,
     CompressionContext,
     Compressor,
+    CutOut,
     Dataset,
     Device,
     Direction,
@@ -70,6 +72,7 @@ from orchestrator.contracts import (
     OnEpoch,
     Outputs,
     Part,
+    PixelRecipe,
     Place,
     Placement,
     Proposal,
@@ -95,6 +98,7 @@ from orchestrator.contracts import (
     Trial,
     Usage,
     WeightStore,
+    image_suffixes,
     labels_loss,
     segments,
 )
@@ -216,6 +220,9 @@ __all__ = [  # noqa: RUF022
     "ArraySamples",
     "Images",
     "ImageFacts",
+    "PixelRecipe",
+    "CutOut",
+    "image_suffixes",
     # Tasks: what networks answer, how they are trained and judged
     "Task",
     "Metric",

@@ -17,7 +17,15 @@ from orchestrator_onnxruntime.runtime import OnnxRuntime
 from orchestrator_pruning.channels import ChannelPruning
 from torch import nn
 
-from orchestrator import Artifact, Classes, CompressionContext, Genotype, ImageFacts, Step
+from orchestrator import (
+    Artifact,
+    Classes,
+    CompressionContext,
+    Genotype,
+    ImageFacts,
+    PixelRecipe,
+    Step,
+)
 from orchestrator.bundle import BundleContents
 from orchestrator.plugins import installed
 from orchestrator.trials import RandomTrial
@@ -49,7 +57,8 @@ def make(name: str, facts: ImageFacts = FACTS, seed: int = 3, ratio: float = 0.5
     _settle(network, images)
     genotype = Genotype(name, "small", architecture, compression)
     figures = {"accuracy": 0.987654321, "latency_ms": 1.5, "note": "a|b"}
-    return BundleContents(genotype, network, facts, figures=figures)
+    recipe = PixelRecipe(facts.image_size, facts.in_channels)
+    return BundleContents(genotype, network, facts, figures=figures, pixels=recipe)
 
 
 def compiled(network: nn.Module, path: Path) -> Artifact:

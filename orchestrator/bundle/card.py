@@ -12,13 +12,13 @@ from orchestrator.bundle.card_figures import (
     leading_figures,
     measured_on,
 )
-from orchestrator.bundle.tables import pairs, shown
+from orchestrator.bundle.tables import pairs, shown, table
+from orchestrator.contracts import PixelRecipe
+from orchestrator.contracts.pixel_reading import reader_source
+from orchestrator.data import DataSummary
 from orchestrator.records import Credit, Genotype
 
 __all__ = ["card"]
-
-# Input channels → what Pillow calls such an image.
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def card(facts: Mapping[str, Any]) -> str:
@@ -38,6 +38,8 @@ def card(facts: Mapping[str, Any]) -> str:
         f"{', '.join(classes[:20])}{', …' if len(classes) > 20 else ''}. Pixels are scaled to "
         f"[0, 1]; then {shown(facts['mean'])} is subtracted and what is left divided by "
         f"{shown(facts['deviation'])}, channel by channel.",
+        *_pixels(facts.get("pixels")),
+        *_images(facts.get("data")),
         f"Licence of the data: {facts['licence']}.",
         *_start(facts.get("start")),
         "## Compression",
@@ -96,30 +98,60 @@ def _how_to_run(facts: Mapping[str, Any]) -> str:
     if chosen is None:
         return "No file is recommended: rebuild the network."
     name = facts["artifacts"][chosen]["file"]
-    usage = facts.get("usage")
-    if usage is None or channels not in _MODES:
+    usage, pixels = facts.get("usage"), facts.get("pixels")
+    if usage is None or pixels is None:
         return f"`{name}` takes float32 (N, {channels}, {size}, {size}), scaled as said above."
-    return f"""In this folder, with numpy, pillow and {" and ".join(usage["packages"])}:
+    return f"""`python -m orchestrator predict FOLDER IMAGES`, or without Orchestrator, in this
+folder with numpy, pillow and {" and ".join(usage["packages"])}.
+The functions read a file as in training.
 
 ```python
-import json, pathlib, numpy as np, PIL.Image
+from __future__ import annotations
+import json, pathlib, numpy as np
+
+{reader_source()}
+
+
 facts = json.loads(pathlib.Path("genotype.json").read_text("utf-8"))
-photo = PIL.Image.open("photo.png")
-image = photo.convert("{_MODES[channels]}").resize(({size}, {size}))
-pixels = np.asarray(image, np.float32).reshape({size}, {size}, {channels}) / 255
-pixels = (pixels - np.float32(facts["mean"])) / np.float32(facts["deviation"])  # (H, W, C)
-images = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])  # (1, C, H, W)
+pixels = read_pixels("photo.png", facts["pixels"])[None]  # uint8 (1, C, H, W)
+mean, deviation = (np.float32(facts[name]).reshape(1, -1, 1, 1) for name in ("mean", "deviation"))
+images = pixels.astype(np.float32) * (1 / (255 * deviation)) + (-mean / deviation)
 {usage["lines"]}
 {_answer(facts.get("stride"))}
 ```"""
 
 
+def _pixels(recipe: Mapping[str, Any] | None) -> list[str]:
+    """How a file becomes pixels; nothing for a folder that does not say."""
+    return [] if recipe is None else [PixelRecipe.from_json(recipe).told]
+
+
+def _images(told: Mapping[str, Any] | None) -> list[str]:
+    """What it was trained, chosen and tested on; nothing for a folder that does not say."""
+    if told is None:
+        return []
+    found = DataSummary.from_json(told)
+    splits = ", ".join(f"{name} `{text}`" for name, text in found.fingerprints.items())
+    lost = "; ".join(f"{count} {why}" for why, count in found.left_out.items())
+    heads = ["class", *(f"{name} images" for name in found.by_class)]
+    rows = zip(found.classes, *found.by_class.values(), strict=found.by_class != {})
+    counted = [heads, *([str(each) for each in row] for row in rows)]
+    return [
+        f"The images: {found.told}. Fingerprints: {splits}.",
+        *([f"Left out: {lost}."] if lost else []),
+        *(f"**{text}**" for text in found.warnings),
+        *([table(counted)] if found.by_class else []),
+    ]
+
+
 def _answer(stride: int | None) -> str:
-    """From `logits` to what people want: a class, or a mask of the photo's size."""
+    """From `logits` to what people want: a class, or a mask of the square that was cut out."""
     if stride is None:
         return 'print(facts["classes"][logits.argmax()])'
     return f"""# Maps (1, classes, h, w), of which a place stands for {stride} × {stride} pixels.
-maps = [PIL.Image.fromarray(map).resize(photo.size, PIL.Image.BILINEAR) for map in logits[0]]
-mask = np.stack(maps).argmax(0)  # each pixel's class
-PIL.Image.fromarray(mask.astype(np.uint8)).save("mask.png")
+from PIL import Image
+side = facts["pixels"]["size"]
+maps = [Image.fromarray(map).resize((side, side), Image.BILINEAR) for map in logits[0]]
+mask = np.stack(maps).argmax(0)  # each pixel's class, of the square that the network sees
+Image.fromarray(mask.astype(np.uint8)).save("mask.png")
 print({{facts["classes"][number]: int((mask == number).sum()) for number in np.unique(mask)}})"""

@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from orchestrator.bundle.card import card
 from orchestrator.bundle.facts import FORMAT, beside, sha256
 from orchestrator.bundle.verifying import ANSWERS, CHECK, answer, verify
-from orchestrator.contracts import Artifact, ImageFacts, Maps, Outputs, Usage
+from orchestrator.contracts import Artifact, ImageFacts, Maps, Outputs, PixelRecipe, Usage
+from orchestrator.data import DataSummary
 from orchestrator.errors import RunError
 from orchestrator.records import Credit, Genotype
 from orchestrator.training.left_out import left_out
@@ -49,7 +50,8 @@ class BundleContents:
     a `ShippedFile`), `classes` those of each class, `confusions` what is taken for what, `ranges`
     what compressors learnt for one another, `fingerprints` what latencies depend on, by device.
     `outputs` are what the network answers, if not a logit for each class, `start` whom the weights
-    it started from are owed to, if it did not start from noise.
+    it started from are owed to, if it did not start from noise; `pixels` is how files become pixels
+    and `data` what images there were, if that is known.
     """
 
     genotype: Genotype
@@ -73,6 +75,8 @@ class BundleContents:
     answers: Mapping[str, Tensor] = field(default_factory=dict)
     files: Sequence[Mapping[str, Any]] = ()
     fingerprints: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    pixels: PixelRecipe | None = None
+    data: DataSummary | None = None
 
 
 def write_bundle(folder: Path, contents: BundleContents) -> Path:
@@ -167,6 +171,8 @@ def _facts(contents: BundleContents, places: Mapping[str, str]) -> dict[str, Any
         "versions": dict(contents.versions),
         "measured_on": {name: dict(found) for name, found in contents.fingerprints.items()},
         "ranges": dict(contents.ranges),
+        **({"pixels": contents.pixels.to_json()} if contents.pixels else {}),
+        **({"data": contents.data.to_json()} if contents.data else {}),
         **({"start": contents.start.to_json()} if contents.start else {}),
         **({"left_out": missing} if missing else {}),
     }

@@ -26,6 +26,7 @@ from orchestrator.candidate.shipping import (
     measured,
 )
 from orchestrator.contracts import Axis
+from orchestrator.data import kept_summary
 from orchestrator.errors import OrchestratorError
 from orchestrator.estimators.further import load_weights
 from orchestrator.files import write_json
@@ -313,6 +314,8 @@ def _contents(
         figures=dict(figures),
         versions={package: version_of(package) for package in packages},
         start=factory.start.credit if factory.start else None,
+        pixels=factory.assembly.dataset.pixels,
+        data=kept_summary(factory.folder),
     )
 
 

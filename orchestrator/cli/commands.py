@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.composing import CommandLine, compose, jobs, read_command_line, show
 from orchestrator.errors import (
@@ -27,6 +27,10 @@ from orchestrator.errors import (
 )
 from orchestrator.faults.printable import printable
 from orchestrator.paths import run_dir
+
+if TYPE_CHECKING:
+    from orchestrator.config import StudyConfig
+    from orchestrator.plan.planning import Plan
 
 __all__ = ["compose", "main"]
 
@@ -110,7 +114,24 @@ def _plan(arguments: list[str]) -> None:
     line = read_command_line(arguments)
     for overrides in jobs(line):
         config = compose(overrides, line)
-        Terminal().plan(config, plan_of(config))
+        plan = plan_of(config)
+        Terminal().plan(config, plan)
+        if plan.data is not None:
+            print(f"Some of the images, as networks see them: {_sheet(config, plan)}")
+
+
+def _sheet(config: StudyConfig, plan: Plan) -> Path:
+    """A page of the images that are there, in the user's cache; its path."""
+    from orchestrator.data import DataSummary, data_page
+    from orchestrator.files import write_whole
+    from orchestrator.paths import cache_dir
+
+    assert plan.data is not None
+    name = f"{config.space.name}-{config.dataset.name}"
+    path = cache_dir() / "plans" / f"{name}.html"
+    title = f"{config.space.name} on {config.dataset.name}"
+    write_whole(path, data_page(title, DataSummary.from_json(plan.data), plan.strips))
+    return path
 
 
 def _table(arguments: list[str]) -> None:
@@ -186,6 +207,22 @@ def _measure(arguments: list[str]) -> None:
     from orchestrator.cli.comparing import compare, made_devices
 
     compare(targets, made_devices(devices), as_json=given.json)
+
+
+def _predict(arguments: list[str]) -> None:
+    from orchestrator.cli.predicting import Asked, predict
+
+    parser = _parser("predict", "asks a finalist about images in files, read as in training")
+    parser.add_argument("bundle", type=Path, help="a finalist's folder")
+    of_class = "a folder with a sub-folder a class gives accuracy and a confusion matrix"
+    parser.add_argument("files", nargs="+", type=Path, help=f"images, or folders; {of_class}")
+    parser.add_argument("--file", default="", metavar="LABEL", help="by default the recommended")
+    parser.add_argument("--device", default="", metavar="NAME", help="by default what fits")
+    parser.add_argument("--top", type=int, default=1, metavar="K", help="so many classes a file")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args(arguments)
+    shown = {"top": given.top, "as_json": given.json}
+    predict(Asked(given.bundle, given.files, given.file, given.device, **shown))
 
 
 def _networks(arguments: list[str]) -> None:
@@ -276,6 +313,7 @@ _COMMANDS: Mapping[str, Callable[[list[str]], None]] = {
     "pick": _pick,
     "rebuild": _rebuild,
     "measure": _measure,
+    "predict": _predict,
     "networks": _networks,
     "weights": _weights,
     "plugins": _plugins,

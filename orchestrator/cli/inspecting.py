@@ -27,7 +27,7 @@ from orchestrator.records import Genotype
 from orchestrator.study import load
 from orchestrator.study.picking import choose
 
-__all__ = ["list_networks", "measure_target", "pick", "rebuild_bundle"]
+__all__ = ["bundle_device", "list_networks", "measure_target", "pick", "rebuild_bundle"]
 
 _COLUMNS = ("network", "image", "parameters / published", "MACs / published", "top-1", "source")
 
@@ -222,12 +222,28 @@ def _timed(device: Device, artifact: Artifact, folder: Path) -> dict[str, float]
     }
 
 
+def bundle_device(bundle: Path, label: str, name: str) -> Device | None:
+    """What runs one of a bundle's files, by default the recommended; None where it has none.
+
+    `name` is an installed device, by default the first that reads the file. Raises PluginError.
+    """
+    facts = read_facts(bundle)
+    chosen = label or facts["recommended"]
+    if chosen is None:
+        return None
+    return _device(name) if name else _device_for(facts["artifacts"][chosen], bundle)
+
+
 def _device_of(bundle: Path | None) -> Device:
     """The installed device for a bundle's recommended file; the first of all without one."""
     facts: Mapping[str, Any] = read_facts(bundle) if bundle else {"recommended": None}
     if facts["recommended"] is None:
         return _device(next(iter(installed().offered("device"))))
-    entry = facts["artifacts"][facts["recommended"]]
+    return _device_for(facts["artifacts"][facts["recommended"]], bundle)
+
+
+def _device_for(entry: Mapping[str, Any], bundle: Path | None) -> Device:
+    """The installed device that runs a bundle's file; raises PluginError where there is none."""
     name = _runtime_of(entry)
     if name is None:
         offers = ", ".join(installed().offered("device")) or "none"

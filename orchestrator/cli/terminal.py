@@ -15,6 +15,7 @@ from rich.table import Table
 from orchestrator.analysis.display import MISSING, human, label
 from orchestrator.analysis.pareto import leader
 from orchestrator.cli.finalists import show_finalists
+from orchestrator.data import DataSummary
 from orchestrator.faults.printable import printable
 from orchestrator.plugins import installed
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Terminal", "figure_table", "plan_tables"]
 
+# More classes than these are told by their extremes.
+_MOST_CLASSES = 20
 # Where there is no terminal, so often a line tells that the search is alive.
 _LINE_SECONDS = 15.0
 # Columns that the whole of the live line takes.
@@ -163,6 +166,7 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
         + (", ".join(seed.name for seed in plan.seeds) or "none"),
         **_weights(plan),
         "dataset": config.dataset.name,
+        **_images(plan),
         **_devices(plan),
         "compressors": plan.compression or " → ".join(config.compressor) or "none",
         **({"variants": plan.variants} if plan.variants else {}),
@@ -172,7 +176,7 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
         + (f", each the best of {config.budget.seeds} seeds" if config.budget.seeds > 1 else ""),
     }.items():
         facts.add_row(f"[bold]{name}[/bold]", escape(text))
-    tables = [facts, _objective_table(config, plan)]
+    tables = [facts, *_class_table(plan), _objective_table(config, plan)]
     return [*tables, _unchanged_table(plan.unchanged)] if plan.unchanged else tables
 
 
@@ -181,6 +185,32 @@ def _weights(plan: Plan) -> dict[str, str]:
     from orchestrator.pretrained.prospect import Prospect
 
     return {"weights": Prospect(**plan.start).sentence} if plan.start else {}
+
+
+def _images(plan: Plan) -> dict[str, str]:
+    """How many images there are, and what was left out; nothing for a plan that does not tell."""
+    if plan.data is None:
+        return {}
+    found = DataSummary.from_json(plan.data)
+    lost = "; ".join(f"{count:,} {why}" for why, count in found.left_out.items())
+    return {"images": found.told, **({"left out": lost} if lost else {})}
+
+
+def _class_table(plan: Plan) -> list[Table]:
+    """Images a class and a split, classes with few first where they are many."""
+    found = DataSummary.from_json(plan.data) if plan.data else None
+    if found is None or not found.by_class:
+        return []
+    table = Table("class", *found.by_class, box=None, pad_edge=False)
+    rows = list(zip(found.classes, *found.by_class.values(), strict=True))
+    ends = len(rows) > _MOST_CLASSES
+    ordered = sorted(rows, key=lambda row: row[1]) if ends else rows
+    half = _MOST_CLASSES // 2
+    for row in [*ordered[:half], *ordered[-half:]] if ends else ordered:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    if ends:
+        table.caption = f"the {half} smallest and the {half} largest of {len(rows)} classes"
+    return [table]
 
 
 def _devices(plan: Plan) -> dict[str, str]:

@@ -46,6 +46,8 @@ from orchestrator.contracts.observer import Study
 from orchestrator.contracts.offer import Offer
 from orchestrator.contracts.orders import legal_orders
 from orchestrator.contracts.outputs import Classes, Maps, Outputs
+from orchestrator.contracts.pixel_reading import image_suffixes
+from orchestrator.contracts.pixels import CutOut, PixelRecipe
 from orchestrator.contracts.place import HERE, Here, Place
 from orchestrator.contracts.placement import Placement
 from orchestrator.contracts.quantizer import Quantizer
@@ -68,6 +70,7 @@ __all__ = [
     "Classes",
     "CompressionContext",
     "Compressor",
+    "CutOut",
     "Dataset",
     "Device",
     "Direction",
@@ -95,6 +98,7 @@ __all__ = [
     "OnEpoch",
     "Outputs",
     "Part",
+    "PixelRecipe",
     "Place",
     "Placement",
     "Proposal",
@@ -120,6 +124,7 @@ __all__ = [
     "Trial",
     "Usage",
     "WeightStore",
+    "image_suffixes",
     "labels_loss",
     "legal_orders",
     "samples_of",

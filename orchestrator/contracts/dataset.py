@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from orchestrator.contracts.images import ImageFacts
+from orchestrator.contracts.pixels import PixelRecipe
 from orchestrator.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ class Samples(Protocol):
 
     One that knows all its targets without reading images has them as `targets` (N, …) too. One
     whose `read` cuts images out at random may say so by `cuts`; training then does not cut again.
+    One that reads files may have their `names`, one a sample, by which a resumed search tells what
+    has changed, and `digests`, texts that are equal for equal images.
     """
 
     def __len__(self) -> int:
@@ -43,10 +48,14 @@ class Samples(Protocol):
 
 @dataclass(frozen=True)
 class ArraySamples:
-    """Decoded samples: `pixels` uint8 (N, C, H, W), perhaps memory-mapped, `targets` (N, …)."""
+    """Decoded samples: `pixels` uint8 (N, C, H, W), perhaps memory-mapped, `targets` (N, …).
+
+    `names` are those of N files, or empty.
+    """
 
     pixels: np.ndarray
     targets: np.ndarray
+    names: Sequence[str] = ()
 
     @property
     def labels(self) -> np.ndarray:
@@ -114,6 +123,17 @@ class Dataset(ABC):
     licence: str = "unknown"
     # What a user should know: skipped images, an uneven split.
     notes: tuple[str, ...] = ()
+    # Why files were left out → how many.
+    left_out: Mapping[str, int] = MappingProxyType({})
+    # Values of options that there were not yet when a run began: what it did then.
+    former: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+
+    @property
+    def pixels(self) -> PixelRecipe | None:
+        """How a file becomes what the networks see; None where no file can (not RGB, not grey)."""
+        if self.in_channels not in (1, 3):
+            return None
+        return PixelRecipe(self.image_size, self.in_channels)
 
     @property
     def facts(self) -> ImageFacts:

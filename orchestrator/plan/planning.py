@@ -15,6 +15,7 @@ from orchestrator.candidate.teachers import check_teachers, named_teachers
 from orchestrator.contracts import ArtifactCompressor
 from orchestrator.contracts.objective import Axis
 from orchestrator.contracts.task import Task
+from orchestrator.data import Strip, contact_sheet, summarise
 from orchestrator.errors import BudgetError, ConfigError
 from orchestrator.estimators.ladder import Ladder
 from orchestrator.estimators.train import TrainEstimator
@@ -62,7 +63,8 @@ class Plan:
     `reference_ms` and `fingerprints` each runtime of a device, by its seat, to what was found on
     it. `compression` tells the orders in which compressors may be taken, `variants` what is made
     of each training, `leading` is the name of the task's leading metric, `unchanged` what the space
-    leaves as it is, and why, `start` what trained weights networks start from, as a `Prospect`.
+    leaves as it is, and why, `start` what trained weights networks start from, as a `Prospect`,
+    `data` what images there are, as a `DataSummary`, and `strips` some of them to look at.
     """
 
     space_size: float
@@ -80,6 +82,8 @@ class Plan:
     leading: str = "accuracy"
     unchanged: Mapping[str, str] = field(default_factory=dict)
     start: Mapping[str, Any] | None = None
+    data: Mapping[str, Any] | None = None
+    strips: Sequence[Strip] = ()
 
     @property
     def facts(self) -> dict[str, str]:
@@ -112,6 +116,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
     _check_sampler(factory)
     _check_teacher(factory)
     start = _start(factory)
+    data = summarise(assembly.dataset)
     seeds = _seeds(assembly)
     specimens = survey(factory, [seed.choices for seed in seeds])
     for target in assembly.targets:
@@ -154,10 +159,11 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             variants=assembly.compression.told_of_each(assembly.runtime_name("")),
             unchanged=assembly.space.unchanged(),
             start=start.to_json() if start else None,
+            data=data.to_json(),
+            strips=contact_sheet(assembly.dataset),
             warnings=[
                 *(start.warnings if start else ()),
-                *assembly.dataset.notes,
-                *factory.notes,
+                *data.warnings,
                 *_noted(factory, specimens),
                 *unpromising(factory, size, by_size[len(by_size) // 2].genotype),
                 *warnings,
@@ -169,7 +175,8 @@ def _noted(factory: Factory, specimens: Sequence[Specimen]) -> list[str]:
     """What of the search may surprise whoever asked for it."""
     size, trained = factory.assembly.facts.image_size, factory.config.weights is not None
     small = small_images([item.sides for item in specimens], size, trained=trained)
-    return [*_drawn(factory.assembly), *_trained_first(factory), *small]
+    told = [*factory.assembly.dataset.notes, *factory.notes]
+    return [*told, *_drawn(factory.assembly), *_trained_first(factory), *small]
 
 
 def _drawn(assembly: Assembly) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator.analysis.agreement import Correlation
 from orchestrator.analysis.health import Finding
 from orchestrator.contracts.objective import Axis
+from orchestrator.data import Strip
 from orchestrator.records import Check, Credit, Finalist, Record
 
 __all__ = ["ReportData"]
@@ -24,7 +25,8 @@ class ReportData:
     the candidates that were trained further than their estimate, `correlations` how well objectives
     of the untrained network rank what is known of `leading`, the metric that leads. `start` says
     whom the weights are owed to that networks started from. `findings` are what is wrong with the
-    search as a whole, `warnings` what was said before it.
+    search as a whole, `warnings` what was said before it, `images` what images there are, as a
+    `DataSummary`, and `strips` shows some.
     """
 
     title: str
@@ -42,3 +44,5 @@ class ReportData:
     start: Credit | None = None
     findings: Sequence[Finding] = ()
     warnings: Sequence[str] = ()
+    images: Mapping[str, Any] | None = None
+    strips: Sequence[Strip] = ()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.analysis.display import marked
+from orchestrator.data import DataSummary, data_section
 from orchestrator.files import write_whole
 from orchestrator.records import Credit
 from orchestrator.report.data import ReportData
@@ -50,6 +51,7 @@ def build_report(path: Path, data: ReportData) -> None:
         "more": html.escape(" ".join(more)),
         "credit": _credit(data.start),
         "findings": _findings(data),
+        "data": _images(data),
         "style": _asset("style.css"),
         "payload": _embedded(payload(data)),
         "plotly": get_plotlyjs(),
@@ -87,6 +89,13 @@ def _credit(start: Credit | None) -> str:
         f"{hashed}."
     )
     return f'<p class="more" id="credit">{html.escape(text)}</p>'
+
+
+def _images(data: ReportData) -> str:
+    """A section on the images; "" for a run that does not tell."""
+    if data.images is None:
+        return ""
+    return data_section(DataSummary.from_json(data.images), data.strips)
 
 
 def _asset(name: str) -> str:

@@ -12,8 +12,10 @@ from typing import Any
 from orchestrator.analysis.agreement import read_checks
 from orchestrator.analysis.health import nothing_feasible
 from orchestrator.candidate.factory import Factory
+from orchestrator.candidate.former import as_it_began
 from orchestrator.config import StudyConfig, flat_config
 from orchestrator.contracts import Device
+from orchestrator.data import check_pins, keep_pins
 from orchestrator.errors import (
     BudgetError,
     DeviceError,
@@ -56,6 +58,7 @@ def run(config: StudyConfig, folder: Path, overrides: Sequence[str], viewer: Vie
         plan = make_plan(factory, _concurrent(config))
         viewer.plan(config, plan)
         home.start(config, plan, overrides)
+        keep_pins(folder, factory.assembly.dataset)
         study = Study(config, home, plan, factory.plugins, overrides)
         return _tell(study, factory, viewer)
 
@@ -67,7 +70,10 @@ def resume(folder: Path, viewer: Viewer) -> Study:
     with home.held():
         study = load(folder)
         factory = Factory(study.config, folder, host_gate(), installed())
+        changed = check_pins(folder, factory.assembly.dataset)
         viewer.plan(study.config, study.plan)
+        for text in changed:
+            viewer.note(text)
         return _tell(study, factory, viewer)
 
 
@@ -75,6 +81,7 @@ def load(folder: Path) -> Study:
     """A study as its folder tells it; raises RunError."""
     home = RunFolder(folder)
     config, plan, overrides = home.config(), home.plan(), home.overrides()
+    config = as_it_began(config, installed())
     records = read_records(home.journal)
     study = Study(config, home, plan, installed(), overrides, records, home.finalists())
     study.learn(read_checks(home.checks))
@@ -102,6 +109,8 @@ def write_report(study: Study) -> Path:
         start=study.start,
         findings=study.findings,
         warnings=study.plan.warnings,
+        images=study.plan.data,
+        strips=study.plan.strips,
         environment={**study.plan.facts, **_versions(study.home.environment())},
     )
     build_report(study.home.report, data)

@@ -13,11 +13,12 @@ from typing import IO
 
 import numpy as np
 
-from orchestrator import WorkingFolder
+from orchestrator import PixelRecipe, WorkingFolder
 from orchestrator.errors import DataError, RunError
 from orchestrator_datasets.listing import ImageFile
 
 __all__ = [
+    "WHOLE_RANGE",
     "Decoded",
     "Recipe",
     "cache_folder",
@@ -33,9 +34,11 @@ _VERSION = 1
 # Of index.json; 0 had no number.
 _FORMAT = 1
 _CHUNK = 256
+# The levels of 16 bits, all of them used.
+WHOLE_RANGE = (0, 65535)
 
-# path → pixels uint8 (C, H, W), or None for a file that is no readable image
-Decode = Callable[[str], "np.ndarray | None"]
+# path → pixels uint8 (C, H, W), or why there are none
+Decode = Callable[[str], "np.ndarray | str"]
 
 
 @dataclass(frozen=True)
@@ -43,19 +46,28 @@ class Recipe:
     """What the decoded bytes depend on beside the files.
 
     With masks, the last of `channels` is the mask, and `ignored` the value that masks ignore.
+    `levels` are those of deep grey images (see `PixelRecipe`).
     """
 
     root: Path
     image_size: int
     channels: int
     ignored: int | None = None
+    levels: tuple[int, int] = WHOLE_RANGE
+
+    @property
+    def pixels(self) -> PixelRecipe:
+        """From a file to its image's channels."""
+        channels = self.channels if self.ignored is None else self.channels - 1
+        return PixelRecipe(self.image_size, channels, self.levels)
 
 
 @dataclass(frozen=True)
 class Decoded:
     """Decoded images: `pixels` uint8 (N, C, H, W), memory-mapped, and `labels` int64 (N,).
 
-    `mean` and `deviation` are a channel's, of pixels in [0, 1]; `skipped` names unreadable files.
+    `mean` and `deviation` are a channel's, of pixels in [0, 1]; `skipped` names unreadable files,
+    and `reasons` tells of each why.
     """
 
     key: str
@@ -64,6 +76,7 @@ class Decoded:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     skipped: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
 
 
 def cache_folder(chosen: str | None) -> Path:
@@ -114,8 +127,10 @@ def opened(cache: Path, key: str) -> Decoded | None:
     if len(pixels) != len(labels):
         return None
     _refuse_newer(folder / "index.json", index.get("format", 0))
-    statistics = {name: tuple(index[name]) for name in ("mean", "deviation", "skipped")}
-    return Decoded(key, pixels, labels, **statistics)
+    if index["skipped"] and "reasons" not in index:  # of before reasons were kept
+        return None
+    names = ("mean", "deviation", "skipped", "reasons")
+    return Decoded(key, pixels, labels, *(tuple(index.get(name, ())) for name in names))
 
 
 def _refuse_newer(path: Path, found: int) -> None:
@@ -130,7 +145,9 @@ def key_of(files: Sequence[ImageFile], recipe: Recipe) -> str:
     """Changes with any file's path, size or time, so that nothing stale is ever read."""
     told = (_VERSION, str(recipe.root), recipe.image_size, recipe.channels)
     masks = () if recipe.ignored is None else (recipe.ignored,)
-    digest = hashlib.sha256(repr((*told, *masks)).encode())
+    # Left out where it is usual, so that what was kept before there were others is still found.
+    levels = () if recipe.levels == WHOLE_RANGE else (recipe.levels,)
+    digest = hashlib.sha256(repr((*told, *masks, *levels)).encode())
     for file in files:
         line = f"{file.path}\0{file.size_bytes}\0{file.modified_ns}\0{file.label}\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
@@ -157,14 +174,15 @@ def _write(
 def _fill(folder: Path, files: Sequence[ImageFile], recipe: Recipe, decode: Decode) -> None:
     """Plain writes, no memory map: on a full disk a map would kill the process."""
     labels: list[int] = []
-    skipped: list[str] = []
+    skipped: dict[str, str] = {}
     sums = np.zeros((2, recipe.channels))
     shape = (recipe.channels, recipe.image_size, recipe.image_size)
     with (folder / "pixels.npy").open("wb") as out:
         _header(out, (len(files), *shape))
         for chunk, images in _chunks(files, recipe, decode):
-            kept = [(f, image) for f, image in zip(chunk, images, strict=True) if image is not None]
-            skipped += [f.path for f, image in zip(chunk, images, strict=True) if image is None]
+            pairs = list(zip(chunk, images, strict=True))
+            kept = [(f, image) for f, image in pairs if not isinstance(image, str)]
+            skipped |= {f.path: image for f, image in pairs if isinstance(image, str)}
             if kept:
                 pixels = np.stack([image for _, image in kept])
                 labels += [file.label for file, _ in kept]
@@ -176,14 +194,15 @@ def _fill(folder: Path, files: Sequence[ImageFile], recipe: Recipe, decode: Deco
     index = {
         "format": _FORMAT,
         **statistics(sums, len(labels) * recipe.image_size**2),
-        "skipped": skipped,
+        "skipped": list(skipped),
+        "reasons": list(skipped.values()),
     }
     (folder / "index.json").write_text(json.dumps(index), "utf-8")
 
 
 def _chunks(
     files: Sequence[ImageFile], recipe: Recipe, decode: Decode
-) -> Iterator[tuple[Sequence[ImageFile], list[np.ndarray | None]]]:
+) -> Iterator[tuple[Sequence[ImageFile], list[np.ndarray | str]]]:
     """Pillow decodes outside Python's lock, so threads are enough."""
     with ThreadPoolExecutor(_cores()) as pool:
         for start in range(0, len(files), _CHUNK):

@@ -1,4 +1,4 @@
-"""One image file as a square of bytes, whatever the file's colour mode and orientation."""
+"""Image files as squares of bytes, and the parts of them that training sees."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-__all__ = ["Crop", "decode", "is_image"]
+from orchestrator import PixelRecipe
+from orchestrator.errors import DataError
+
+__all__ = ["Crop", "decode", "why_no_image"]
 
 _ASPECT = 4 / 3
 
@@ -39,69 +42,27 @@ class Crop:
         return left, top, left + wide, top + high
 
 
-def is_image(path: str) -> bool:
-    """Whether a file begins as an image does; what follows is not looked at."""
+def why_no_image(path: str) -> str:
+    """Why a file does not begin as an image does, "" if it does; what follows is not looked at."""
     try:
         with Image.open(path):
-            return True
+            return ""
     except MemoryError:
         raise
+    except Image.DecompressionBombError:  # decoding will tell whether a fraction can be had
+        return ""
+    except FileNotFoundError:
+        return "a link to nowhere"
     except Exception:  # decoders raise whatever damaged bytes lead them to
-        return False
+        return "no image, or of a format that is not read"
 
 
-def decode(
-    path: str, image_size: int, channels: int, crop: Crop | None = None
-) -> np.ndarray | None:
-    """Pixels uint8 (C, image_size, image_size); None where there is no readable image.
+def decode(path: str, recipe: PixelRecipe, crop: Crop | None = None) -> np.ndarray | str:
+    """Pixels uint8 (C, size, size) by the recipe, or why there are none.
 
-    Turned upright by its EXIF orientation, transparency on white. `crop` says which part is scaled
-    to `image_size`, by default the centre, as large as the shorter side. `channels` is 3 for RGB
-    or 1 for grey.
+    `crop` says which part is scaled to the whole, by default the centre.
     """
     try:
-        with Image.open(path) as image:
-            # JPEG only: decode at a fraction of the size, no smaller than needed.
-            image.draft("RGB", _needed(image.size, image_size, crop))
-            upright = ImageOps.exif_transpose(image)
-    except MemoryError:
-        raise
-    except Exception:  # decoders raise whatever damaged bytes lead them to
-        return None
-    square = _square(_coloured(upright, channels), image_size, crop)
-    pixels = np.asarray(square)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
-
-
-def _coloured(image: Image.Image, channels: int) -> Image.Image:
-    """RGB or one grey channel."""
-    if image.mode.startswith("I;16") or image.mode == "I":
-        # Pillow would cut 16 bits off at 255 instead of scaling them.
-        levels = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
-        image = Image.fromarray((levels >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    wanted = "RGB" if channels == 3 else "L"
-    return image if image.mode == wanted else image.convert(wanted)
-
-
-def _needed(found: tuple[int, int], size: int, crop: Crop | None) -> tuple[int, int]:
-    """How large an image must be decoded at least: the whole twice as large, a part as large."""
-    if crop is None:
-        return 2 * size, 2 * size
-    left, top, right, bottom = crop.box(*found)
-    scale = size / min(right - left, bottom - top)
-    return math.ceil(scale * found[0]), math.ceil(scale * found[1])
-
-
-def _square(image: Image.Image, size: int, crop: Crop | None) -> Image.Image:
-    """The centre of `image`, as large as its shorter side, or `crop`, scaled to (size, size)."""
-    width, height = image.size
-    if crop is None and image.size == (size, size):
-        return image
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    box = (left, top, left + side, top + side) if crop is None else crop.box(width, height)
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
+        return recipe.read(path, crop)
+    except DataError as error:
+        return str(error)

@@ -23,16 +23,16 @@ _ORIENTATION = ExifTags.Base.Orientation
 _SIDEWAYS = (5, 6, 7, 8)
 
 
-def decode_pair(path: str, recipe: Recipe) -> np.ndarray | None:
-    """uint8 (channels, image_size, image_size), the mask last; None for no readable image.
+def decode_pair(path: str, recipe: Recipe) -> np.ndarray | str:
+    """uint8 (channels, image_size, image_size), the mask last; or why there is no image.
 
     The mask is cut as the image is and scaled to the nearest pixel, so that classes never blend.
     Raises DataError for a mask that cannot be used: that is no accident of one file, as a broken
     image is, but a way of writing masks.
     """
-    pixels = decode(path, recipe.image_size, recipe.channels - 1)
-    if pixels is None:
-        return None
+    pixels = decode(path, recipe.pixels)
+    if isinstance(pixels, str):
+        return pixels
     name = mask_of(Path(path))
     mask, upright = _mask(name), _size(path)
     if mask.size != upright:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from orchestrator import ArraySamples, Dataset, Samples
+from orchestrator import ArraySamples, Dataset, PixelRecipe, Samples
 from orchestrator.errors import ConfigError, DataError
-from orchestrator_datasets.decoded import Decoded, Recipe, cache_folder, decoded, opened
+from orchestrator_datasets.decoded import (
+    WHOLE_RANGE,
+    Decoded,
+    Recipe,
+    cache_folder,
+    decoded,
+    opened,
+)
 from orchestrator_datasets.decoding import decode as decode_file
+from orchestrator_datasets.depth import Depth, check_levels, depth_of
+from orchestrator_datasets.left_out import names_of, reasons, skipped_notes, some
 from orchestrator_datasets.listing import Listing, SplitOptions, list_splits
 from orchestrator_datasets.on_demand import Found
 from orchestrator_datasets.on_demand import found as look
@@ -21,16 +31,21 @@ __all__ = ["ImageFolder"]
 
 # Of ImageNet's training images, as torchvision's models were trained with.
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_NAMED_FILES = 5
+_NOT_DEEP = Depth(0, WHOLE_RANGE, 0)
 _SPLITS = ("train", "validation", "test")
 
 
 class ImageFolder(Dataset):
-    """JPEG, PNG, WebP and BMP files below `root`.
+    """Files below `root` that Pillow reads: JPEG, PNG, WebP, BMP, GIF, TIFF and others.
 
-    Splits: sub-folders `train`, `test` and `val` (or `valid`, `validation`) of `root` are used
-    where `train` is there; a split that is missing is dealt out of `train`, or out of `root`'s
-    own class folders where there is no `train`: by `seed`, with the same share of each class.
+    Splits: sub-folders for training, validation and test of `root` are used, whatever their case
+    and spelling (`train`, `Training`, `val`, …), where there is one for training; a split that is
+    missing is dealt out of that, or out of `root`'s own class folders where there is none: by
+    `seed` and the names of files, about the same share of each class, so that a file that is
+    added moves no other. `rules` 1 finds and deals as searches did before (see `SplitOptions`).
+
+    Of grey images with more than 8 bits the values from the first to the second of `levels` become
+    0 to 255; by default those are found in the data and told in `notes`.
 
     `per_class` takes the first that many files of each class, by name, into the pool that is
     dealt out; given validation and test folders are read whole. `normalise` "auto" takes mean and
@@ -47,6 +62,7 @@ class ImageFolder(Dataset):
     """
 
     name = "image_folder"
+    former: ClassVar[Mapping[str, Any]] = {"rules": 1}
 
     def __init__(  # noqa: PLR0913 - one argument an option of the YAML file
         self,
@@ -65,19 +81,24 @@ class ImageFolder(Dataset):
         decode: Literal["ahead", "demand"] = "ahead",
         least_area: float = 0.35,
         trained_with: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+        levels: tuple[int, int] | None = None,
+        rules: Literal[1, 2] = 2,
     ) -> None:
         check_shares(validation_share=validation_share, test_share=test_share)
+        check_levels(levels)
         _check_options(image_size, in_channels, per_class, normalise)
         self.root = Path(root).expanduser().absolute()
         self.image_size, self.in_channels = image_size, in_channels
         self.mirror, self.licence = mirror, licence
-        self.options = SplitOptions(validation_share, test_share, per_class, seed)
+        self.options = SplitOptions(validation_share, test_share, per_class, seed, rules)
         if not 0 < least_area <= 1:
             raise ConfigError(f"dataset.least_area: found {least_area}, expected in (0, 1].")
         self.decode, self.least_area = decode, least_area
         self.cache = cache_folder(cache)
         listing = list_splits(self.root, self.options)
         self.classes = listing.classes
+        depth = _depth(self.cache, self.root, listing, levels) if rules > 1 else _NOT_DEEP
+        self.levels = depth.levels
         self._decoded = self._decode(listing)
         self._keys = {n: f.key for n, f in self._decoded.items() if isinstance(f, Decoded)}
         for name, found in self._decoded.items():
@@ -85,7 +106,18 @@ class ImageFolder(Dataset):
         self.mean, self.deviation = _normalisation(self._decoded["train"], normalise)
         if normalise == "auto" and trained_with and len(trained_with[0]) == in_channels:
             self.mean, self.deviation = trained_with
-        self.notes = (*listing.notes, *_skipped_notes(self.root, self._decoded))
+        unread = reasons(self._decoded.values())
+        self.left_out = {**listing.left_out, **unread}
+        self.notes = (
+            *listing.notes,
+            *depth.notes,
+            *skipped_notes(self.root, self._decoded.values()),
+        )
+
+    @property
+    def pixels(self) -> PixelRecipe:
+        """As its files are decoded."""
+        return PixelRecipe(self.image_size, self.in_channels, self.levels)
 
     def split(self, name: Literal["train", "validation", "test"]) -> Samples:
         """The images of one split; decoded ahead, `pixels` is memory-mapped and read-only."""
@@ -97,11 +129,11 @@ class ImageFolder(Dataset):
                 self._decoded[name] = kept
         found = self._decoded[name]
         if isinstance(found, Decoded):
-            return ArraySamples(found.pixels, found.labels)
+            return ArraySamples(found.pixels, found.labels, self._names.get(name, ()))
         return found.samples
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_decoded": {}}
+        return {**self.__dict__, "_decoded": {}, "_names": {}}
 
     def _decode(self, listing: Listing) -> dict[str, Decoded | Found]:
         if listing.classes != self.classes:
@@ -109,12 +141,21 @@ class ImageFolder(Dataset):
                 f"the class folders of {self.root} are {', '.join(listing.classes)} here, "
                 f"expected {', '.join(self.classes)} as when the run began. Restore the folder."
             )
-        recipe = Recipe(self.root, self.image_size, self.in_channels)
+        recipe = Recipe(self.root, self.image_size, self.in_channels, levels=self.levels)
         if self.decode == "demand":
             area = self.least_area
             return {name: look(self.cache, listing.splits[name], recipe, area) for name in _SPLITS}
-        read = partial(decode_file, image_size=self.image_size, channels=self.in_channels)
-        return {name: decoded(self.cache, listing.splits[name], recipe, read) for name in _SPLITS}
+        read = partial(decode_file, recipe=recipe.pixels)
+        files = listing.splits
+        found = {name: decoded(self.cache, files[name], recipe, read) for name in _SPLITS}
+        self._names = {name: names_of(files[name], found[name].skipped) for name in _SPLITS}
+        return dict(found)
+
+
+def _depth(cache: Path, root: Path, listing: Listing, levels: tuple[int, int] | None) -> Depth:
+    """Of all splits, so that one range holds for all."""
+    files = [file for name in _SPLITS for file in listing.splits[name]]
+    return depth_of(cache, root, files, levels)
 
 
 def _check_options(
@@ -138,7 +179,7 @@ def _check_complete(split: str, found: Decoded | Found, classes: tuple[str, ...]
         if not count:
             raise DataError(
                 f"class {name!r} has no readable image in the {split} split, expected at least "
-                f"one; {len(found.skipped)} files could not be read: {_some(found.skipped)}. "
+                f"one; {len(found.skipped)} files could not be read: {some(found.skipped)}. "
                 f"Replace these files, or remove the class."
             )
 
@@ -154,15 +195,3 @@ def _normalisation(
             "at the files, or at dataset.image_size."
         )
     return train.mean, train.deviation
-
-
-def _skipped_notes(root: Path, splits: dict[str, Decoded | Found]) -> tuple[str, ...]:
-    skipped = [path for name in _SPLITS for path in splits[name].skipped]
-    if not skipped:
-        return ()
-    return (f"{len(skipped)} unreadable files below {root} were left out: {_some(skipped)}",)
-
-
-def _some(paths: tuple[str, ...] | list[str]) -> str:
-    more = len(paths) - _NAMED_FILES
-    return ", ".join(paths[:_NAMED_FILES]) + (f" and {more} more" if more > 0 else "")

@@ -5,19 +5,31 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from orchestrator import image_suffixes
 from orchestrator.errors import DataError
-from orchestrator_datasets.splitting import stratified
+from orchestrator_datasets.layout import given_splits, split_called
+from orchestrator_datasets.splitting import dealt_by_name, stratified
 
-__all__ = ["SUFFIXES", "ImageFile", "Listing", "SplitOptions", "list_splits"]
+__all__ = ["ImageFile", "Listing", "SplitOptions", "list_splits", "suffixes"]
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
-_VALIDATION_FOLDERS = ("val", "valid", "validation")
-_SPLIT_FOLDERS = ("train", *_VALIDATION_FOLDERS, "test")
+# Of the first rules.
+_FIRST_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+_NOT_READ = "is not read"
+# A class that is smaller than another by this factor is spoken of.
+_UNEVEN = 3
+_CONVERTED = (".heic", ".heif", ".svg", ".raw", ".dng", ".nef", ".cr2", ".arw", ".psd", ".dcm")
+
+
+@cache
+def suffixes(rules: int) -> frozenset[str]:
+    """Those of the files that are taken for images."""
+    return _FIRST_SUFFIXES if rules == 1 else image_suffixes()
 
 
 @dataclass(frozen=True)
@@ -32,21 +44,31 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """How images without given splits are dealt out."""
+    """How images without given splits are dealt out.
+
+    `rules` 2 deals by the names of files, so that an added one moves no other, knows splits by
+    many names and takes all files that are read. 1 is what there was before: by the number of
+    files, by a few names, five suffixes; searches that began so go on so.
+    """
 
     validation_share: float
     test_share: float
     per_class: int | None
     seed: int
+    rules: int = 2
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Class names, the files of each split in a fixed order, and what a user should know."""
+    """Class names, the files of each split in a fixed order, and what a user should know.
+
+    `left_out` counts files by the reason why they are not taken.
+    """
 
     classes: tuple[str, ...]
     splits: Mapping[str, tuple[ImageFile, ...]]
     notes: tuple[str, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def list_splits(root: Path, options: SplitOptions) -> Listing:
@@ -67,44 +89,64 @@ def list_splits(root: Path, options: SplitOptions) -> Listing:
 
 
 def _listed(root: Path, options: SplitOptions) -> Listing:
-    given = _given_splits(root)
+    rules, others = options.rules, Counter[str]()
+    given = _given_splits(root, rules)
     pool = root / given.pop("train", "")
-    classes = _classes(pool)
+    classes = _classes(pool, rules)
+    _refuse_splits_below(pool, classes, rules)
     for name, folder in given.items():
         _same_classes(root / folder, classes, name)
-    files = {name: _files(root, root / folder, classes) for name, folder in given.items()}
-    members = [found[: options.per_class] for found in _files(root, pool, classes)]
+    seek = _Search(root, classes, rules, others)
+    files = {name: seek.files(root / folder) for name, folder in given.items()}
+    found = seek.files(pool)
+    members = [each[: options.per_class] for each in found]
     splits = {name: _joined(lists) for name, lists in files.items()}
-    splits |= _dealt(members, classes, options, given=set(files))
-    return Listing(classes, splits, _notes(root, pool, members, classes))
+    splits |= _dealt(pool.relative_to(root).as_posix(), members, classes, options, set(files))
+    left_out = {_told(suffix, rules): count for suffix, count in sorted(others.items())}
+    if more := sum(map(len, found)) - sum(map(len, members)):
+        left_out[f"beyond dataset.per_class={options.per_class}"] = more
+    lost = [f"{count} files are left out: {w}" for w, count in left_out.items() if _NOT_READ in w]
+    notes = _notes(root, pool, members, (classes, rules))
+    return Listing(classes, splits, (*notes, *lost), left_out)
 
 
-def _given_splits(root: Path) -> dict[str, str]:
+def _told(suffix: str, rules: int) -> str:
+    """Why files of a suffix are left out."""
+    if suffix in suffixes(2):
+        return f"{suffix} {_NOT_READ} by dataset.rules={rules}"
+    if suffix in _CONVERTED:
+        return f"{suffix} {_NOT_READ}: convert them to JPEG or PNG"
+    return f"{suffix} is no image's suffix" if suffix else "without a suffix"
+
+
+def _given_splits(root: Path, rules: int) -> dict[str, str]:
     """Split → folder, where `root` is laid out in splits; else nothing.
 
     A folder `train` that holds images itself is a class: trains.
     """
-    folders = {path.name for path in _folders(root)}
-    if "train" not in folders or not _folders(root / "train") or _has_images(root / "train"):
-        return {}
-    given = {"train": "train"}
-    validation = [name for name in _VALIDATION_FOLDERS if name in folders]
-    if len(validation) > 1:
-        raise DataError(
-            f"{root} has several folders for validation, {' and '.join(validation)}; expected "
-            f"one. Rename or remove the others."
-        )
-    if validation:
-        given["validation"] = validation[0]
-    if "test" in folders:
-        given["test"] = "test"
-    return given
+    folders = _folders(root)
+    nested = {f.name: bool(_folders(f)) and not _has_images(f, rules) for f in folders}
+    return given_splits(root, folders, nested, rules)
 
 
-def _classes(pool: Path) -> tuple[str, ...]:
+def _refuse_splits_below(pool: Path, classes: tuple[str, ...], rules: int) -> None:
+    """Raise DataError for CLASS/train/… and CLASS/test/…, which would be mixed."""
+    if rules == 1:
+        return
+    for name in classes:
+        below = [folder.name for folder in _folders(pool / name)]
+        if len(below) > 1 and all(split_called(each) for each in below):
+            raise DataError(
+                f"class folder {pool / name} holds {', '.join(below)}, which are names of splits; "
+                "expected splits that hold classes, such as train/CLASS/… beside test/CLASS/…. "
+                "Turn the folders around."
+            )
+
+
+def _classes(pool: Path, rules: int) -> tuple[str, ...]:
     names = tuple(path.name for path in _folders(pool))
     if not names:
-        loose = ", but images without a class" if _has_images(pool) else ""
+        loose = ", but images without a class" if _has_images(pool, rules) else ""
         raise DataError(
             f"{pool} has no class folders{loose}; expected one sub-folder of images a class, "
             f"such as {pool}/cat and {pool}/dog. Move the images there, or set dataset.root."
@@ -130,41 +172,52 @@ def _same_classes(folder: Path, classes: tuple[str, ...], split: str) -> None:
         )
 
 
-def _files(root: Path, folder: Path, classes: tuple[str, ...]) -> list[list[ImageFile]]:
-    """The files of each class, sorted by path; raises DataError for an empty class."""
-    found = []
-    for label, name in enumerate(classes):
-        others: Counter[str] = Counter()
-        path = (folder / name).relative_to(root).as_posix()
-        files = list(_walk(str(folder / name), path, label, others))
-        if not files:
-            seen = ", ".join(f"{n} {suffix or 'without suffix'}" for suffix, n in others.items())
-            raise DataError(
-                f"class folder {folder / name} holds no images ({seen or 'it is empty'}), "
-                f"expected {', '.join(sorted(SUFFIXES))}. Add images, convert them, or remove "
-                f"the folder."
-            )
-        found.append(sorted(files, key=lambda file: file.path))
-    return found
+@dataclass(frozen=True)
+class _Search:
+    """Finds the files of each class; what is no image is counted in `others` by its suffix."""
 
+    root: Path
+    classes: tuple[str, ...]
+    rules: int
+    others: Counter[str]
 
-def _walk(folder: str, path: str, label: int, others: Counter[str]) -> Iterator[ImageFile]:
-    """Image files below `folder`, hidden ones left out; what else there is goes to `others`.
+    def files(self, folder: Path) -> list[list[ImageFile]]:
+        """The files of each class, sorted by path; raises DataError for an empty class."""
+        found = []
+        for label, name in enumerate(self.classes):
+            others: Counter[str] = Counter()
+            path = (folder / name).relative_to(self.root).as_posix()
+            files = list(self._walk(str(folder / name), path, label, others))
+            if not files:
+                seen = ", ".join(f"{n} {each or 'without suffix'}" for each, n in others.items())
+                raise DataError(
+                    f"class folder {folder / name} holds no images ({seen or 'it is empty'}), "
+                    f"expected {', '.join(sorted(suffixes(self.rules)))}. Add images, convert "
+                    "them, or remove the folder."
+                )
+            self.others.update(others)
+            found.append(sorted(files, key=lambda file: file.path))
+        return found
 
-    `path` is that of `folder` relative to the dataset's root.
-    """
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            below = f"{path}/{entry.name}"
-            suffix = os.path.splitext(entry.name)[1].lower()
-            if entry.is_dir():
-                yield from _walk(entry.path, below, label, others)
-            elif suffix in SUFFIXES:
-                yield _image_file(entry, below, label)
-            else:
-                others[suffix] += 1
+    def _walk(
+        self, folder: str, path: str, label: int, others: Counter[str]
+    ) -> Iterator[ImageFile]:
+        """Image files below `folder`, hidden ones left out; what else there is goes to `others`.
+
+        `path` is that of `folder` relative to the dataset's root.
+        """
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                below = f"{path}/{entry.name}"
+                suffix = os.path.splitext(entry.name)[1].lower()
+                if entry.is_dir():
+                    yield from self._walk(entry.path, below, label, others)
+                elif suffix in suffixes(self.rules):
+                    yield _image_file(entry, below, label)
+                else:
+                    others[suffix] += 1
 
 
 def _image_file(entry: os.DirEntry[str], path: str, label: int) -> ImageFile:
@@ -176,6 +229,7 @@ def _image_file(entry: os.DirEntry[str], path: str, label: int) -> ImageFile:
 
 
 def _dealt(
+    pool: str,
     members: list[list[ImageFile]],
     classes: tuple[str, ...],
     options: SplitOptions,
@@ -184,8 +238,12 @@ def _dealt(
     """Train and the splits that are not given, out of the training pool."""
     shares = {"validation": options.validation_share, "test": options.test_share}
     missing = {name: share for name, share in shares.items() if name not in given}
-    sizes = [len(files) for files in members]
-    parts = stratified(sizes, list(missing.values()), options.seed, classes)
+    if options.rules == 1:
+        sizes = [len(files) for files in members]
+        parts = stratified(sizes, list(missing.values()), options.seed, classes)
+    else:
+        names = [[os.path.relpath(file.path, pool) for file in files] for files in members]
+        parts = dealt_by_name(names, missing, options.seed, classes)
     return {
         name: _joined([[m[i] for i in p] for m, p in zip(members, part, strict=True)])
         for name, part in zip((*missing, "train"), parts, strict=True)
@@ -197,17 +255,20 @@ def _joined(lists: list[list[ImageFile]]) -> tuple[ImageFile, ...]:
 
 
 def _notes(
-    root: Path, pool: Path, members: list[list[ImageFile]], classes: tuple[str, ...]
+    root: Path, pool: Path, members: list[list[ImageFile]], told: tuple[tuple[str, ...], int]
 ) -> tuple[str, ...]:
+    classes, rules = told
     notes = []
     sizes = np.array([len(files) for files in members])
     small, large = int(sizes.argmin()), int(sizes.argmax())
-    if sizes[large] >= 10 * sizes[small]:
+    if sizes[large] >= _UNEVEN * sizes[small]:
         notes.append(
             f"classes are uneven: {sizes[small]} images of {classes[small]!r}, {sizes[large]} of "
-            f"{classes[large]!r}; accuracy mostly tells about the large ones"
+            f"{classes[large]!r} ({100 * sizes[large] / sizes.sum():.0f} % of all); accuracy "
+            "mostly tells about the large ones. See balanced_accuracy "
+            "(objective=[balanced_accuracy,…]), and train with train.sampling=balanced"
         )
-    ignored = [path.name for path in _folders(root) if path.name not in _SPLIT_FOLDERS]
+    ignored = [path.name for path in _folders(root) if split_called(path.name, rules) is None]
     if pool != root and ignored:
         notes.append(f"folders beside train/ that are no split were ignored: {', '.join(ignored)}")
     return tuple(notes)
@@ -221,5 +282,6 @@ def _folders(folder: Path) -> list[Path]:
     )
 
 
-def _has_images(folder: Path) -> bool:
-    return any(path.suffix.lower() in SUFFIXES and path.is_file() for path in folder.iterdir())
+def _has_images(folder: Path, rules: int) -> bool:
+    known = suffixes(rules)
+    return any(path.suffix.lower() in known and path.is_file() for path in folder.iterdir())

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from orchestrator import Dataset
+from orchestrator import Dataset, PixelRecipe
 from orchestrator.errors import ConfigError, DataError
-from orchestrator_datasets.decoded import Decoded, Recipe, cache_folder, decoded, opened
+from orchestrator_datasets.decoded import (
+    WHOLE_RANGE,
+    Decoded,
+    Recipe,
+    cache_folder,
+    decoded,
+    opened,
+)
 from orchestrator_datasets.decoding_masks import IGNORED, decode_pair
+from orchestrator_datasets.depth import Depth, check_levels, depth_of
+from orchestrator_datasets.left_out import names_of, reasons, skipped_notes, some
 from orchestrator_datasets.listing import SplitOptions
 from orchestrator_datasets.mask_listing import MaskListing, list_masks, mask_of
 from orchestrator_datasets.masks import MaskSamples
@@ -20,7 +30,6 @@ from orchestrator_datasets.splitting import check_shares
 __all__ = ["MaskFolder"]
 
 _SPLITS = ("train", "validation", "test")
-_NAMED_FILES = 5
 _MOST_CLASSES = 255
 
 
@@ -33,7 +42,8 @@ class MaskFolder(Dataset):
     or a text file with one a line, relative to `root`; without them `root`/classes.txt is read if
     it is there, and else the classes are called by their values.
 
-    Splits that are missing are dealt out of train, or of `root`'s own images, by `seed`. Images
+    Splits that are missing are dealt out of train, or of `root`'s own images, by `seed` and the
+    names of files; `levels` and `rules` are those of `ImageFolder`. Images
     without a mask and images that cannot be read are left out and counted in `notes`. Images are
     turned upright, the shorter side scaled to `image_size` and the centre cut out, masks alike
     without blending. They are normalised by mean and deviation of what weights were trained with
@@ -43,6 +53,7 @@ class MaskFolder(Dataset):
     """
 
     name = "mask_folder"
+    former: ClassVar[Mapping[str, Any]] = {"rules": 1}
 
     def __init__(  # noqa: PLR0913 - one argument an option of the YAML file
         self,
@@ -59,15 +70,20 @@ class MaskFolder(Dataset):
         licence: str = "unknown",
         cache: str | None = None,
         trained_with: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+        levels: tuple[int, int] | None = None,
+        rules: Literal[1, 2] = 2,
     ) -> None:
         check_shares(validation_share=validation_share, test_share=test_share)
+        check_levels(levels)
         _check_options(image_size, ignore_index)
         self.root = Path(root).expanduser().absolute()
         self.image_size, self.in_channels = image_size, in_channels
         self.mirror, self.licence, self.ignore_index = mirror, licence, ignore_index
-        self.options = SplitOptions(validation_share, test_share, None, seed)
+        self.options = SplitOptions(validation_share, test_share, None, seed, rules)
         self.cache = cache_folder(cache)
         listing = list_masks(self.root, self.options)
+        depth = self._depth(listing, levels)
+        self.levels = depth.levels
         self._decoded = self._decode(listing)
         self._keys = {name: found.key for name, found in self._decoded.items()}
         self.classes = _names(self.root, classes) or _numbers(self._decoded)
@@ -82,7 +98,14 @@ class MaskFolder(Dataset):
             )
         if trained_with and len(trained_with[0]) == in_channels:
             self.mean, self.deviation = trained_with
-        self.notes = (*listing.notes, *_skipped_notes(self.root, self._decoded))
+        self.left_out = {**listing.left_out, **reasons(self._decoded.values())}
+        unread = skipped_notes(self.root, self._decoded.values())
+        self.notes = (*listing.notes, *depth.notes, *unread)
+
+    @property
+    def pixels(self) -> PixelRecipe:
+        """As its images are decoded."""
+        return PixelRecipe(self.image_size, self.in_channels, self.levels)
 
     def split(self, name: Literal["train", "validation", "test"]) -> MaskSamples:
         """Images and masks uint8 (N, H, W) of one split, memory-mapped and read-only."""
@@ -93,21 +116,31 @@ class MaskFolder(Dataset):
             else:
                 self._decoded[name] = found
         both = self._decoded[name].pixels
-        return MaskSamples(both[:, :-1], both[:, -1])
+        return MaskSamples(both[:, :-1], both[:, -1], self._names.get(name, ()))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_decoded": {}}
+        return {**self.__dict__, "_decoded": {}, "_names": {}}
+
+    def _depth(self, listing: MaskListing, levels: tuple[int, int] | None) -> Depth:
+        """Of the images of all splits, so that one range holds for all."""
+        if self.options.rules == 1:
+            return Depth(0, WHOLE_RANGE, 0)
+        files = [file for name in _SPLITS for file in listing.splits[name]]
+        return depth_of(self.cache, self.root, files, levels)
 
     def _decode(self, listing: MaskListing) -> dict[str, Decoded]:
         """The mask lies behind an image's channels, so that both are kept as one."""
-        recipe = Recipe(self.root, self.image_size, self.in_channels + 1, self.ignore_index)
+        channels = self.in_channels + 1
+        recipe = Recipe(self.root, self.image_size, channels, self.ignore_index, self.levels)
         read = partial(decode_pair, recipe=recipe)
-        found = {name: decoded(self.cache, listing.splits[name], recipe, read) for name in _SPLITS}
+        files = listing.splits
+        found = {name: decoded(self.cache, files[name], recipe, read) for name in _SPLITS}
+        self._names = {name: names_of(files[name], found[name].skipped) for name in _SPLITS}
         for name, split in found.items():
             if not len(split.pixels):
                 raise DataError(
                     f"no image of the {name} split below {self.root} can be read: "
-                    f"{_some(split.skipped)}. Replace these files."
+                    f"{some(split.skipped)}. Replace these files."
                 )
         return found
 
@@ -175,15 +208,3 @@ def _check_values(listing: MaskListing, splits: dict[str, Decoded], classes: int
                 f"{classes - 1}, or dataset.ignore_index for what is to be ignored. Name more "
                 f"classes in dataset.classes, set dataset.ignore_index, or mend the mask."
             )
-
-
-def _skipped_notes(root: Path, splits: dict[str, Decoded]) -> tuple[str, ...]:
-    skipped = tuple(path for name in _SPLITS for path in splits[name].skipped)
-    if not skipped:
-        return ()
-    return (f"{len(skipped)} unreadable images below {root} were left out: {_some(skipped)}",)
-
-
-def _some(paths: tuple[str, ...]) -> str:
-    more = len(paths) - _NAMED_FILES
-    return ", ".join(paths[:_NAMED_FILES]) + (f" and {more} more" if more > 0 else "")

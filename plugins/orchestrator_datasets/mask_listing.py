@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.errors import DataError
-from orchestrator_datasets.listing import SUFFIXES, ImageFile, SplitOptions
-from orchestrator_datasets.splitting import stratified
+from orchestrator_datasets.layout import given_splits, split_called
+from orchestrator_datasets.listing import ImageFile, SplitOptions, suffixes
+from orchestrator_datasets.splitting import dealt_by_name, stratified
 
 __all__ = ["MaskListing", "list_masks", "mask_of"]
 
 IMAGES, MASKS = "images", "masks"
-_VALIDATION_FOLDERS = ("val", "valid", "validation")
 _NAMED_FILES = 5
 
 
@@ -26,6 +26,7 @@ class MaskListing:
 
     splits: Mapping[str, tuple[ImageFile, ...]]
     notes: tuple[str, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def list_masks(root: Path, options: SplitOptions) -> MaskListing:
@@ -51,34 +52,30 @@ def mask_of(image: Path) -> Path:
 
 
 def _listed(root: Path, options: SplitOptions) -> MaskListing:
-    given = _given_splits(root)
+    given = _given_splits(root, options.rules)
     pool = given.pop("train", root)
     without: list[str] = []
-    splits = {name: _pairs(root, folder, without) for name, folder in given.items()}
-    splits |= _dealt(_pairs(root, pool, without), options, set(given))
-    return MaskListing(splits, _notes(root, without))
+    known = suffixes(options.rules)
+    files = {n: _pairs(root, folder, without, known) for n, folder in given.items()}
+    files |= _dealt(root, pool, _pairs(root, pool, without, known), (options, set(given)))
+    left_out = {"without a mask": len(without)} if without else {}
+    return MaskListing(files, _notes(root, without), left_out)
 
 
-def _given_splits(root: Path) -> dict[str, Path]:
+def _given_splits(root: Path, rules: int) -> dict[str, Path]:
     """Split → folder, where `root` is laid out in splits; else nothing."""
-    if not (root / "train" / IMAGES).is_dir():
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
+    nested = {folder.name: (folder / IMAGES).is_dir() for folder in folders}
+    trained = any(nested[f.name] and split_called(f.name, rules) == "train" for f in folders)
+    if (root / IMAGES).is_dir() and not trained:
         return {}
-    given = {"train": root / "train"}
-    validation = [name for name in _VALIDATION_FOLDERS if (root / name).is_dir()]
-    if len(validation) > 1:
-        raise DataError(
-            f"{root} has several folders for validation, {' and '.join(validation)}; expected "
-            f"one. Rename or remove the others."
-        )
-    named = {"validation": validation[0] if validation else "", "test": "test"}
-    return given | {split: root / name for split, name in named.items() if _is_split(root, name)}
+    given = given_splits(root, folders, nested, rules)
+    return {split: root / name for split, name in given.items()}
 
 
-def _is_split(root: Path, name: str) -> bool:
-    return bool(name) and (root / name).is_dir()
-
-
-def _pairs(root: Path, folder: Path, without: list[str]) -> tuple[ImageFile, ...]:
+def _pairs(
+    root: Path, folder: Path, without: list[str], known: frozenset[str]
+) -> tuple[ImageFile, ...]:
     """The images of a split that have a mask, by path; those that have none go to `without`."""
     for part in (IMAGES, MASKS):
         if not (folder / part).is_dir():
@@ -89,7 +86,7 @@ def _pairs(root: Path, folder: Path, without: list[str]) -> tuple[ImageFile, ...
     found = sorted(
         path
         for path in (folder / IMAGES).rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        if path.suffix.lower() in known and not path.name.startswith(".")
     )
     _refuse_twins(folder, found)
     without += [_below(root, path) for path in found if not mask_of(path).is_file()]
@@ -126,9 +123,10 @@ def _below(root: Path, path: Path) -> str:
 
 
 def _dealt(
-    pool: tuple[ImageFile, ...], options: SplitOptions, given: set[str]
+    root: Path, folder: Path, pool: tuple[ImageFile, ...], how: tuple[SplitOptions, set[str]]
 ) -> dict[str, tuple[ImageFile, ...]]:
     """Train and the splits that are not given, out of the training pool."""
+    options, given = how
     shares = {"validation": options.validation_share, "test": options.test_share}
     missing = {name: share for name, share in shares.items() if name not in given}
     if len(pool) <= len(missing):
@@ -136,7 +134,11 @@ def _dealt(
             f"{len(pool)} images have a mask, expected at least {len(missing) + 1} to give one to "
             f"each split. Add images."
         )
-    parts = stratified([len(pool)], list(missing.values()), options.seed, ["all"])
+    if options.rules == 1:
+        parts = stratified([len(pool)], list(missing.values()), options.seed, ["all"])
+    else:
+        names = [(root / file.path).relative_to(folder).as_posix() for file in pool]
+        parts = dealt_by_name([names], missing, options.seed, ["all"])
     return {
         name: tuple(pool[i] for i in part)
         for name, (part,) in zip((*missing, "train"), parts, strict=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,13 +15,16 @@ import numpy as np
 
 from orchestrator.errors import DataError
 from orchestrator_datasets.decoded import Recipe, colour_sums, key_of, statistics
-from orchestrator_datasets.decoding import Crop, decode, is_image
+from orchestrator_datasets.decoding import Crop, decode, why_no_image
+from orchestrator_datasets.keeping import keep, kept
 from orchestrator_datasets.listing import ImageFile
 
 __all__ = ["FileSamples", "Found", "found"]
 
 # Of the colours of so many images, spread evenly, mean and deviation are taken.
 _LOOKED_AT = 2048
+# So much of a file's beginning and end tells it from others.
+_ENDS_BYTES = 2**14
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class FileSamples:
 
     In training a random part of each image is cut out, of at least `least_area` of it, at most a
     third wider than high or the reverse, and scaled to the whole (Szegedy et al. 2015,
-    arXiv:1409.4842). Cost: a millisecond or less an image of 500×400, outside of Python's lock.
+    arXiv:1409.4842). `digests` are equal for files of one size that begin and end
+    alike. Cost: a millisecond or less an image of 500×400, outside of Python's lock.
     """
 
     recipe: Recipe
     files: tuple[ImageFile, ...]
     least_area: float
+    digests: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -50,6 +54,11 @@ class FileSamples:
     def targets(self) -> np.ndarray:
         """Labels int64 (N,)."""
         return np.array([file.label for file in self.files], np.int64)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Paths of the files, relative to the dataset's root."""
+        return tuple(file.path for file in self.files)
 
     def read(
         self, indices: np.ndarray, rng: np.random.Generator | None = None
@@ -65,23 +74,27 @@ class FileSamples:
 
     def _decoded(self, file: ImageFile, crop: Crop | None) -> np.ndarray:
         path = str(self.recipe.root / file.path)
-        found = decode(path, self.recipe.image_size, self.recipe.channels, crop)
-        if found is None:
+        found = decode(path, self.recipe.pixels, crop)
+        if isinstance(found, str):
             raise DataError(
-                f"{path} begins as an image and cannot be decoded. Replace or remove it, or set "
-                "dataset.decode=ahead, which leaves such files out."
+                f"{path} begins as an image and cannot be decoded: it is {found}. Replace or "
+                "remove it, or set dataset.decode=ahead, which leaves such files out."
             )
         return found
 
 
 @dataclass(frozen=True)
 class Found:
-    """A split's samples and what was seen of them; `skipped` are files that are no images."""
+    """A split's samples and what was seen of them; `skipped` are files that are no images.
+
+    `reasons` tells of each why.
+    """
 
     samples: FileSamples
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     skipped: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
 
     @property
     def labels(self) -> np.ndarray:
@@ -96,41 +109,45 @@ def found(cache: Path, files: Sequence[ImageFile], recipe: Recipe, least_area: f
     cache that cannot be written.
     """
     path = cache / f"{key_of(files, recipe)}.files.json"
-    try:
-        seen = json.loads(path.read_text("utf-8"))
-        known = {name: tuple(seen[name]) for name in ("mean", "deviation", "skipped")}
-    except (OSError, ValueError, KeyError, TypeError):
-        known = _look(files, recipe)
-        _keep(path, known)
+    names = ("mean", "deviation", "skipped", "reasons", "digests")
+    seen = kept(path, names)
+    if seen is None:
+        seen = _look(files, recipe)
+        keep(path, seen)
+    known = {name: tuple(told) for name, told in seen.items()}
     skipped = set(known["skipped"])
-    kept = tuple(file for file in files if file.path not in skipped)
-    return Found(FileSamples(recipe, kept, least_area), **known)
+    sound = tuple(file for file in files if file.path not in skipped)
+    samples = FileSamples(recipe, sound, least_area, known.pop("digests"))
+    return Found(samples, **known)
 
 
 def _look(files: Sequence[ImageFile], recipe: Recipe) -> dict[str, tuple[Any, ...]]:
     paths = [str(recipe.root / file.path) for file in files]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        sound = list(pool.map(is_image, paths))
-        good = [path for path, is_good in zip(paths, sound, strict=True) if is_good]
+        reasons = list(pool.map(why_no_image, paths))
+        good = [path for path, reason in zip(paths, reasons, strict=True) if not reason]
         some = good[:: max(1, len(good) // _LOOKED_AT)]
-        read = partial(decode, image_size=recipe.image_size, channels=recipe.channels)
-        images = [image for image in pool.map(read, some) if image is not None]
+        read = partial(decode, recipe=recipe.pixels)
+        images = [image for image in pool.map(read, some) if not isinstance(image, str)]
+        digests = tuple(pool.map(_digest, good))
     total = colour_sums(np.stack(images)) if images else np.zeros((2, recipe.channels))
     seen = statistics(total, len(images) * recipe.image_size**2)
-    skipped = [file.path for file, is_good in zip(files, sound, strict=True) if not is_good]
-    mean, deviation = tuple(seen["mean"]), tuple(seen["deviation"])
-    return {"mean": mean, "deviation": deviation, "skipped": tuple(skipped)}
+    bad = {file.path: why for file, why in zip(files, reasons, strict=True) if why}
+    return {
+        "mean": tuple(seen["mean"]),
+        "deviation": tuple(seen["deviation"]),
+        "skipped": tuple(bad),
+        "reasons": tuple(bad.values()),
+        "digests": digests,
+    }
 
 
-def _keep(path: Path, known: dict[str, tuple[Any, ...]]) -> None:
-    """Whole or not at all; processes that look at once write the same."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as part:
-            json.dump(known, part)
-        Path(part.name).replace(path)
-    except OSError as error:
-        raise DataError(
-            f"cannot keep what was seen of images in {path.parent}: {error}. Free some space, or "
-            "set dataset.cache (or ORCHESTRATOR_CACHE) to a folder that can be written."
-        ) from error
+def _digest(path: str) -> str:
+    """Of a file's size, beginning and end: the whole would be read for this alone."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _ENDS_BYTES))
+        end = file.read()
+        file.seek(0)
+        told = b"%d " % size + file.read(_ENDS_BYTES) + end
+    return hashlib.blake2b(told, digest_size=8).hexdigest()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator import PixelRecipe
 from orchestrator.bundle.card import card
 from orchestrator.records import Credit, Latency, ShippedFile
 
@@ -28,6 +29,7 @@ FACTS: dict[str, Any] = {
     "artifacts": {"fp32": {"file": "model.onnx"}},
     "versions": {"torch": "2.0"},
     "recommended": "fp32",
+    "pixels": PixelRecipe(8, 3).to_json(),
     "usage": {"packages": ["onnxruntime"], "lines": "logits = run(images)"},
 }
 
@@ -79,14 +81,13 @@ def test_classes_have_a_table_where_the_task_tells() -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({}, 'photo.convert("RGB").resize((8, 8))'),
-        ({"in_channels": 1}, 'photo.convert("L")'),
+        ({}, 'read_pixels("photo.png", facts["pixels"])'),
         ({}, "logits = run(images)"),
         ({}, 'print(facts["classes"][logits.argmax()])'),
-        ({"stride": 4}, 'PIL.Image.fromarray(mask.astype(np.uint8)).save("mask.png")'),
+        ({"stride": 4}, 'Image.fromarray(mask.astype(np.uint8)).save("mask.png")'),
         ({"recommended": None}, "No file is recommended: rebuild the network."),
         ({"usage": None}, "`model.onnx` takes float32 (N, 3, 8, 8)"),
-        ({"in_channels": 7}, "`model.onnx` takes float32 (N, 7, 8, 8)"),
+        ({"in_channels": 7, "pixels": None}, "`model.onnx` takes float32 (N, 7, 8, 8)"),
     ],
 )
 def test_running_it_is_told_as_far_as_it_is_known(more: dict[str, Any], said: str) -> None:

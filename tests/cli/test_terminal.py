@@ -35,6 +35,7 @@ def test_budgets_of_reported_objectives_have_their_unit() -> None:
         start=None,
         unchanged={},
         variants="",
+        data=None,
     )
     objectives = plan_tables(check_config(CONFIG), plan)[-1]
     columns = [list(column.cells) for column in objectives.columns]

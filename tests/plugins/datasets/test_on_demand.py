@@ -13,7 +13,7 @@ from orchestrator_datasets.image_folder import ImageFolder
 from orchestrator_datasets.on_demand import FileSamples
 from PIL import Image
 
-from orchestrator import TrainConfig
+from orchestrator import PixelRecipe, TrainConfig
 from orchestrator.contracts import Split, samples_of
 from orchestrator.errors import ConfigError, DataError
 from orchestrator.testing.dataset import check_dataset
@@ -90,7 +90,7 @@ def test_a_draft_shows_what_the_whole_file_shows(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(jpeg, quality=95)
     Image.fromarray(pixels).save(png)
     crop = Crop(area=0.5, aspect=1.2, left=0.3, top=0.7)
-    drafted, plain = (decode(str(path), 32, 3, crop) for path in (jpeg, png))
+    drafted, plain = (decode(str(path), PixelRecipe(32, 3), crop) for path in (jpeg, png))
     assert drafted is not None and plain is not None
     assert np.abs(drafted.astype(int) - plain.astype(int)).max() <= 6
 

@@ -1,0 +1,165 @@
+"""The command `predict`: what a finalist says of images in files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orchestrator.analysis.display import human, interval
+from orchestrator.bundle.facts import read_facts
+from orchestrator.bundle.predicting import Guess, Predictor, Unread, found_images
+from orchestrator.cli.inspecting import bundle_device
+from orchestrator.cli.terminal import Terminal, figure_table
+from orchestrator.contracts import Classes
+from orchestrator.errors import ConfigError, DataError, closest
+from orchestrator.plugins import installed
+
+__all__ = ["Asked", "predict"]
+
+_MOST_IN_A_ROW = 12
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A finalist's folder, images and folders of images, and how it is told."""
+
+    bundle: Path
+    files: Sequence[Path]
+    label: str = ""
+    device: str = ""
+    top: int = 1
+    as_json: bool = False
+
+
+def predict(asked: Asked) -> None:
+    """Print what the bundle says of each file, and how often it is right where that is known.
+
+    Raises UsageError, DataError where not one file could be read among them.
+    """
+    facts = read_facts(asked.bundle)
+    if asked.top < 1:
+        raise ConfigError(f"--top is {asked.top}, expected 1 or more.")
+    if asked.label and asked.label not in facts["artifacts"]:
+        near = closest(asked.label, facts["artifacts"])
+        raise ConfigError(f"{asked.bundle} has no file {asked.label!r}; {near}")
+    found = found_images(asked.files, facts["classes"])
+    with ExitStack() as stack:
+        device = bundle_device(asked.bundle, asked.label, asked.device)
+        if device is not None:
+            stack.callback(device.close)
+        predictor = Predictor(asked.bundle, installed(), device, label=asked.label)
+        told = list(predictor.guesses(found.paths))
+    unread = [each for each in told if isinstance(each, Unread)]
+    if len(unread) == len(told):
+        raise DataError(f"not one of {len(told)} files can be read: {_named(unread)}.")
+    _Told(predictor, asked, told, found.labels).show()
+
+
+class _Told:
+    """What was found, as JSON or for people."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        asked: Asked,
+        told: Sequence[Guess | Unread],
+        labels: Sequence[int],
+    ) -> None:
+        self.asked, self.told, self.labels = asked, told, labels
+        self.classes = predictor.images.classes
+        self.of_images = isinstance(predictor.outputs, Classes)
+        self.file = predictor.file or "the rebuilt network"
+
+    def show(self) -> None:
+        """Print it; files that cannot be read are named on standard error."""
+        judged = self._judged() if self.labels and self.of_images else None
+        if self.asked.as_json:
+            more = {"judged": judged} if judged else {}
+            rows = [self._entry(each) for each in self.told]
+            print(json.dumps({"file": self.file, "images": rows, **more}, indent=1))
+        else:
+            rows = [self._row(each) for each in self.told if isinstance(each, Guess)]
+            Terminal().out.print(figure_table(rows, list(rows[0])))
+            if judged:
+                self._show_judged(judged)
+        for each in self.told:
+            if isinstance(each, Unread):
+                print(f"left out: {each.path}: {each.reason}", file=sys.stderr)
+
+    def _entry(self, each: Guess | Unread) -> dict[str, Any]:
+        if isinstance(each, Unread):
+            return {"image": str(each.path), "left_out": each.reason}
+        top = each.top(self.asked.top)
+        shares = {self.classes[n]: round(each.shares[n], 6) for n in top}
+        return {"image": str(each.path), "class": self.classes[top[0]], "shares": shares}
+
+    def _row(self, each: Guess) -> dict[str, str]:
+        cells = {"image": str(each.path)}
+        for place, number in enumerate(each.top(self.asked.top), start=1):
+            head = "class" if place == 1 else f"{place}."
+            share = human(each.shares[number], "share")
+            cells[head] = f"{self.classes[number]} {share}"
+        return cells
+
+    def _judged(self) -> dict[str, Any]:
+        """Accuracy, by class too, and the confusion matrix: rows are what the folders say."""
+        count = len(self.classes)
+        confusion = np.zeros((count, count), np.int64)
+        for label, each in zip(self.labels, self.told, strict=True):
+            if isinstance(each, Guess):
+                confusion[label, each.top(1)[0]] += 1
+        right, there = np.diag(confusion), confusion.sum(1)
+        by_class = {
+            self.classes[n]: {"images": int(there[n]), "recall": float(right[n] / there[n])}
+            for n in range(count)
+            if there[n]
+        }
+        recalls = [entry["recall"] for entry in by_class.values()]
+        return {
+            "images": int(there.sum()),
+            "accuracy": float(right.sum() / there.sum()),
+            "balanced_accuracy": float(np.mean(recalls)),
+            "by_class": by_class,
+            "confusion": confusion.tolist(),
+        }
+
+    def _show_judged(self, judged: Mapping[str, Any]) -> None:
+        told = interval(judged["accuracy"], judged["images"])
+        balanced = human(judged["balanced_accuracy"], "share")
+        print(f"accuracy {told} of {judged['images']} images, balanced {balanced}")
+        confusion = np.array(judged["confusion"])
+        shown = [n for n in range(len(self.classes)) if confusion[n].any() or confusion[:, n].any()]
+        if len(shown) > _MOST_IN_A_ROW:
+            self._show_confused(confusion)
+            return
+        print("confusion matrix: a row what the folders say, a column what the file says")
+        rows = [
+            {"": self.classes[n], **{self.classes[m]: str(confusion[n, m]) for m in shown}}
+            for n in shown
+        ]
+        Terminal().out.print(figure_table(rows, list(rows[0])))
+
+    def _show_confused(self, confusion: np.ndarray) -> None:
+        """Where the matrix is too wide for a screen: its largest entries beside the diagonal."""
+        wrong = confusion - np.diag(np.diag(confusion))
+        places = [divmod(int(at), len(wrong)) for at in np.argsort(-wrong, axis=None)]
+        print(f"most often confused ({wrong.sum()} wrong; the whole matrix by --json):")
+        rows = [
+            {"folder": self.classes[n], "file says": self.classes[m], "images": str(wrong[n, m])}
+            for n, m in places[:_MOST_IN_A_ROW]
+            if wrong[n, m]
+        ]
+        if rows:
+            Terminal().out.print(figure_table(rows, list(rows[0])))
+
+
+def _named(unread: Sequence[Unread]) -> str:
+    more = f" and {len(unread) - 3} more" if len(unread) > 3 else ""
+    return ", ".join(f"{each.path} ({each.reason})" for each in unread[:3]) + more
