@@ -15,7 +15,7 @@ from orchestrator.candidate.teachers import check_teachers, named_teachers
 from orchestrator.contracts import ArtifactCompressor
 from orchestrator.contracts.objective import Axis
 from orchestrator.contracts.task import Task
-from orchestrator.data import Strip, contact_sheet, summarise
+from orchestrator.data import DataSummary, Strip, contact_sheet, summarise
 from orchestrator.errors import BudgetError, ConfigError
 from orchestrator.estimators.ladder import Ladder
 from orchestrator.estimators.train import TrainEstimator
@@ -162,20 +162,21 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             data=data.to_json(),
             strips=contact_sheet(assembly.dataset),
             warnings=[
-                *(start.warnings if start else ()),
-                *data.warnings,
-                *_noted(factory, specimens),
+                *_noted(factory, specimens, start, data),
                 *unpromising(factory, size, by_size[len(by_size) // 2].genotype),
                 *warnings,
             ],
         )
 
 
-def _noted(factory: Factory, specimens: Sequence[Specimen]) -> list[str]:
+def _noted(
+    factory: Factory, specimens: Sequence[Specimen], start: Prospect | None, data: DataSummary
+) -> list[str]:
     """What of the search may surprise whoever asked for it."""
     size, trained = factory.assembly.facts.image_size, factory.config.weights is not None
     small = small_images([item.sides for item in specimens], size, trained=trained)
-    told = [*factory.assembly.dataset.notes, *factory.notes]
+    told = [*(start.warnings if start else ()), *data.warnings]
+    told += [*factory.assembly.dataset.notes, *factory.notes]
     return [*told, *_drawn(factory.assembly), *_trained_first(factory), *small]
 
 
