@@ -10,25 +10,30 @@ multiply-adds and latency with its interval, as ratios to the network's own floa
 runtime and to the best float file of any runtime. What is fine-tuned trains longer than the
 network it came of, so that one is trained on for as many epochs too (`longer`).
 
-With `--keep` a network is trained once and read again.
+With `--keep` a network is trained once and read again, fine-tuned ones too. That folder is your
+own: networks in it are Python pickles.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import os
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
 from torch import nn
 
 from orchestrator import Genotype, Latency, NetworkCompressor, Runtime, Step, Subject
+from orchestrator.analysis.display import interval
 from orchestrator.candidate.factory import Factory, seed_of
 from orchestrator.candidate.treatment import Treatment
 from orchestrator.candidate.variants import VariantFiles
@@ -37,6 +42,7 @@ from orchestrator.measuring.gate import host_gate, quiet
 from orchestrator.plugins import installed
 from orchestrator.training.building import draw_plain
 from orchestrator.training.epochs import TrainRun, train
+from orchestrator.training.scoring import leading_figure
 from orchestrator.trials import FixedTrial, every_answer
 
 _MEMBERS = ("mobilenetv3/large-1.0", "shufflenetv2/1.0x", "efficientformer/l1")
@@ -59,6 +65,7 @@ class Row:
     made: VariantFiles
     macs: float
     accuracy: float
+    images: int
     latency: Latency
 
     @property
@@ -79,17 +86,18 @@ def main() -> None:
             genotype = _published(member, factory)
             path = kept / f"{member.replace('/', '-')}.safetensors"
             network = _trained(genotype, factory, path)
-            _show(member, _rows(network, genotype, factory, Path(folder) / path.stem))
+            tuned = kept / path.stem
+            _show(member, _rows(network, genotype, factory, Path(folder) / path.stem, tuned))
 
 
-def _rows(network: nn.Module, genotype: Genotype, factory: Factory, folder: Path) -> list[Row]:
+def _rows(
+    network: nn.Module, genotype: Genotype, factory: Factory, folder: Path, kept: Path
+) -> list[Row]:
     """All files of all networks that come of one, timed in one session."""
     found: list[tuple[str, float, VariantFiles]] = []
     for number, (name, own) in enumerate(_ways(genotype, factory)):
         treatment = Treatment(own, factory.config.train.final_epochs)
-        made = factory.compress(copy.deepcopy(network), treatment)
-        if name == "longer":
-            _train_on(made, factory, treatment)
+        made = _made(name, network, treatment, factory, kept)
         path = folder / f"{number}" / "model"
         path.parent.mkdir(parents=True)
         shape = factory.assembly.facts.shape
@@ -104,10 +112,33 @@ def _rows(network: nn.Module, genotype: Genotype, factory: Factory, folder: Path
     return _measured(found, factory, folder)
 
 
+def _made(
+    name: str, network: nn.Module, treatment: Treatment, factory: Factory, kept: Path
+) -> nn.Module:
+    """What one way leaves of a network, read again where these very settings left one."""
+    config = factory.config
+    told = repr((name, config.compressor, config.train, config.dataset, config.run.seed))
+    digest = hashlib.sha256(told.encode()).hexdigest()[:12]
+    path = kept / f"{name.partition(' ')[0]}-{digest}.pt"
+    if path.exists():
+        found: nn.Module = torch.load(path, weights_only=False)
+        return found.eval()
+    started = time.monotonic()
+    made = factory.compress(copy.deepcopy(network), treatment)
+    if name == "longer":
+        _train_on(made, factory, treatment)
+    right = leading_figure(made.eval(), factory.footing)
+    print(f"{name}: {right:.3f} on validation, {time.monotonic() - started:.0f} s", flush=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(made, path)
+    return made
+
+
 def _ways(genotype: Genotype, factory: Factory) -> Iterator[tuple[str, Genotype]]:
     """The network as it is, trained on, and after each setting of each network compressor."""
     yield "trained", genotype
-    yield "longer", genotype
+    if any(map(_tuning, factory.assembly.compressors.values())):
+        yield "longer", genotype
     for name, compressor in factory.assembly.compressors.items():
         if not isinstance(compressor, NetworkCompressor):
             continue
@@ -127,26 +158,26 @@ def _measured(
     session = [(r, files.artifact) for r, (_, _, files) in zip(runtimes, found, strict=True)]
     with quiet(factory.gate, here=device.shares_host):
         timed = device.latencies_together(session, device.calibrate(folder), folder)
-    return [
-        Row(
-            name,
-            files,
-            macs,
-            factory.score(
-                files.artifact, "test", gate=None, runtime=files.genotype.runtime
-            ).figures()[leading],
-            latency,
-        )
-        for (name, macs, files), latency in zip(found, timed, strict=True)
-    ]
+    rows = []
+    for (name, macs, files), latency in zip(found, timed, strict=True):
+        judge = factory.score(files.artifact, "test", gate=None, runtime=files.genotype.runtime)
+        rows.append(Row(name, files, macs, judge.figures()[leading], judge.count, latency))
+    return rows
 
 
 def _train_on(network: nn.Module, factory: Factory, treatment: Treatment) -> None:
     """For as many epochs as a pruned one is fine-tuned."""
-    shares = [getattr(c, "retrain_share", 0.0) for c in factory.assembly.compressors.values()]
-    epochs = max(1, round(max(shares, default=0.0) * treatment.epochs))
+    found = [tuning for tuning in map(_tuning, factory.assembly.compressors.values()) if tuning]
+    parts = [(each.steps, each.share / each.steps * treatment.epochs) for each in found]
+    epochs = max(count * max(1, round(part)) for count, part in parts)
     run = TrainRun(epochs, seed_of(treatment.genotype, factory.config.run.seed) + 1, warm=True)
     train(network, factory.footing, factory.config.train, run)
+
+
+def _tuning(compressor: object) -> Any:
+    """How long it trains what it leaves of a network; None where it trains nothing."""
+    tuning = getattr(compressor, "tuning", None)
+    return tuning if getattr(tuning, "share", 0.0) > 0 else None
 
 
 def _factory(member: str, options: argparse.Namespace, folder: Path) -> Factory:
@@ -194,17 +225,17 @@ def _show(member: str, rows: Sequence[Row]) -> None:
     """A table, then what the goals are held against."""
     best = min(row.latency.ms for row in rows if row.network == "trained" and row.exact)
     whole = rows[0].macs
-    print(f"\n{member}")
-    head = f"{'network':34}{'runtime':14}{'file':28}{'test':>7}{'kB':>8}{'MACs':>7}"
+    print(f"\n{member}: {whole / 1e6:.1f} M multiply-adds, {rows[0].images} test images")
+    head = f"{'network':28}{'runtime':13}{'file':28}{'test':>22}{'kB':>7}{'MACs':>6}"
     print(f"{head}{'ms':>9}{'from–to':>16}{'own float':>11}{'best float':>12}")
     for row in rows:
         own = next(r for r in rows if _own_float(r, row))
         low, high = row.latency.interval_ms or (row.latency.ms, row.latency.ms)
         did = [name for name in row.made.steps if name not in row.network]
         print(
-            f"{row.network:34}{row.made.runtime:14}{' → '.join(did) or 'float':28}"
-            f"{100 * row.accuracy:7.1f}{row.made.artifact.size_bytes / 1e3:8.0f}"
-            f"{row.macs / whole:7.2f}{row.latency.ms:9.3f}{low:8.3f}–{high:.3f}"
+            f"{row.network:28}{row.made.runtime:13}{' → '.join(did) or 'float':28}"
+            f"{interval(row.accuracy, row.images):>22}{row.made.artifact.size_bytes / 1e3:7.0f}"
+            f"{row.macs / whole:6.2f}{row.latency.ms:9.3f}{low:10.3f}–{high:.3f}"
             f"{own.latency.ms / row.latency.ms:10.2f}x{best / row.latency.ms:11.2f}x",
             flush=True,
         )

@@ -107,6 +107,7 @@ from orchestrator.files import write_whole
 from orchestrator.hookspecs import API, hookimpl
 from orchestrator.measuring.agent import Timing, interleave
 from orchestrator.measuring.gate import Gate
+from orchestrator.paths import cache_dir
 from orchestrator.plugins import version_of
 from orchestrator.records import (
     Architecture,
@@ -150,6 +151,7 @@ if TYPE_CHECKING:
         mixes_channels,
         tied_layers,
     )
+    from orchestrator.training.exporting import exported, failure_of, quiet_export
     from orchestrator.training.left_out import LeftOut, leave_out
     from orchestrator.training.modes import evaluated, refuse_meta
     from orchestrator.training.policies import vary
@@ -166,6 +168,7 @@ _LATER = {
         "orchestrator.training.channel_graph",
     ),
     "attention_heads": "orchestrator.training.attention_heads",
+    **dict.fromkeys(("exported", "failure_of", "quiet_export"), "orchestrator.training.exporting"),
     **dict.fromkeys(("LeftOut", "leave_out"), "orchestrator.training.left_out"),
     **dict.fromkeys(("evaluated", "refuse_meta"), "orchestrator.training.modes"),
     **dict.fromkeys(
@@ -296,8 +299,12 @@ __all__ = [  # noqa: RUF022
     "reference_weights",
     "reference_network",
     "refuse_meta",
+    "exported",
+    "quiet_export",
+    "failure_of",
     "write_whole",
     "WorkingFolder",
+    "cache_dir",
     # Estimators
     "Estimator",
     "EstimationContext",

@@ -53,6 +53,7 @@ BUILT_IN = (
     "orchestrator_places",
     "orchestrator_torch",
     "orchestrator_executorch",
+    "orchestrator_litert",
     "orchestrator.estimators",
     "orchestrator.search.samplers",
 )

@@ -176,6 +176,13 @@ class ArtifactCompressor(Compressor):
 
     changes: ClassVar[frozenset[Change]] = frozenset({"file"})
 
+    def foresees(self, choices: Choices) -> bool:
+        """Whether a preview's file is as fast as that of the trained network, as it most often is.
+
+        Not where weights decide what is done, such as which layers stay in float.
+        """
+        return True
+
     @abstractmethod
     def transform(
         self, artifact: Artifact, choices: Choices, context: CompressionContext

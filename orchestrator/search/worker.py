@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ __all__ = [
     "check_candidate",
     "evaluate_candidate",
     "finish_candidate",
+    "measure_again",
     "measuring_devices",
     "prepare_estimator",
     "progress_of",
@@ -78,6 +79,18 @@ def check_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
     name = f"{record.number:04d}-{check.epochs:03d}"
     _keep(check.to_json(), Path(payload["folder"]) / "checks", name)
     return check.to_json()
+
+
+def measure_again(payload: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Latencies of several candidates in one session: number → device → latency."""
+    from orchestrator.candidate.remeasuring import remeasured
+    from orchestrator.search.meter import measure_with
+
+    factory = _factory(payload["config"], payload["folder"])
+    asked = {int(n): Genotype.from_json(told) for n, told in payload["genotypes"].items()}
+    measure = measure_with(payload["meters"], fresh=True)
+    found = remeasured(asked, payload["devices"], factory, measure)
+    return {str(n): {key: asdict(one) for key, one in each.items()} for n, each in found.items()}
 
 
 def finish_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator.analysis.agreement import read_checks
 from orchestrator.analysis.health import nothing_feasible
+from orchestrator.analysis.remeasured import Remeasured
 from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.former import as_it_began
 from orchestrator.config import StudyConfig, flat_config
@@ -32,6 +33,7 @@ from orchestrator.search.address import check_address
 from orchestrator.search.cluster import Cluster, Job, Resources
 from orchestrator.search.latency_cache import caches_latencies
 from orchestrator.search.proposer import read_records
+from orchestrator.study.close_calls import settle
 from orchestrator.study.phases import Phases, notify, worker
 from orchestrator.study.run_folder import RunFolder
 from orchestrator.study.study import Study, Viewer
@@ -84,6 +86,7 @@ def load(folder: Path) -> Study:
     config = as_it_began(config, installed())
     records = read_records(home.journal)
     study = Study(config, home, plan, installed(), overrides, records, home.finalists())
+    study.remeasured = Remeasured.read(folder)
     study.learn(read_checks(home.checks))
     return study
 
@@ -95,7 +98,7 @@ def write_report(study: Study) -> Path:
     units = {name: unit for name, unit in study.units.items() if name not in searched}
     data = ReportData(
         title=study.name,
-        summary=study.summary,
+        summary=" ".join(filter(None, (study.summary, study.remeasured.sentence))),
         # As they are read again, not as they were told: a sum of theirs rounds by its order.
         records=sorted(study.records, key=lambda record: record.number),
         axes=study.axes,
@@ -145,6 +148,7 @@ def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
             phases.prepare()
             phases.search()
             phases.check()
+            settle(phases)
             phases.finish()
         write_report(study)
         notify(plugins, viewer, "orchestrator_search_finished", study=study, front=study.front)

@@ -20,6 +20,7 @@ from orchestrator.analysis.display import (
 )
 from orchestrator.analysis.health import Finding, Health, lopsided, unranked
 from orchestrator.analysis.ledger import Ledger
+from orchestrator.analysis.remeasured import Remeasured
 from orchestrator.config import StudyConfig
 from orchestrator.contracts import Axis
 from orchestrator.errors import PluginError
@@ -49,6 +50,7 @@ class Study:
     records: list[Record] = field(default_factory=list)
     finalists: list[Finalist] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    remeasured: Remeasured = field(default_factory=Remeasured)
     _ledger: Ledger | None = field(default=None, init=False, repr=False, compare=False)
     _counted: list[Record] | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -57,10 +59,15 @@ class Study:
         known = {(check.epochs, check.number): check for check in (*checks, *self.checks)}
         self.checks = [known[key] for key in sorted(known)]
         latest = {(c.number, r.genotype.key): r for c in self.checks for r in _told(c)}
-        self.records = [
+        self.records = self.remeasured.applied(
             _renumbered(latest.get((record.training, record.genotype.key), record), record)
             for record in self.records
-        ]
+        )
+
+    def take(self, remeasured: Remeasured) -> None:
+        """Let latencies that were measured in one session count, now and after what is learnt."""
+        self.remeasured = remeasured
+        self.records = remeasured.applied(self.records)
 
     @property
     def agreement(self) -> Agreement:

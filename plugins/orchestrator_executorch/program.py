@@ -16,8 +16,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator import Kernel
-from orchestrator_executorch.lowering import quiet
+from orchestrator import Kernel, quiet_export
 
 __all__ = ["executed", "signature"]
 
@@ -82,7 +81,7 @@ def signature(path: Path) -> str:
 
 
 def _plan(content: bytes) -> Any:
-    with quiet():
+    with quiet_export():
         from executorch.exir._serialize._flatbuffer_program import _flatbuffer_to_program
         from executorch.exir._serialize._program import _get_extended_header
     try:
@@ -95,7 +94,7 @@ def _plan(content: bytes) -> Any:
 
 def _graph(content: bytes, plan: Any, index: int) -> Any:
     """The graph of a partition, as JSON values."""
-    with quiet():
+    with quiet_export():
         from executorch.backends.xnnpack import serialization
         from executorch.exir._serialize._flatbuffer import _flatc_decompile
         from executorch.exir._serialize._program import _extract_delegate_payload

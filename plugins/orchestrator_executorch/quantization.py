@@ -15,9 +15,18 @@ from typing import Any, ClassVar
 
 import torch
 
-from orchestrator import Artifact, CompressionContext, Kernel, Quantizer, write_whole
+from orchestrator import (
+    Artifact,
+    CompressionContext,
+    Kernel,
+    Quantizer,
+    exported,
+    failure_of,
+    quiet_export,
+    write_whole,
+)
 from orchestrator.errors import CompressionError
-from orchestrator_executorch.lowering import exported, lowered, quiet, reason
+from orchestrator_executorch.lowering import lowered
 from orchestrator_executorch.program import executed
 
 __all__ = ["ProgramQuantization"]
@@ -54,7 +63,7 @@ class ProgramQuantization(Quantizer):
         try:
             content = lowered(_quantized(context.network, images, choices["scheme"]))
         except Exception as error:
-            text = f"{artifact.path.name} cannot be quantized: {reason(error)}"
+            text = f"{artifact.path.name} cannot be quantized: {failure_of(error)}"
             raise CompressionError(text) from error
         target = artifact.path.with_suffix(f".{label}.pte")
         write_whole(target, content)
@@ -71,7 +80,7 @@ def _quantized(network: Any, images: torch.Tensor, scheme: str) -> Any:
     """The exported network with integer operators; `images` are (N, C, H, W)."""
     example = images[:1]
     program = exported(network, example)
-    with quiet(), torch.no_grad():
+    with quiet_export(), torch.no_grad():
         from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
             XNNPACKQuantizer,
             get_symmetric_quantization_config,

@@ -12,6 +12,7 @@ from orchestrator import (
     Kernel,
     Runtime,
     Usage,
+    exported,
     reference_network,
     write_whole,
 )
@@ -50,7 +51,7 @@ class ExecuTorch(Runtime):
         self, network: nn.Module, example: Tensor, path: Path, *, final: bool = False
     ) -> Artifact:
         """Write `path`.pte for images like `example`, one at a time; raises CompileError."""
-        from orchestrator_executorch.lowering import exported, lowered
+        from orchestrator_executorch.lowering import lowered
 
         target = path if path.suffix == ".pte" else path.with_name(f"{path.name}.pte")
         write_whole(target, lowered(exported(network, example)))

@@ -118,6 +118,10 @@ class Quantization(Quantizer):
             )
         self.max_drop = max_drop
 
+    def foresees(self, choices: Mapping[str, Any]) -> bool:
+        """All but which layers stay in float in "int8_mixed"."""
+        return bool(choices.get("scheme") != "int8_mixed")
+
     def transform(
         self, artifact: Artifact, choices: Mapping[str, Any], context: CompressionContext
     ) -> Artifact:

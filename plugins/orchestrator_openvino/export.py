@@ -28,18 +28,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
 from orchestrator import evaluated, refuse_meta
 from orchestrator.errors import CompileError
-from orchestrator_openvino.loader import openvino
+from orchestrator_openvino.loader import DEVICE, openvino
+from orchestrator_openvino.permutations import keep_permutations
 
 __all__ = ["Exporter", "export", "save"]
 
 Exporter = Literal["onnx", "torch"]
 
+# As a share of the largest answer; rounding is far below.
+_APART = 0.01
 _INPUT, _OUTPUT = "image", "logits"
 _COUNTED = re.compile(r"[A-Za-z]+_\d+")
 
@@ -84,22 +88,38 @@ def _name_by_place(model: Any) -> None:
 
 
 def _by_onnx(network: nn.Module, images: Tensor, folder: Path) -> Any:
-    path = str(folder / "network.onnx")
+    path = folder / "network.onnx"
     torch.onnx.export(
         network,
         (images,),
-        path,
+        str(path),
         input_names=[_INPUT],
         output_names=[_OUTPUT],
         dynamic_axes={_INPUT: {0: "batch"}, _OUTPUT: {0: "batch"}},
         opset_version=18,
         dynamo=False,
     )
-    return openvino.convert_model(path)
+    keep_permutations(path)
+    return openvino.convert_model(str(path))
 
 
 def _by_torch(network: nn.Module, images: Tensor, folder: Path) -> Any:
-    return openvino.convert_model(network, example_input=(images,), input=[-1, *images.shape[1:]])
+    model = openvino.convert_model(network, example_input=(images,), input=[-1, *images.shape[1:]])
+    _refuse_another(model, network, images)
+    return model
+
+
+def _refuse_another(model: Any, network: nn.Module, images: Tensor) -> None:
+    """Raise ValueError for a model of another function; what is wrong is in `permutations`.
+
+    A permutation cannot be kept here, as OpenVINO has moved it already.
+    """
+    drawn = np.random.default_rng(0).standard_normal(images.shape).astype(np.float32)
+    told = openvino.Core().compile_model(model, DEVICE, {"INFERENCE_PRECISION_HINT": "f32"})
+    wanted = network(torch.from_numpy(drawn)).numpy()
+    apart = float(np.abs(told([drawn])[0] - wanted).max() / np.abs(wanted).max())
+    if not apart <= _APART:
+        raise ValueError(f"OpenVINO's answers are {apart:.2g} of the network's largest off")
 
 
 _WAYS = {"onnx": _by_onnx, "torch": _by_torch}

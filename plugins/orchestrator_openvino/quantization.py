@@ -20,18 +20,19 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from orchestrator import Artifact, CompressionContext, Kernel, Quantizer
-from orchestrator.errors import CompressionError
+from orchestrator import Artifact, CompressionContext, Kernel, Quantizer, WorkingFolder
+from orchestrator.errors import CompressionError, ConfigError
 from orchestrator_openvino.export import save
 from orchestrator_openvino.kernels import executed, products
-from orchestrator_openvino.loader import openvino
+from orchestrator_openvino.loader import load, openvino
+from orchestrator_openvino.mixed_precision import Trial, choose_wide
 
 __all__ = ["OpenVinoQuantization"]
 
@@ -44,6 +45,10 @@ class OpenVinoQuantization(Quantizer):
     - "int8": weights int8 with a scale for each channel, symmetric; activations with one range a
       tensor, asymmetric where they have but one sign (NNCF's preset "mixed"); biases are corrected
       for what rounding adds on average.
+    - "int8_mixed": as int8, with as few layers in float as keep to `max_drop`, the most of the
+      leading metric that may be lost against the float file on validation (see `mixed_precision`);
+      the bundle's ranges tell which. Costs a quick file for each of up to 10 blocks of layers and a
+      few proper ones, each judged; a preview is one of int8.
     - "weights8": weights only are stored in 8 bits; everything is computed in float, a little
       slower than from a float file (1.06 and 1.08 times on two networks of 0.3 and 0.4 ms).
 
@@ -53,8 +58,28 @@ class OpenVinoQuantization(Quantizer):
 
     name = "openvino_quantization"
     requires = frozenset({"openvino"})
-    known: ClassVar[tuple[str, ...]] = ("none", "int8", "weights8")
+    known: ClassVar[tuple[str, ...]] = ("none", "int8", "int8_mixed", "weights8")
     preview_images: ClassVar[int] = 4
+
+    def __init__(
+        self,
+        *,
+        schemes: tuple[str, ...] = ("none", "int8"),
+        calibration_images: int = 100,
+        max_drop: float | None = None,
+    ) -> None:
+        super().__init__(schemes=schemes, calibration_images=calibration_images)
+        mixed = "int8_mixed" in self.schemes
+        if mixed != (max_drop is not None) or not (max_drop is None or 0 < max_drop < 1):
+            raise ConfigError(
+                f"compressor.{self.name}.max_drop: found {max_drop} with schemes {list(schemes)}, "
+                "expected a share in (0, 1) with int8_mixed among the schemes, and else none"
+            )
+        self.max_drop = max_drop
+
+    def foresees(self, choices: Mapping[str, Any]) -> bool:
+        """All but which layers stay in float in "int8_mixed"."""
+        return bool(choices.get("scheme") != "int8_mixed")
 
     def transform(
         self, artifact: Artifact, choices: Mapping[str, Any], context: CompressionContext
@@ -65,33 +90,79 @@ class OpenVinoQuantization(Quantizer):
         """
         scheme = str(choices["scheme"])
         target = artifact.path.with_suffix(f".{scheme}.xml")
-        images = self.images(context) if scheme == "int8" else np.empty(0)
         try:
             with _quiet():
-                model = openvino.Core().read_model(str(artifact.path))
-                save(_written(model, scheme, images, context.preview), target)
+                save(self._written(artifact, scheme, context), target)
+        except CompressionError:
+            raise
         except Exception as error:
             raise CompressionError(
                 f"{artifact.path.name} cannot be quantized as {scheme}: {error!r}. NNCF expects a "
                 "file of OpenVINO's with one input of images."
             ) from error
-        made = Artifact(target, artifact.format, scheme, beside=(target.with_suffix(".bin"),))
-        if scheme == "int8":
+        made = _artifact(target, artifact.format, scheme)
+        if scheme != "weights8":
             _refuse_pretended(made)
         return made
 
+    def _written(self, artifact: Artifact, scheme: str, context: CompressionContext) -> Any:
+        """The model with its weights, and for "int8" and "int8_mixed" its activations, in 8 bits.
 
-def _written(model: Any, scheme: str, images: np.ndarray, preview: bool) -> Any:
-    """The model with its weights, and for "int8" its activations, in 8 bits."""
+        Raises CompressionError, and whatever OpenVINO and NNCF do.
+        """
+        if scheme == "weights8":
+            nncf, model = _nncf(), openvino.Core().read_model(str(artifact.path))
+            return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
+        images = self.images(context)
+        wide: Sequence[str] = ()
+        if scheme == "int8_mixed" and not context.preview:
+            wide = self._wide(artifact, images, context)
+            context.ranges[f"{self.name}.wide"] = list(wide)
+            context.report[f"{self.name}.layers_in_float"] = len(wide)
+        return _int8(artifact.path, images, wide, quick=context.preview)
+
+    def _wide(
+        self, artifact: Artifact, images: np.ndarray, context: CompressionContext
+    ) -> list[str]:
+        """The layers that stay in float; none where nothing can be judged."""
+        judge = context.judge
+        if judge is None or self.max_drop is None:
+            return []
+        with WorkingFolder("openvino") as folder:
+            tried = folder / "tried.xml"
+
+            def answers(wide: Collection[str] | None) -> np.ndarray:
+                if wide is None:
+                    return load(str(artifact.path), _SETTINGS).predict(images)
+                save(_int8(artifact.path, images[: self.preview_images], wide, quick=True), tried)
+                return load(str(tried), _SETTINGS).predict(images)
+
+            def reached(wide: Collection[str]) -> float:
+                save(_int8(artifact.path, images, wide), tried)
+                return judge(_artifact(tried, artifact.format, "int8_mixed"))
+
+            model = openvino.Core().read_model(str(artifact.path))
+            least = judge(artifact) - self.max_drop
+            return choose_wide(model, Trial(answers, reached, least))
+
+
+def _artifact(path: Path, format: str, label: str) -> Artifact:
+    return Artifact(path, format, label, beside=(path.with_suffix(".bin"),))
+
+
+def _int8(source: Path, images: np.ndarray, wide: Collection[str], *, quick: bool = False) -> Any:
+    """A file's model with weights and activations in 8 bits, but for layers that stay `wide`.
+
+    `quick` leaves out what biases would be corrected by.
+    """
     nncf = _nncf()
-    if scheme == "weights8":
-        return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
     return nncf.quantize(
-        model,
+        openvino.Core().read_model(str(source)),
         nncf.Dataset([image[None] for image in images]),
         subset_size=len(images),
         preset=nncf.QuantizationPreset.MIXED,
-        advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=preview),
+        ignored_scope=nncf.IgnoredScope(names=list(wide)) if wide else None,
+        advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=quick),
     )
 
 

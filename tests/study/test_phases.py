@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,8 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.plan.planning import make_plan
 from orchestrator.plugins import Plugins
 from orchestrator.pretrained.loading import Loaded
-from orchestrator.records import Check, Finalist, Record
+from orchestrator.records import Check, Finalist, Latency, Record
+from orchestrator.study.close_calls import settle
 from orchestrator.study.phases import Phases, notify, worker
 from orchestrator.study.run_folder import RunFolder
 from orchestrator.study.study import Study
@@ -302,3 +303,33 @@ def test_an_observer_that_raises_becomes_a_note() -> None:
     assert viewer.notes == [
         "plugin broken: orchestrator_search_started raised ZeroDivisionError('division by zero')"
     ]
+
+
+def test_close_latencies_are_measured_again_by_one_worker(phases: Phases) -> None:
+    known = Latency(0.2, 0.2, 0.2, 0.2, 0.2, 60, low_ratio=0.1, high_ratio=0.5)
+    study, name = phases.study, next(iter(phases.assembly.deployed))
+    study.records = [
+        replace(r, latencies={name: replace(known, ms=r.values["latency_ms"])})
+        for r in study.records
+    ]
+    found = {n: {name: asdict(replace(known, ms=ms))} for n, ms in (("0", 0.3), ("1", 0.2))}
+    workers = with_workers(phases, measure_again=lambda payload: found)
+    settle(phases)
+    assert [name for name, _ in workers.asked] == ["measure_again"]
+    assert seen(phases).phases == [("measured again", 3)]
+    assert [record.number for record in study.front] == [2, 1]
+
+
+def test_latencies_that_cannot_be_measured_again_stay(phases: Phases) -> None:
+    phases.study.records = [
+        replace(r, latencies={"toy_device": Latency(r.values["latency_ms"], 1, 1, 1, 1, 60)})
+        for r in phases.study.records
+    ]
+
+    def broken(payload: Mapping[str, Any]) -> Any:
+        raise ValueError("no files")
+
+    with_workers(phases, measure_again=broken)
+    settle(phases)
+    assert seen(phases).notes == ["close latencies stay as they are: no files"]
+    assert [record.number for record in phases.study.front] == [2, 1, 0]

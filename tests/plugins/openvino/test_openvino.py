@@ -28,6 +28,19 @@ class Sorts(nn.Module):
         return torch.linalg.eigvals(x[:, 0]).real
 
 
+class Reordered(nn.Module):
+    """Channels in an order that is not its own inverse, then convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.deep = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 6, 1)
+        self.register_buffer("order", torch.tensor([0, 3, 1, 4, 2, 5]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.deep(self.stem(x).relu().index_select(1, self.order)).mean((2, 3))
+
+
 def network(width: int = 4) -> nn.Module:
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.Hardswish(), nn.Flatten()]
@@ -56,6 +69,21 @@ def test_both_ways_into_openvino_give_the_same_function(exporter: str, tmp_path:
     found = device.predict(device.compile(network(), EXAMPLE, tmp_path / "it"), images)
 
     assert np.allclose(found, network()(torch.from_numpy(images)).detach(), **WITHIN)
+
+
+def test_channels_in_another_order_stay_in_it(device: Device, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).standard_normal((3, 3, 8, 8)).astype(np.float32)
+
+    found = device.predict(device.compile(Reordered().eval(), EXAMPLE, tmp_path / "it"), images)
+
+    assert np.allclose(found, Reordered()(torch.from_numpy(images)).detach(), **WITHIN)
+
+
+def test_another_function_than_the_networks_is_refused(tmp_path: Path) -> None:
+    device = installed().create("device", "openvino", {"exporter": "torch"})
+    with pytest.raises(CompileError, match=r"answers are .* off.*exporter=onnx"):
+        device.compile(Reordered().eval(), EXAMPLE, tmp_path / "it")
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_files_are_written_quietly_and_nothing_else(

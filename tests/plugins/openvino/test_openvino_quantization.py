@@ -123,3 +123,39 @@ def test_none_is_no_choice_and_impossible_options_are_refused():
         OpenVinoQuantization(schemes=("int4",))
     with pytest.raises(errors.ConfigError, match="calibration_images: found 0"):
         OpenVinoQuantization(calibration_images=0)
+
+
+def test_a_drop_that_int8_keeps_to_leaves_no_layer_in_float(artifact, context):
+    mixed = OpenVinoQuantization(schemes=("none", "int8_mixed"), max_drop=0.5)
+    judged = replace(context, judge=lambda file: 1.0, ranges={}, report={})
+    made = mixed.transform(artifact, {"scheme": "int8_mixed"}, judged)
+    assert judged.ranges == {"openvino_quantization.wide": []}
+    assert made.path.name == "model.int8_mixed.xml"
+
+
+@pytest.mark.slow
+def test_layers_that_harm_most_stay_in_float_until_the_drop_is_kept(artifact, context):
+    """A judge that minds the noise of answers, as accuracy on digits would not."""
+    images, _ = local_runtime.striped_images(60)
+    wanted = context.device.predict(artifact, images)
+
+    def judge(file):
+        return 1 - float(np.abs(context.device.predict(file, images) - wanted).mean())
+
+    whole = judge(OpenVinoQuantization().transform(artifact, INT8, context))
+    mixed = OpenVinoQuantization(schemes=("none", "int8_mixed"), max_drop=0.7 * (1 - whole))
+    judged = replace(context, judge=judge, ranges={}, report={})
+    made = mixed.transform(artifact, {"scheme": "int8_mixed"}, judged)
+    assert judge(made) >= 1 - mixed.max_drop > whole
+    stayed = judged.report["openvino_quantization.layers_in_float"]
+    kernels = [
+        k for k in context.device.kernels(made) if k.operator in ("Convolution", "FullyConnected")
+    ]
+    assert 0 < stayed < 5 and sum(kernel.integer for kernel in kernels) == 5 - stayed
+
+
+def test_a_drop_and_the_scheme_that_keeps_to_it_go_together():
+    with pytest.raises(errors.ConfigError, match=r"max_drop: found 0\.01 with schemes"):
+        OpenVinoQuantization(max_drop=0.01)
+    with pytest.raises(errors.ConfigError, match="max_drop: found None"):
+        OpenVinoQuantization(schemes=("int8_mixed",))
