@@ -65,7 +65,8 @@ class ObjectiveConfig:
     """One objective: searched for or only reported, with an optional hard budget in its unit.
 
     `reference` is the worst value that still counts towards the hypervolume; by default that of
-    the space's largest network, or 0 for an objective that is maximised. `device` is where it is
+    the space's largest network, for the task's leading metric what guessing reaches, or 0 for
+    another objective that is maximised. `device` is where it is
     measured, by its name among the configuration's devices; by default the first of them.
     """
 

@@ -138,9 +138,10 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
         return Plan(
             space_size=size,
             axes=[
-                replace(
+                _led(
                     _axis(target, {**by_size[-1].values, **largest}, seen.get(target.name)),
-                    leads=target.name == assembly.task.leading.name,
+                    factory,
+                    target,
                 )
                 for target in assembly.targets
                 if target.searched
@@ -349,6 +350,16 @@ def _axis(target: Target, largest: Mapping[str, float], seen: tuple[float, float
         max=config.max,
         ideal=ideal if ideal is not None and ideal > reference else None,
     )
+
+
+def _led(axis: Axis, factory: Factory, target: Target) -> Axis:
+    """The task's leading metric counts from what a network reaches that knows nothing."""
+    task = factory.assembly.task
+    if axis.name != task.leading.name:
+        return axis
+    chance = task.chance(factory.assembly.facts)
+    given = target.config.reference is not None
+    return replace(axis, leads=True, reference=axis.reference if given else chance)
 
 
 def _ranges(assembly: Assembly, specimens: Sequence[Specimen]) -> dict[str, tuple[float, float]]:

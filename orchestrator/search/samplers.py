@@ -65,7 +65,7 @@ def orchestrator_samplers() -> Sequence[Offer]:
     """The built-in samplers."""
     here = "orchestrator.search.samplers"
     return [
-        Offer("tpe", f"{here}:tpe", "Tree-structured Parzen estimator, multivariate (default)."),
+        Offer("tpe", f"{here}:tpe", "Tree-structured Parzen estimator, multivariate."),
         Offer("nsga2", f"{here}:nsga2", "NSGA-II: cheap per proposal, for long searches."),
         Offer("nsga3", f"{here}:nsga3", "NSGA-III: as NSGA-II, for four objectives and more."),
         Offer("gp", f"{here}:gp", "Gaussian process: about 1 s a proposal, for under 100."),

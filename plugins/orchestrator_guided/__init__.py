@@ -19,6 +19,6 @@ def orchestrator_samplers() -> Sequence[Offer]:
         Offer(
             "guided",
             target,
-            "Gaussian process that knows what is cheap: for all but huge searches.",
+            "Gaussian process that knows what is cheap to ask (default).",
         )
     ]

@@ -12,7 +12,6 @@ from orchestrator import Choices, Proposal, SamplerContext
 from orchestrator_guided.coding import Coder
 from orchestrator_guided.evidence import Evidence
 from orchestrator_guided.improvement import Belief, Boxes, layer
-from orchestrator_guided.losses import Loss
 from orchestrator_guided.process import Observations, Process
 
 __all__ = ["Knowledge", "Memory"]
@@ -25,7 +24,7 @@ Places = NDArray[np.int64]
 _MOST_SEEN, _MOST_FITTED, _MOST_STATIC = 320, 200, 400
 # Learnt anew where there are so many times as many; what is static is told at each step, too.
 _LEARN, _LEARN_STATIC, _TELL_STATIC = 1.12, 1.5, 1.06
-_FEWEST = 4
+_FEWEST = 2
 # A loss this far above the usual ones says no more than "bad".
 _OUTLIER = 4.5
 _WORKS = "works"
@@ -39,6 +38,7 @@ class _Static:
     logarithmic: bool = False
     told: int = 0
     centre: Floats = field(default_factory=lambda: np.zeros(0))
+    questions: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -92,14 +92,13 @@ class Knowledge:
         self._raw, self._predicted = evidence.raw, evidence.predicted
         self._pooled: dict[int, Floats] = {}
         self._tell_static()
-        self._dear = [
-            p for p, loss in enumerate(evidence.losses) if loss.axis.name not in self._names
-        ]
-        self._seen = {
-            place: self._tell(place)
-            for place in self._dear
-            if len(self._usable(place, len(evidence))) > 1
+        self._features = self._features_of(self._logs(self._costs), self._predicted)
+        self._targets = {
+            place: evidence.target(place, len(evidence))
+            for place, loss in enumerate(evidence.losses)
+            if loss.axis.name not in self._names
         }
+        self._seen = [place for place in self._targets if self._tell(place)]
         if self._failed.any():
             self._tell_works()
         self._smoothed = self._front()
@@ -111,11 +110,11 @@ class Knowledge:
             usable = np.flatnonzero(np.isfinite(self._costs[:, place]))
             static = self._memory.statics.setdefault(name, _Static())
             step = _step(len(usable), _TELL_STATIC)
-            if step != static.told:
+            if step != static.told or static.questions != self._questions:
                 self._tell_of(place, usable[:step], static)
 
     def _tell_of(self, place: int, usable: Places, static: _Static) -> None:
-        static.told = len(usable)
+        static.told, static.questions = len(usable), self._questions
         static.logarithmic = bool((self._costs[usable, place] > 0).all())
         static.centre = self._codes[usable[-_MOST_STATIC:]].mean(0)
         process = self._memory.process(
@@ -136,40 +135,49 @@ class Knowledge:
         centred = codes - codes.mean(0)
         return Observations(codes, centred, values, np.zeros(len(rows)), self._questions)
 
-    def _tell(self, place: int) -> Observations:
-        """One loss; what the process has seen."""
-        usable = self._usable(place, len(self.evidence))
+    def _tell(self, place: int) -> bool:
+        """One loss; whether enough is known of it."""
+        usable = self._usable(place)
+        if len(usable) < _FEWEST:
+            return False
         process = self._memory.process(
             self.evidence.losses[place].axis.name,
             len(usable),
             _LEARN,
             lambda n: self._told(place, usable[:n], int(usable[n - 1]) + 1),
         )
-        seen = self._told(place, self._worth(usable), len(self.evidence))
-        process.see(seen)
-        return seen
+        process.see(self._observed(self._worth(usable), self._features, self._targets[place]))
+        return True
 
-    def _usable(self, place: int, count: int) -> Places:
-        values, _ = self.evidence.target(place, count)
-        features = self._features(self._costs, self._predicted)
-        fine = np.isfinite(values) & ~self._failed & np.isfinite(features).all(1)
+    def _usable(self, place: int) -> Places:
+        values, _ = self._targets[place]
+        fine = np.isfinite(values) & ~self._failed & np.isfinite(self._features).all(1)
         return np.flatnonzero(fine)
 
     def _told(self, place: int, rows: Places, count: int) -> Observations:
-        """Rows of the first `count`; what is hopeless is only bad."""
-        values, variances = self.evidence.target(place, count)
+        """Rows of the first `count`, as they were known then."""
+        costs, predicted = self._costs[:count], self._predicted[:count]
+        features = _mixed(self._standard(self._logs(costs), costs), predicted, predicted)
+        return self._observed(rows, features, self.evidence.target(place, count))
+
+    def _observed(
+        self, rows: Places, features: Floats, target: tuple[Floats, Floats]
+    ) -> Observations:
+        """What is hopeless is only bad."""
+        values, variances = target
         known = values[rows]
         if len(known) > 3:
             middle, upper = np.quantile(known, [0.5, 0.75])
             known = np.minimum(known, middle + _OUTLIER * max(upper - middle, 1e-6))
-        features = self._features(self._costs[:count], self._predicted[:count])
         return Observations(
             self._codes[rows], features[rows], known, variances[rows], self._questions
         )
 
     def _tell_works(self) -> None:
         def told(count: int) -> Observations:
-            features = np.nan_to_num(self._features(self._costs[:count], self._predicted[:count]))
+            costs, predicted = self._costs[:count], self._predicted[:count]
+            known = _mixed(self._standard(self._logs(costs), costs), predicted, predicted)
+            features = np.nan_to_num(known)
             rows = np.arange(count)[-_MOST_SEEN:]
             works = np.where(self._failed[rows], 0.0, 1.0)
             none = np.zeros(len(rows))
@@ -196,12 +204,10 @@ class Knowledge:
 
     # --- what the trend goes by ---------------------------------------------------------------
 
-    def _features(self, costs: Floats, predicted: Floats) -> Floats:
-        """Of the first trainings; whether they were foretold counts where some were."""
-        standard = self._standard(self._logs(costs), costs)
-        if 0 < predicted.sum() < len(predicted):
-            standard = np.column_stack([standard, predicted])
-        return standard
+    def _features_of(self, logs: Floats, predicted: Floats | None = None) -> Floats:
+        """Static objectives and, where some were foretold, whether these were: by default not."""
+        own = np.zeros(len(logs)) if predicted is None else predicted
+        return _mixed(self._standard(logs, self._costs), self._predicted, own)
 
     def _logs(self, costs: Floats) -> Floats:
         found = costs.copy()
@@ -221,13 +227,6 @@ class Knowledge:
         spread = told.std(0)
         found: Floats = (logs - told.mean(0)) / np.where(spread > 1e-9, spread, 1.0)
         return found
-
-    def _features_of(self, logs: Floats) -> Floats:
-        """Of candidates that would be trained."""
-        standard = self._standard(logs, self._costs)
-        if 0 < self._predicted.sum() < len(self._predicted):
-            standard = np.column_stack([standard, np.zeros(len(logs))])
-        return standard
 
     # --- what is asked --------------------------------------------------------------------------
 
@@ -314,12 +313,8 @@ class Knowledge:
         told = [np.exp(belief.mean) if belief.logarithmic else belief.mean for belief in beliefs]
         self._smoothed = np.concatenate([self._smoothed, np.array(told).T[chances > np.log(0.5)]])
         codes, features = self._coded(pool), self._features_of(logs)
-        for place, seen in self._seen.items():
-            process = self._memory.processes[self.evidence.losses[place].axis.name]
-            expected = process.expect(codes, features)
-            none = np.zeros(len(pool))
-            new = Observations(codes, features, expected, none, self._questions)
-            process.see(seen.joined(new))
+        for place in self._seen:
+            self._memory.processes[self.evidence.losses[place].axis.name].believe(codes, features)
 
     def _front(self) -> Floats:
         """The front, what is dear moved by as much as the process doubts it: noise is no gain."""
@@ -329,22 +324,25 @@ class Knowledge:
             return points
         near = layer(points)
         front, owners = points[near], np.array(self.evidence.owners)[near]
-        features = self._features(self._costs, self._predicted)[owners]
-        certain = np.isfinite(features).all(1)
-        for place in self._dear:
-            if place < axes and place in self._seen:
-                loss = self.evidence.losses[place]
-                self._smooth(loss, front[:, place], owners, certain)
+        for place in self._seen:
+            if place < axes:
+                self._smooth(place, front[:, place], owners)
         return front
 
-    def _smooth(self, loss: Loss, column: Floats, owners: Places, certain: Places) -> None:
+    def _smooth(self, place: int, column: Floats, owners: Places) -> None:
         """A file that lost something to compression keeps its distance from its network."""
-        place = self.evidence.losses.index(loss)
-        features = self._features(self._costs, self._predicted)[owners]
-        observed = self.evidence.target(place, len(self.evidence))[0][owners]
-        fine = certain & np.isfinite(observed)
+        loss, features = self.evidence.losses[place], self._features[owners]
+        observed = self._targets[place][0][owners]
+        fine = np.isfinite(features).all(1) & np.isfinite(observed)
         if fine.any():
             process = self._memory.processes[loss.axis.name]
             expected = process.expect(self._codes[owners[fine]], features[fine])
             moved = loss.modelled(column[fine]) + expected - observed[fine]
             column[fine] = loss.told(moved)
+
+
+def _mixed(standard: Floats, predicted: Floats, own: Floats) -> Floats:
+    """With a column that says what was foretold, where some was and some was not."""
+    if 0 < predicted.sum() < len(predicted):
+        return np.column_stack([standard, own])
+    return standard

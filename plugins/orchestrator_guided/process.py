@@ -97,7 +97,19 @@ class Process:
 
     def see(self, told: Observations) -> None:
         """Condition on these. Cost: n³ / 3."""
-        values, self._centre, self._width = _standard(told.values)
+        _, self._centre, self._width = _standard(told.values)
+        self._condition(told)
+
+    def believe(self, codes: Floats, features: Floats) -> None:
+        """Take candidates to be what is expected of them: less is unknown, nothing else changes."""
+        assert self._seen is not None
+        none = np.zeros(len(codes))
+        expected = self.expect(codes, features)
+        new = Observations(codes, features, expected, none, self._seen.questions)
+        self._condition(self._seen.joined(new))
+
+    def _condition(self, told: Observations) -> None:
+        values = (told.values - self._centre) / self._width
         self._seen = told
         self._stretch = np.exp(0.5 * self._rates(told.questions))
         self._scaled = told.codes * self._stretch
