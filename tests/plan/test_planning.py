@@ -64,10 +64,15 @@ def test_axes_and_ranges_tell_what_was_seen(tmp_path: Path) -> None:
     made = plan(tmp_path, objective=params(max=1000))
     axes = {axis.name: axis for axis in made.axes}
     assert list(axes) == ["accuracy", "params", "latency_ms"]
-    assert axes["accuracy"].reference == 0
+    assert axes["accuracy"].reference == 0.5  # guessing, of two classes
     assert axes["params"].max == 1000
     low, high = made.ranges["params"]
     assert SMALLEST_PARAMS <= low < high == axes["params"].reference
+
+
+def test_a_reference_that_is_given_is_taken(tmp_path: Path) -> None:
+    made = plan(tmp_path, objective={"accuracy": {"name": "accuracy", "reference": 0.2}})
+    assert made.axes[0].reference == 0.2 and made.axes[0].leads
 
 
 def test_descent_finds_the_smallest_network(tmp_path: Path) -> None:
