@@ -137,15 +137,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
         first = teacher is not None or adapts(factory.config)
         return Plan(
             space_size=size,
-            axes=[
-                _led(
-                    _axis(target, {**by_size[-1].values, **largest}, seen.get(target.name)),
-                    factory,
-                    target,
-                )
-                for target in assembly.targets
-                if target.searched
-            ],
+            axes=_axes(assembly, {**by_size[-1].values, **largest}, seen),
             leading=assembly.task.leading.name,
             ranges=ranges,
             seeds=seeds,
@@ -329,6 +321,22 @@ def _too_tight(assembly: Assembly, smallest: Mapping[str, float]) -> list[str]:
     return warnings
 
 
+def _axes(
+    assembly: Assembly, largest: Mapping[str, float], seen: Mapping[str, tuple[float, float]]
+) -> list[Axis]:
+    """The leading metric counts from what a network reaches that knows nothing."""
+    found = []
+    for target in assembly.targets:
+        if target.searched:
+            axis = _axis(target, largest, seen.get(target.name))
+            if axis.name == assembly.task.leading.name:
+                axis = replace(axis, leads=True)
+                if target.config.reference is None:
+                    axis = replace(axis, reference=assembly.task.chance(assembly.facts))
+            found.append(axis)
+    return found
+
+
 def _axis(target: Target, largest: Mapping[str, float], seen: tuple[float, float] | None) -> Axis:
     """What is maximised and no share, such as a proxy's score, spans what the specimens showed."""
     objective, config = target.objective, target.config
@@ -350,16 +358,6 @@ def _axis(target: Target, largest: Mapping[str, float], seen: tuple[float, float
         max=config.max,
         ideal=ideal if ideal is not None and ideal > reference else None,
     )
-
-
-def _led(axis: Axis, factory: Factory, target: Target) -> Axis:
-    """The task's leading metric counts from what a network reaches that knows nothing."""
-    task = factory.assembly.task
-    if axis.name != task.leading.name:
-        return axis
-    chance = task.chance(factory.assembly.facts)
-    given = target.config.reference is not None
-    return replace(axis, leads=True, reference=axis.reference if given else chance)
 
 
 def _ranges(assembly: Assembly, specimens: Sequence[Specimen]) -> dict[str, tuple[float, float]]:
