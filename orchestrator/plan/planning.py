@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from orchestrator.analysis.display import human
@@ -20,6 +20,7 @@ from orchestrator.errors import BudgetError, ConfigError
 from orchestrator.estimators.ladder import Ladder
 from orchestrator.estimators.train import TrainEstimator
 from orchestrator.faults.temporary import WorkingFolder
+from orchestrator.plan.axes import made_axes
 from orchestrator.plan.image_sides import small_images
 from orchestrator.plan.prospects import unpromising
 from orchestrator.plan.survey import (
@@ -137,7 +138,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
         first = teacher is not None or adapts(factory.config)
         return Plan(
             space_size=size,
-            axes=_axes(assembly, {**by_size[-1].values, **largest}, seen),
+            axes=made_axes(assembly, {**by_size[-1].values, **largest}, seen),
             leading=assembly.task.leading.name,
             ranges=ranges,
             seeds=seeds,
@@ -319,45 +320,6 @@ def _too_tight(assembly: Assembly, smallest: Mapping[str, float]) -> list[str]:
             raise BudgetError(f"{text}, and compression will not mend that. Loosen the budget.")
         warnings.append(f"{text}; only compressed candidates may meet it.")
     return warnings
-
-
-def _axes(
-    assembly: Assembly, largest: Mapping[str, float], seen: Mapping[str, tuple[float, float]]
-) -> list[Axis]:
-    """The leading metric counts from what a network reaches that knows nothing."""
-    found = []
-    for target in assembly.targets:
-        if target.searched:
-            axis = _axis(target, largest, seen.get(target.name))
-            if axis.name == assembly.task.leading.name:
-                axis = replace(axis, leads=True)
-                if target.config.reference is None:
-                    axis = replace(axis, reference=assembly.task.chance(assembly.facts))
-            found.append(axis)
-    return found
-
-
-def _axis(target: Target, largest: Mapping[str, float], seen: tuple[float, float] | None) -> Axis:
-    """What is maximised and no share, such as a proxy's score, spans what the specimens showed."""
-    objective, config = target.objective, target.config
-    rising = objective.direction == "maximize"
-    worst, ideal = (0.0, None) if rising else (largest.get(target.name), None)
-    if rising and objective.unit != "share" and seen and seen[1] > seen[0]:
-        worst, ideal = seen
-    reference = config.reference if config.reference is not None else worst
-    if reference is None:
-        raise ConfigError(
-            f"objective.{target.name}.reference: must be given, as no worst value is known for it."
-        )
-    return Axis(
-        target.name,
-        objective.unit,
-        objective.direction,
-        float(reference),
-        min=config.min,
-        max=config.max,
-        ideal=ideal if ideal is not None and ideal > reference else None,
-    )
 
 
 def _ranges(assembly: Assembly, specimens: Sequence[Specimen]) -> dict[str, tuple[float, float]]:
