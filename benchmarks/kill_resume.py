@@ -3,15 +3,16 @@
     python benchmarks/kill_resume.py [--kills 100] [--folder /dev/shm] [--resume 100 10000]
 
 A real search on no-op candidates, two at a time: Ray, the loop, the journal and the workers'
-results are those of any other. It is killed with -9 so many times, now its driver and now the whole
-group of its processes, each time a few candidates after it began or went on; then it runs to its
-end. An evaluation leaves a line in a ledger that no part of the search reads, to compare with:
+results are those of any other. It is killed with -9 so many times, each time a few candidates after
+it began or went on, and then runs to its end: every fifth time with its own Ray, now the driver
+and now the whole group of its processes; else the driver alone, in a cluster that it joined, which
+lives on. An evaluation leaves a line in a ledger that no part of the search reads, to compare with:
 
 lost    candidates that were evaluated, or issued, and are not among the records in the end
 twice   candidates with two finished evaluations, and records of one genotype under two numbers
 fronts  of the killed search, and of one that was left alone
 
-All its candidates are named points, so both searches have the same ones. Then what a resume costs
+Its candidates come from a list, so both searches have the same ones. Then what a resume costs
 until its first evaluation, in CPU seconds of all processes on the way, by candidates known.
 """
 
@@ -21,6 +22,7 @@ import argparse
 import json
 import os
 import random
+import secrets
 import signal
 import sys
 import tempfile
@@ -28,7 +30,8 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,8 @@ CHOICES = {f"stage{index}": [8, 16, 24, 32, 48] for index in range(9)}
 # Between two kills; the last stretch is longer, as nothing ends it.
 STRETCH = range(1, 12)
 PATIENCE_SECONDS = 300.0
+# Every so often with a Ray of its own, which takes seconds to start.
+OWN = 5
 
 
 def evaluate(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,19 +97,29 @@ def made(folder: Path, named: Sequence[Mapping[str, int]]) -> Any:
     from orchestrator.contracts import Ground
     from orchestrator.records import Genotype
     from orchestrator.search.proposer import Proposer
-    from orchestrator.search.samplers import random as sampler
 
     def draw(trial: Any) -> Genotype:
         found = {name: trial.suggest_categorical(name, values) for name, values in CHOICES.items()}
         return Genotype("benchmark", "small", found)
 
     ground = Ground(axes(), draw)
-    asked = Proposer(folder / "study.journal", ground, lambda seed: sampler(seed=seed))
+    asked = Proposer(folder / "study.journal", ground, lambda seed: in_order(named))
     asked.recover(folder / "results")
-    if not asked.records:
-        for number, choices in enumerate(named):
-            asked.suggest_first(choices, f"named: {number}")
     return asked
+
+
+def in_order(named: Sequence[Mapping[str, int]]) -> Any:
+    """A sampler that proposes these one after another."""
+    from orchestrator import History, Sampler, SamplerContext
+
+    class InOrder(Sampler):
+        name = "in order"
+
+        def propose(self, history: History, context: SamplerContext) -> Mapping[str, int] | None:
+            issued = len(history.records) + len(history.pending)
+            return named[issued] if issued < len(named) else None
+
+    return InOrder()
 
 
 def go_on(folder: Path, named: Sequence[Mapping[str, int]], more: Search) -> None:
@@ -114,7 +129,8 @@ def go_on(folder: Path, named: Sequence[Mapping[str, int]], more: Search) -> Non
     from orchestrator.search.loop import Callbacks, Limits, search
 
     common = {"folder": str(folder), "seconds": more.seconds}
-    with exclusive(folder), Cluster(Resources(concurrent=2)) as cluster:
+    resources = Resources(concurrent=2, address=more.address)
+    with exclusive(folder), Cluster(resources) as cluster:
         proposer = made(folder, named)
         job = Job("kill_resume:evaluate", common)
         limits = Limits(more.candidates)
@@ -123,10 +139,11 @@ def go_on(folder: Path, named: Sequence[Mapping[str, int]], more: Search) -> Non
 
 @dataclass(frozen=True)
 class Search:
-    """How many candidates, and how long each sleeps."""
+    """How many candidates, how long each sleeps, and the cluster that it joins, if any."""
 
     candidates: int
     seconds: float = 0.0
+    address: str | None = None
 
 
 def forked(work: Callable[[], None]) -> int:
@@ -158,7 +175,7 @@ def told(folder: Path) -> int:
         return 0
 
 
-def killed(folder: Path, more: int, number: int, work: Callable[[], None]) -> bool:
+def killed(folder: Path, more: int, *, group: bool, work: Callable[[], None]) -> bool:
     """Run it until so many candidates more are evaluated, then kill it; whether it got there."""
     before, child, end = told(folder), forked(work), time.monotonic() + PATIENCE_SECONDS
     while told(folder) < before + more:
@@ -168,7 +185,7 @@ def killed(folder: Path, more: int, number: int, work: Callable[[], None]) -> bo
         assert time.monotonic() < end, "the search does not get on"
         time.sleep(0.002)
     # The group has the driver and Ray's own processes, whose workers are groups of their own.
-    (os.killpg if number % 2 else os.kill)(child, signal.SIGKILL)
+    (os.killpg if group else os.kill)(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return True
 
@@ -176,16 +193,37 @@ def killed(folder: Path, more: int, number: int, work: Callable[[], None]) -> bo
 def kill_often(folder: Path, kills: int) -> None:
     """The whole story, and what it says."""
     draw, search = random.Random(1), Search(kills * (sum(STRETCH) // len(STRETCH) + 2), 0.01)
-    named = points(search.candidates)
+    named, joined = points(search.candidates), replace(search, address=cluster(folder))
     done, start = 0, time.monotonic()
     for number in range(kills):
-        done += killed(folder, draw.choice(STRETCH), number, lambda: go_on(folder, named, search))
+        now = joined if number % OWN else search
+        work = partial(go_on, folder, named, now)
+        done += killed(folder, draw.choice(STRETCH), group=number % (2 * OWN) == OWN, work=work)
         if number % 10 == 9:
             print(f"{number + 1} kills, {told(folder)} evaluated", flush=True)
     child = forked(lambda: go_on(folder, named, search))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     seconds = time.monotonic() - start
     show_story(folder, search, f"{done} kills in {seconds:.0f} s")
+
+
+def cluster(folder: Path) -> str:
+    """The address of a cluster of one node, in a process that is not killed."""
+
+    def hold() -> None:
+        from two_nodes import started
+
+        with tempfile.TemporaryDirectory(dir="/tmp", prefix="k") as own:
+            nodes = started(Path(own))
+            (folder / "address").write_text(nodes.address)
+            while os.getppid() != 1:
+                time.sleep(0.5)
+            nodes.shutdown()
+
+    forked(hold)
+    while not (folder / "address").is_file() or not (folder / "address").read_text():
+        time.sleep(0.1)
+    return (folder / "address").read_text()
 
 
 def show_story(folder: Path, search: Search, did: str) -> None:
@@ -216,7 +254,7 @@ def filled(folder: Path, count: int) -> None:
     """A journal with so many candidates, one of which was running when all ended."""
     from orchestrator import Record
 
-    asked = made(folder, [])
+    asked = made(folder, points(count + 1))
     for _ in range(count):
         proposal = asked.propose()
         record = Record(
@@ -259,6 +297,15 @@ def time_resume(folder: Path, count: int) -> None:
     )
 
 
+def prepare() -> None:
+    """The environment of all that is started; before Ray is imported, which reads it once."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")])
+    )
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # listen on 127.0.0.1 alone
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100)
@@ -267,9 +314,7 @@ def main() -> None:
     parser.add_argument("--go-on", nargs=2, metavar=("FOLDER", "CANDIDATES"), help="as a child")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")])
-    )
+    prepare()
     if arguments.go_on:
         folder, candidates = arguments.go_on
         go_on(Path(folder), [], Search(int(candidates)))

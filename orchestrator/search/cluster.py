@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,6 +25,7 @@ from orchestrator.errors import DeviceError, OrchestratorError
 from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.search.ends import End, cause, end_of
 from orchestrator.search.meter import START_S, Meter, measure_with, serves
+from orchestrator.search.nodes import blind_nodes, here, on_node
 from orchestrator.search.stopping import Stopping
 
 __all__ = ["WORKER_ENV", "Cluster", "Job", "Resources"]
@@ -48,7 +50,8 @@ _WATCH_SECONDS = 0.5
 class Resources:
     """What one candidate takes, how many run at once, and which devices measure, by name.
 
-    `gpus` is filled in by `Cluster`, which knows what there is.
+    `gpus` is filled in by `Cluster`, which knows what there is. `home` is the node that jobs which
+    need the run's folder have to run on; None where all see it.
     """
 
     concurrent: int = 1
@@ -56,6 +59,7 @@ class Resources:
     gpus: float = 0.0
     devices: tuple[str, ...] = ()
     address: str | None = None
+    home: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,14 @@ class Job:
     """A function that workers import ("module:function") and what every call shares.
 
     The function takes one mapping of plain values (`common` plus the call's own) and returns one.
-    `Cluster.map` ends what takes longer than `seconds`.
+    `Cluster.map` ends what takes longer than `seconds`. It is `at_home` where it needs what lies in
+    the run's folder, or leaves something there.
     """
 
     function: str
     common: Mapping[str, Any]
     seconds: float | None = None
+    at_home: bool = False
 
 
 @ray.remote(max_retries=0)  # type: ignore[untyped-decorator]
@@ -153,6 +159,13 @@ class Cluster:
                 return True
         return False
 
+    def find_home(self, folder: Path) -> list[str]:
+        """Keep here what needs the run's folder, unless all nodes see it; those that do not."""
+        blind = blind_nodes(folder) if self.resources.address else []
+        if blind:
+            self.resources = replace(self.resources, home=here())
+        return blind
+
     def measure(self, artifacts: Sequence[Artifact], device: str | Sequence[str]) -> list[Latency]:
         """Latencies on the quiet device, all in one session."""
         return measure_with(self.meters)(artifacts, device)
@@ -180,7 +193,7 @@ class Cluster:
         is ended; what dies is tried once more.
         """
         waiting, common = list(enumerate(payloads)), ray.put(dict(job.common))
-        task = call.options(**task_options(self.resources))
+        task = call.options(**task_options(self.resources, job))
         running: dict[Any, tuple[int, float]] = {}
         died: set[int] = set()
         try:
@@ -265,9 +278,11 @@ def _too_late(reference: Any, seconds: float | None) -> End:
     return End("late", f"no answer after {seconds:.3g} s")
 
 
-def task_options(resources: Resources) -> dict[str, Any]:
+def task_options(resources: Resources, job: Job) -> dict[str, Any]:
     """Options of a candidate's task."""
-    return {"num_cpus": resources.threads, "num_gpus": resources.gpus}
+    home = {"scheduling_strategy": on_node(resources.home)} if resources.home else {}
+    plain = {"num_cpus": resources.threads, "num_gpus": resources.gpus}
+    return {**plain, **(home if job.at_home else {})}
 
 
 def _resources() -> Mapping[str, float]:

@@ -129,7 +129,7 @@ class _Loop:
         self._concurrent = resources.concurrent
         self._function = job.function
         self._common = ray.put(dict(job.common))
-        self._task = call.options(**task_options(resources))
+        self._task = call.options(**task_options(resources, job))
         self._running: dict[Any, _Task] = {}
         self._ahead: deque[Proposal] = deque()
         self._again: deque[_Task] = deque()

@@ -13,11 +13,13 @@ from typing import Any
 
 from orchestrator.config import StudyConfig, check_config
 from orchestrator.contracts import Device
+from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.files import write_json, write_whole
 from orchestrator.measuring.gate import Gate, host_gate
 from orchestrator.plugins import installed
 from orchestrator.records import Choices, Genotype, Record
 from orchestrator.search.ends import traced
+from orchestrator.search.nodes import sees_run
 
 __all__ = [
     "check_candidate",
@@ -40,18 +42,19 @@ def evaluate_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
     from orchestrator.estimators.rung import RungTraining
     from orchestrator.search.meter import measure_with
 
-    factory = _factory(payload["config"], payload["folder"])
+    folder = _run_folder(payload)
+    factory = _factory(payload["config"], str(folder))
     rivals = [Rival(values, tuple(curve)) for values, curve in payload.get("rivals", [])]
     measure = measure_with(payload["meters"])
     proposal = (payload["number"], Genotype.from_json(payload["genotype"]))
     if "until" in payload:
         factory = factory.with_estimator(RungTraining(payload["curve"], payload["until"]))
-    with traced(traces_file(Path(payload["folder"]), payload["number"])):
+    with traced(traces_file(folder, payload["number"])):
         found = evaluate(proposal, rivals, factory, measure)
     record = _named(found, payload["choices"], payload["origin"])
     if len(record.curve) != payload.get("until") or record.outcome != "stopped":
         # The driver alone knows whether a candidate that paused at a rung goes on.
-        _keep(record.to_json(), Path(payload["folder"]) / "results", f"{record.number:04d}")
+        _keep(record.to_json(), folder / "results", f"{record.number:04d}")
     return record.to_json()
 
 
@@ -65,7 +68,7 @@ def check_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
     from orchestrator.records import Check
     from orchestrator.search.meter import measure_with
 
-    factory = _factory(payload["config"], payload["folder"])
+    factory = _factory(payload["config"], str(_run_folder(payload)))
     further = factory.with_estimator(
         FurtherTraining(factory.assembly.estimator, int(payload["epochs"]))
     )
@@ -99,7 +102,7 @@ def finish_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
     from orchestrator.contracts import Axis
     from orchestrator.search.meter import measure_with
 
-    factory = _factory(payload["config"], payload["folder"])
+    factory = _factory(payload["config"], str(_run_folder(payload)))
     measure = measure_with(payload["meters"], fresh=True)
     elected = Elected(
         Record.from_json(payload["record"]),
@@ -114,13 +117,13 @@ def train_teacher(payload: Mapping[str, Any]) -> dict[str, Any]:
     """The network that others are distilled from."""
     from orchestrator.candidate.finalists import make_teacher
 
-    factory = _factory(payload["config"], payload["folder"])
+    factory = _factory(payload["config"], str(_run_folder(payload)))
     return make_teacher(Genotype.from_json(payload["genotype"]), factory)
 
 
 def prepare_estimator(payload: Mapping[str, Any]) -> dict[str, Any]:
     """What the estimator is paid once; returns what the user should be told, and what it became."""
-    factory = _factory(payload["config"], payload["folder"])
+    factory = _factory(payload["config"], str(_run_folder(payload)))
     on_progress = _Progress(_progress_file(Path(payload["folder"])))
     context = replace(factory.estimation(), on_progress=on_progress)
     estimator = factory.assembly.estimator
@@ -160,6 +163,20 @@ def _named(record: Record, choices: Choices, origin: str) -> Record:
         for variant in record.variants
     ]
     return replace(record, choices=choices, origin=origin, variants=tuple(variants))
+
+
+def _run_folder(payload: Mapping[str, Any]) -> Path:
+    """The run's folder, or one of this process's own on a node that does not see that.
+
+    What a candidate leaves there is lost then; its record travels by Ray.
+    """
+    folder = Path(payload["folder"])
+    return folder if sees_run(folder, payload.get("mark")) else _stand_in(str(folder)).kept().path
+
+
+@cache
+def _stand_in(folder: str) -> WorkingFolder:
+    return WorkingFolder("run")
 
 
 class _Progress:

@@ -75,7 +75,7 @@ class Phases:
         return self.factory.plugins
 
     def _job(self, name: str) -> Job:
-        return Job(worker(name), self.common, longest_s(self.study))
+        return Job(worker(name), self.common, longest_s(self.study), at_home=True)
 
     def begin(self) -> None:
         """Put the trained weights that networks start from into the run's folder, if any."""
@@ -280,7 +280,7 @@ class Phases:
         left = self._end - time.monotonic() if self._end else None
         if left is None or left > 0:
             each_s = candidate_s(self.study, self.cluster.resources.concurrent)
-            job = Job(worker("evaluate_candidate"), self.common)
+            job = Job(worker("evaluate_candidate"), self.common, at_home=self._rooted)
             limits = Limits(candidates, left, each_s)
             search(proposer, job, self.cluster.resources, limits, self._callbacks())
         self._write_tables()
@@ -376,6 +376,13 @@ class Phases:
         """What a candidate is compared with while it trains."""
         found = {"rivals": self._compared.told(self.study.feasible)}
         return {**found, **self._rungs.payload(proposal.number)} if self._rungs else found
+
+    @property
+    def _rooted(self) -> bool:
+        """Whether candidates need what lies in the run's folder; those that paused do."""
+        folder, prepare = self.study.folder, type(self.assembly.estimator).prepare
+        given = (folder / "teacher").is_dir() or start_file(folder).exists() or self._rungs
+        return bool(given) or prepare is not Estimator.prepare
 
     def _paid(self) -> int:
         return self.study.ledger.paid

@@ -169,7 +169,10 @@ class RunFolder:
             return []
         found = read_json(path, format=_FINALISTS, before=lambda old: {"finalists": old})
         try:
-            return [Finalist.from_json(finalist) for finalist in found["finalists"]]
+            finalists = [Finalist.from_json(finalist) for finalist in found["finalists"]]
+            for finalist in finalists:
+                _check_inside(path, finalist)
+            return finalists
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{path} is damaged: {error!r}. Restore it from a copy.") from error
 
@@ -211,6 +214,16 @@ class RunFolder:
                 f"{self.path} is not the folder of a search: {name} cannot be read ({error}). "
                 "Give the folder that a search printed last."
             ) from error
+
+
+def _check_inside(path: Path, finalist: Finalist) -> None:
+    """Or a folder that came from somebody else would have files of this machine uploaded."""
+    for name in (finalist.folder, finalist.file, *(file.file for file in finalist.files)):
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise RunError(
+                f"{path} names {name}, which lies outside of the run's folder, as no search writes "
+                "it. Restore it from a copy."
+            )
 
 
 def _unwritable(path: Path, error: OSError | ValueError) -> RunError:

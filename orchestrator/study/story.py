@@ -32,6 +32,7 @@ from orchestrator.report import ReportData, build_report
 from orchestrator.search.address import check_address
 from orchestrator.search.cluster import Cluster, Job, Resources
 from orchestrator.search.latency_cache import caches_latencies
+from orchestrator.search.nodes import mark_of
 from orchestrator.search.proposer import read_records
 from orchestrator.study.close_calls import settle
 from orchestrator.study.phases import Phases, notify, worker
@@ -137,8 +138,10 @@ def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
             common: dict[str, Any] = {
                 "config": json.dumps(flat_config(study.config)),
                 "folder": str(study.folder.resolve()),
+                "mark": mark_of(study.folder),
                 "latency_cache": caches_latencies(),
             }
+            _find_home(cluster, study, viewer)
             _start_meters(cluster, common, study, devices)
             common["meters"] = cluster.meters
             phases = Phases(study, factory, viewer, cluster, common)
@@ -188,6 +191,16 @@ def _leave(study: Study) -> None:
     """Write what is known before a search ends by an error; that is what its user has to hear."""
     with suppress(OSError, RunError):  # the disk may be what is wrong
         write_report(study)
+
+
+def _find_home(cluster: Cluster, study: Study, viewer: Viewer) -> None:
+    """Say what it means where a cluster's nodes do not share the run's folder."""
+    if blind := cluster.find_home(study.folder.resolve()):
+        viewer.note(
+            f"run.dir={study.folder} is not seen from {', '.join(blind)}. Candidates run there all "
+            "the same, unless they need a teacher, starting or shared weights, which lie in it; "
+            "teacher, checks and finalists run here. On storage that nodes share, all would spread."
+        )
 
 
 def _start_meters(

@@ -84,8 +84,16 @@ def cache_folder(chosen: str | None) -> Path:
     if chosen:
         return Path(chosen).expanduser() / "images"
     named = os.environ.get("ORCHESTRATOR_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return (Path(named) if named else Path(base) / "orchestrator") / "images"
+    if named:
+        return Path(named) / "images"
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError as error:
+        raise DataError(
+            f"there is no home folder to keep decoded images in: {error} Set dataset.cache or "
+            "ORCHESTRATOR_CACHE to a folder that can be written."
+        ) from error
+    return Path(base) / "orchestrator" / "images"
 
 
 def decoded(cache: Path, files: Sequence[ImageFile], recipe: Recipe, decode: Decode) -> Decoded:

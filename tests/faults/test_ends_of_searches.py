@@ -1,0 +1,91 @@
+"""A closed terminal, a search of failures alone, and what a search leaves open on the network."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from orchestrator.errors import OrchestratorError, RunError
+from orchestrator.records import Finalist, Genotype, Record
+from orchestrator.search.cluster import Cluster, Resources
+from orchestrator.search.stopping import Stopping
+from orchestrator.study.run_folder import RunFolder
+from orchestrator.study.standstill import refuse_failure
+
+
+def hang_up() -> None:
+    os.kill(os.getpid(), signal.SIGHUP)
+    time.sleep(0.2)
+
+
+def test_a_closed_terminal_stops_a_search_like_ctrl_c() -> None:
+    with Stopping() as stopping, pytest.raises(KeyboardInterrupt):
+        hang_up()
+    assert stopping.asked
+
+
+def test_nohup_keeps_a_search_from_its_terminals_end() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Stopping() as stopping:
+            hang_up()
+        assert not stopping.asked
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def failed_study(reasons: list[str]) -> SimpleNamespace:
+    genotype = Genotype("toy", "small", {"widths": [1]})
+    records = [
+        Record(number, genotype, "failed" if reason else "rejected", reason=reason)
+        for number, reason in enumerate(reasons)
+    ]
+    home = SimpleNamespace(report=Path("runs/first/report.html"))
+    return SimpleNamespace(records=records, summary="3 candidates.", home=home)
+
+
+def test_a_search_of_failures_alone_says_the_commonest_reason() -> None:
+    failed = failed_study(["no kernel.", "no kernel.", "too deep."])
+    with pytest.raises(OrchestratorError, match=r"2 of 3 failed alike: no kernel\.") as caught:
+        refuse_failure(failed, [])
+    assert caught.value.exit_status == 1
+
+
+def test_budgets_that_nothing_keeps_are_no_failure() -> None:
+    refuse_failure(failed_study(["", ""]), [])
+    good = Record(9, Genotype("toy", "small", {}), "feasible")
+    refuse_failure(failed_study(["no kernel."]), [good])
+
+
+@pytest.mark.parametrize("where", ["/etc", "../other/models/0", "models/../../other"])
+@pytest.mark.parametrize("field", ["folder", "file"])
+def test_finalists_that_lie_elsewhere_are_refused(tmp_path: Path, where: str, field: str) -> None:
+    run = RunFolder(tmp_path)
+    run.write_finalists([Finalist("0", **{field: where})])
+    with pytest.raises(RunError, match="outside of the run's folder"):
+        run.finalists()
+    text = (tmp_path / "finalists.json").read_text()
+    (tmp_path / "finalists.json").write_text(text.replace(json.dumps(where), '"models/0"'))
+    assert getattr(run.finalists()[0], field) == "models/0"
+
+
+@pytest.mark.slow
+def test_nothing_listens_beyond_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with Cluster(Resources(concurrent=1)):
+        processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        found = [c for p in processes for c in p.net_connections("inet") if c.status == "LISTEN"]
+        hosts = {connection.laddr.ip.removeprefix("::ffff:") for connection in found}
+        assert len(found) > 3 and hosts == {"127.0.0.1"}
+        assert len(os.environ["RAY_AUTH_TOKEN"]) >= 64
+        assert not (tmp_path / ".ray").exists()
