@@ -154,6 +154,7 @@ if TYPE_CHECKING:
     from orchestrator.training.exporting import exported, failure_of, quiet_export
     from orchestrator.training.left_out import LeftOut, leave_out
     from orchestrator.training.modes import evaluated, refuse_meta
+    from orchestrator.training.outlines import blockwise, elements, is_outline, outlined
     from orchestrator.training.policies import vary
     from orchestrator.training.statistics import settle_statistics
     from orchestrator.training.teaching import Ensemble, SoftLabelLoss, Teacher
@@ -176,6 +177,9 @@ _LATER = {
         "orchestrator.measuring.reference",
     ),
     "settle_statistics": "orchestrator.training.statistics",
+    **dict.fromkeys(
+        ("blockwise", "elements", "is_outline", "outlined"), "orchestrator.training.outlines"
+    ),
     **dict.fromkeys(("Ensemble", "SoftLabelLoss", "Teacher"), "orchestrator.training.teaching"),
     "vary": "orchestrator.training.policies",
     **dict.fromkeys(
@@ -216,6 +220,7 @@ __all__ = [  # noqa: RUF022
     "segments",
     "network",
     "networks",
+    "outlined",
     # Datasets and their images
     "Dataset",
     "Split",
@@ -255,6 +260,9 @@ __all__ = [  # noqa: RUF022
     "Tier",
     "Direction",
     "ImageChange",
+    "is_outline",
+    "blockwise",
+    "elements",
     "Axis",
     "Budget",
     # Compressors

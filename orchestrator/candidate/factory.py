@@ -17,6 +17,7 @@ from orchestrator.candidate.assembly import Assembly, assemble, settle
 from orchestrator.candidate.changed_images import ChangedImages
 from orchestrator.candidate.compression import Variant
 from orchestrator.candidate.latency_table import LatencyTable, table_path
+from orchestrator.candidate.static_values import StaticValues
 from orchestrator.candidate.teachers import load_teacher, named_teachers
 from orchestrator.candidate.treatment import StepAhead, Treatment
 from orchestrator.candidate.variants import FileMaker, VariantFiles
@@ -84,6 +85,7 @@ class Factory:
         self.calibration = Calibration(self.assembly.dataset)
         task, placement = self.assembly.task, choose_placement(config.train)
         self.footing = Footing(task, self.assembly.dataset, placement, gate)
+        self.static_values = StaticValues(self.assembly, self.preview, self.measure)
         self._teacher: nn.Module | None = None
         self._tables: dict[Path, LatencyTable] = {}
 
@@ -156,12 +158,8 @@ class Factory:
 
     def static(self, genotype: Genotype) -> dict[str, float]:
         """Every static objective of the network in its final shape; raises CandidateError."""
-        subject = Subject(genotype, self.preview(genotype), self.assembly.facts.shape)
         with self.gate.shared():
-            return {
-                target.name: self.measure(target.objective, subject)
-                for target in self.assembly.tier("static")
-            }
+            return self.static_values.of(genotype)
 
     def preview(self, genotype: Genotype) -> nn.Module:
         """The network in its final shape, pruned but untrained."""

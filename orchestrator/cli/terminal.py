@@ -17,6 +17,7 @@ from orchestrator.analysis.pareto import leader
 from orchestrator.cli.finalists import show_finalists
 from orchestrator.data import DataSummary
 from orchestrator.faults.printable import printable
+from orchestrator.plan.time_left import TimeLeft
 from orchestrator.plugins import installed
 
 if TYPE_CHECKING:
@@ -44,15 +45,16 @@ class Terminal:
         self._task: Any = None
         self._phase = ""
         self._total = 0
-        self._began = time.monotonic()
-        self._first = 0
         self._line_at = 0.0
+        self._left: TimeLeft | None = None
 
     def plan(self, config: StudyConfig, plan: Plan) -> None:
         """The checked plan."""
         for table in plan_tables(config, plan):
             self.out.print(table)
         self.out.print(forecast(plan))
+        if plan.forecast is not None:
+            self._left = TimeLeft(plan.forecast.stages)
         for text in plan.warnings:
             self.note(text)
 
@@ -60,7 +62,8 @@ class Terminal:
         """Begin a stage with a progress bar of `total` steps."""
         self._close()
         self._phase, self._total = name, total
-        self._began, self._first = time.monotonic(), -1
+        self._left = self._left or TimeLeft([])
+        self._left.phase(name, total, time.monotonic())
         if self._live.is_terminal:
             columns = (
                 TextColumn("{task.description:<10}"),
@@ -73,9 +76,9 @@ class Terminal:
 
     def step(self, study: Study, done: int) -> None:
         """Move the live line."""
-        if self._first < 0:
-            self._first = done
-        line = f"{done}/{self._total}  {self._told(study)}{self._left(done)}"
+        if self._left is not None:
+            self._left.step(done, time.monotonic())
+        line = f"{done}/{self._total}  {self._told(study)}{self._told_left()}"
         if self._progress is not None:
             self._progress.update(self._task, completed=done, line=line)
         elif time.monotonic() - self._line_at > _LINE_SECONDS or done >= self._total:
@@ -128,13 +131,13 @@ class Terminal:
             f"hypervolume {ledger.hypervolume:.3f}  best {best}  "
         )
 
-    def _left(self, done: int) -> str:
-        gained = done - self._first
-        if gained <= 0:
+    def _told_left(self) -> str:
+        """Of the whole job, where there is room with its interval."""
+        seconds = self._left.seconds if self._left is not None else None
+        if seconds is None:
             return ""
-        seconds = (time.monotonic() - self._began) / gained * max(0, self._total - done)
-        minutes, rest = divmod(round(seconds), 60)
-        return f"left {minutes}:{rest:02d}"
+        low, middle, high = map(_minutes, seconds)
+        return f"left {middle} ({low} to {high})" if self._wide else f"left {middle}"
 
     def _close(self) -> None:
         if self._progress is not None:
@@ -147,10 +150,29 @@ def escape(text: str) -> str:
     return printable(text).replace("[", r"\[")
 
 
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
 def forecast(plan: Plan) -> str:
-    """The forecast in one line."""
-    minutes = human(max(plan.seconds, 1.0), "s")
-    return f"Forecast: about {minutes} and {human(plan.disk_bytes, 'bytes')} of disk."
+    """The forecast in one line, of each figure what is expected and its interval."""
+    if plan.forecast is None:
+        minutes = human(max(plan.seconds, 1.0), "s")
+        return f"Forecast: about {minutes} and {human(plan.disk_bytes, 'bytes')} of disk."
+    found = plan.forecast
+    parts = [
+        _interval(found.seconds, "s"),
+        f"{_interval(found.cpu_seconds, 's')} of CPU",
+        f"{_interval(found.memory_bytes, 'bytes')} of memory",
+        f"{_interval(found.disk_bytes, 'bytes')} of disk",
+    ]
+    return f"Forecast: {', '.join(parts)}; least and most as networks are small or large."
+
+
+def _interval(values: Sequence[float], unit: str) -> str:
+    low, middle, high = (human(max(value, 1.0), unit) for value in values)
+    return f"about {middle} ({low} to {high})"
 
 
 def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
@@ -164,6 +186,7 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
     for name, text in {
         "space": f"{config.space.name}, {size}; named points first: "
         + (", ".join(seed.name for seed in plan.seeds) or "none"),
+        **({"within budgets": plan.within.sentence} if plan.within else {}),
         **_weights(plan),
         "dataset": config.dataset.name,
         **_images(plan),

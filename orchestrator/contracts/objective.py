@@ -80,6 +80,9 @@ class Objective(ABC):
     summary: ClassVar[str] = ""
     # How many images it wants of `Subject.batch`; the search says so where there are not so many.
     training_images: int = 0
+    # Whether it asks for nothing but what shapes tell, whatever the values of weights: its
+    # `Subject.network` may then be an outline (see `SearchSpace.outlined`), on the meta device.
+    by_shapes: bool = False
     # Whether it asks `Subject.judge`, for which an estimator must have trained.
     needs_answers: ClassVar[bool] = False
     # The latency table that it reads: a path, or "" for the user's own of space and device.

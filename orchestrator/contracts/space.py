@@ -129,6 +129,15 @@ class SearchSpace(ABC):
         """The named points of this preset, tried first by every search; may be empty."""
         return {}
 
+    def outlined(self, architecture: Architecture) -> bool:
+        """Whether that network may be drawn in outline, to be counted without being built.
+
+        Its blocks are then made by classes and functions that are `orchestrator.outlined`, and what
+        the space does to modules once they are made leaves shapes alone. `check_space` compares
+        outlines with networks.
+        """
+        return False
+
     def unchanged(self) -> Mapping[str, str]:
         """What no architecture changes though a user might expect it to, and why; mostly empty.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -17,12 +16,13 @@ from orchestrator.contracts.objective import Axis
 from orchestrator.contracts.task import Task
 from orchestrator.data import DataSummary, Strip, contact_sheet, summarise
 from orchestrator.errors import BudgetError, ConfigError
-from orchestrator.estimators.ladder import Ladder
 from orchestrator.estimators.train import TrainEstimator
 from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.plan.axes import made_axes
+from orchestrator.plan.forecast import Forecast, Work, forecast, timed
 from orchestrator.plan.image_sides import small_images
 from orchestrator.plan.prospects import unpromising
+from orchestrator.plan.share import Within, within_budgets
 from orchestrator.plan.survey import (
     Deployed,
     Specimen,
@@ -37,7 +37,6 @@ from orchestrator.pretrained.listing import TRAINED
 from orchestrator.pretrained.prospect import Prospect, prospect
 from orchestrator.pretrained.settling import adapts
 from orchestrator.records import Choices
-from orchestrator.training.epochs import seconds_per_step
 from orchestrator.trials import PartlyKnownTrial, RandomTrial
 
 __all__ = ["Plan", "Seed", "make_plan"]
@@ -66,6 +65,8 @@ class Plan:
     of each training, `leading` is the name of the task's leading metric, `unchanged` what the space
     leaves as it is, and why, `start` what trained weights networks start from, as a `Prospect`,
     `data` what images there are, as a `DataSummary`, and `strips` some of them to look at.
+    `forecast` and `within`, the share of the space that keeps static budgets, are None in plans
+    made before there were any; `seconds` and `disk_bytes` are what the forecast expects.
     """
 
     space_size: float
@@ -85,6 +86,8 @@ class Plan:
     start: Mapping[str, Any] | None = None
     data: Mapping[str, Any] | None = None
     strips: Sequence[Strip] = ()
+    forecast: Forecast | None = None
+    within: Within | None = None
 
     @property
     def facts(self) -> dict[str, str]:
@@ -105,7 +108,12 @@ class Plan:
         """The plan that `to_json` wrote."""
         axes = [Axis(**axis) for axis in data["axes"]]
         seeds = [Seed(**seed) for seed in data["seeds"]]
-        return cls(**{**data, "axes": axes, "seeds": seeds})
+        known = {**data, "axes": axes, "seeds": seeds}
+        if told := data.get("forecast"):
+            known["forecast"] = Forecast.from_json(told)
+        if told := data.get("within"):
+            known["within"] = Within(**told)
+        return cls(**known)
 
 
 def make_plan(factory: Factory, concurrent: int) -> Plan:
@@ -135,7 +143,8 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
         ranges = _ranges(assembly, specimens)
         seen = {**ranges, **_spans(deployed, by_size[0], largest)}
         teacher = _teacher(factory, seeds, by_size)
-        first = teacher is not None or adapts(factory.config)
+        work = Work(concurrent, teacher is not None or adapts(factory.config))
+        cost_of_all = _forecast(factory, by_size, deployed.seconds, work)
         return Plan(
             space_size=size,
             axes=made_axes(assembly, {**by_size[-1].values, **largest}, seen),
@@ -145,10 +154,10 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             teacher=teacher,
             reference_ms=deployed.reference_ms,
             fingerprints=deployed.fingerprints(),
-            seconds=_forecast_seconds(
-                factory, by_size, deployed.seconds, concurrent, trained_first=first
-            ),
-            disk_bytes=_forecast_bytes(factory, by_size),
+            seconds=cost_of_all.seconds[1],
+            disk_bytes=cost_of_all.disk_bytes[1],
+            forecast=cost_of_all,
+            within=within_budgets(factory),
             compression=assembly.compression.told,
             variants=assembly.compression.told_of_each(assembly.runtime_name("")),
             unchanged=assembly.space.unchanged(),
@@ -171,7 +180,21 @@ def _noted(
     small = small_images([item.sides for item in specimens], size, trained=trained)
     told = [*(start.warnings if start else ()), *data.warnings]
     told += [*factory.assembly.dataset.notes, *factory.notes]
-    return [*told, *_drawn(factory.assembly), *_trained_first(factory), *small]
+    return [
+        *told,
+        *_drawn(factory.assembly),
+        *_trained_first(factory),
+        *small,
+        *_counted(factory, specimens),
+    ]
+
+
+def _counted(factory: Factory, specimens: Sequence[Specimen]) -> list[str]:
+    """That every static objective costs a build, where networks cannot be counted in outline."""
+    if factory.assembly.tier("static"):
+        factory.static(specimens[0].genotype)
+    obstacle = factory.static_values.obstacle
+    return [f"networks are built to be counted, as {obstacle}."] if obstacle else []
 
 
 def _drawn(assembly: Assembly) -> list[str]:
@@ -370,53 +393,8 @@ def _trained_first(factory: Factory) -> list[str]:
     ]
 
 
-def _forecast_seconds(
-    factory: Factory,
-    by_size: Sequence[Specimen],
-    deployed_seconds: float,
-    concurrent: int,
-    *,
-    trained_first: bool,
-) -> float:
-    """From timed steps of the network in the middle, and of the largest where one is trained first.
-
-    A forecast, not a promise.
-    """
-    config = factory.config
-    epoch_s = _epoch_seconds(factory, by_size[len(by_size) // 2])
-    first_s = 0.0
-    if trained_first:
-        first_s = config.train.final_epochs * _epoch_seconds(factory, by_size[-1])
-    estimator, budget = factory.assembly.estimator, config.budget
-    ahead, each = estimator.training_epochs(config.train)
-    if budget.rungs:
-        each *= Ladder.of(budget, config.train.epochs).share
-    # Checks are made in rungs; over all of them a checked candidate is trained for about as long
-    # as one that is trained alone.
-    checks = budget.checked * config.train.epochs if estimator.approximate else 0
-    # Retraining after pruning, a second export and calibration are in the factors.
+def _forecast(factory: Factory, by_size: Sequence[Specimen], file_s: float, work: Work) -> Forecast:
     compression, plain = factory.assembly.compression, by_size[0].genotype
     # Of each runtime the preview's file, and everything that is made of the trained network.
     files = len(compression.untouched(plain)) + len(compression.variants(plain))
-    candidate_s = 1.2 * each * epoch_s + (1 + files) * deployed_seconds
-    shipped_s = (5 + files) * deployed_seconds
-    finalist_s = 1.3 * budget.seeds * config.train.final_epochs * epoch_s + shipped_s
-    work_s = budget.candidates * candidate_s + budget.finalists * finalist_s
-    work_s += 1.2 * checks * epoch_s
-    limit = 60 * budget.minutes if budget.minutes else math.inf
-    search_s = min(work_s / concurrent, limit + budget.finalists * finalist_s)
-    return 15 + first_s + ahead * epoch_s + search_s
-
-
-def _epoch_seconds(factory: Factory, seen: Specimen) -> float:
-    train = factory.config.train
-    steps = math.ceil(len(factory.footing.feed("train")) / train.batch_size)
-    network = factory.build(seen.genotype)
-    return 1.15 * steps * seconds_per_step(network, factory.footing, train)
-
-
-def _forecast_bytes(factory: Factory, by_size: Sequence[Specimen]) -> float:
-    middle = factory.build(by_size[len(by_size) // 2].genotype)
-    weights = 4.0 * sum(p.numel() for p in middle.parameters())
-    budget = factory.config.budget
-    return weights * (budget.candidates + 4 * budget.finalists) + 6e6
+    return forecast(factory, timed(factory, by_size, file_s), work, files)

@@ -17,6 +17,7 @@ from orchestrator.errors import ConfigError
 from orchestrator.records import Architecture
 from orchestrator.testing.exporting import compiled_difference, first_device
 from orchestrator.testing.features import check_features
+from orchestrator.testing.outline import check_outline
 from orchestrator.testing.pretrained import check_pretrained
 from orchestrator.trials import AskedTrial, FixedTrial, Question
 
@@ -28,6 +29,10 @@ __all__ = ["check_published", "check_space"]
 # How many of the samples are exported, and how many have each of their choices changed.
 EXPORTED = 2
 VARIED = 3
+# How many have their outlines counted.
+OUTLINED = 3
+# Where the check is not thorough, by these.
+COUNTED = ("macs", "params")
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,8 @@ def check_space(
         _check_architecture(architecture, interview)
         _check_canonical(case, architecture, known)
         network = _check_network(case, architecture, seed + number)
+        if thorough or number < OUTLINED:
+            check_outline(space, architecture, facts, None if thorough else COUNTED)
         if thorough or number < EXPORTED:
             _check_export(case, network, device or first_device(), seed + number)
             if Maps in space.serves:

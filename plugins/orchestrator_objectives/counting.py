@@ -21,8 +21,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from orchestrator import blockwise, is_outline
 from orchestrator.errors import BuildError
 from orchestrator_objectives.lending import lent
+from orchestrator_objectives.shape_rules import ruled
 from orchestrator_objectives.signing import Signatures, Signed
 
 __all__ = [
@@ -77,6 +79,8 @@ class ExactCounter:
         own device, on zeros; so is one that changes its own attributes, but on the meta device.
         All three ways give the same figure. Raises BuildError if it cannot run at all.
         """
+        if is_outline(network):
+            return self._outlined(network, input_shape)
         try:
             with torch.no_grad(), visible_attention():
                 total = self._from_memory(network, input_shape)
@@ -85,6 +89,16 @@ class ExactCounter:
         except Exception:
             pass  # a module that reaches deep into another, say; the next way needs no memory
         return executed(network, input_shape, self._counted)
+
+    def _outlined(self, network: nn.Module, input_shape: tuple[int, int, int]) -> int:
+        """Its blocks and operations from memory; there is nothing in it to be given back."""
+        image = example(network, input_shape, meta=True)
+        self._memory = _Memory() if len(self._memory) > _MOST_REMEMBERED else self._memory
+        counting = OperationCounting(self._memory, cost=self._cost)
+        recall = functools.partial(self._memory.recall, counting=counting)
+        with torch.no_grad(), visible_attention(), blockwise(recall), counting:
+            network(image)
+        return counting.total
 
     def _counted(self, network: nn.Module, image: Tensor) -> int:
         counting = OperationCounting(cost=self._cost)
@@ -201,11 +215,13 @@ class OperationCounting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self._memory.recall(func, run, (args, kwargs or {}), self)
 
     def _run(self, func: Any, *args: Any, **kwargs: Any) -> Any:
-        with self:
-            result = func.decompose(*args, **kwargs)
-        if result is not NotImplemented:
-            return result
-        output = func(*args, **kwargs)
+        output = ruled(func, args, kwargs)
+        if output is None:
+            with self:
+                result = func.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+            output = func(*args, **kwargs)
         self.happened(func, args, kwargs, output)
         return output
 

@@ -35,6 +35,8 @@ class MultiplyAdds(Objective):
 
     def __init__(self, *, counter: Literal["exact", "thop"] = "exact") -> None:
         self.counter = counter
+        # thop sees classes of layers, which an outline has not.
+        self.by_shapes = counter == "exact"
         self._exact = ExactCounter()
 
     def measure(self, subject: Subject) -> float:

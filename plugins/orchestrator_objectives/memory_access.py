@@ -38,6 +38,7 @@ class MemoryAccess(Objective):
     unit = "elements"
     direction = "minimize"
     tier = "static"
+    by_shapes = True
     summary: ClassVar[str] = "elements that all operators read and write for one image"
 
     def __init__(self) -> None:

@@ -37,6 +37,7 @@ class PeakActivation(Objective):
     unit = "bytes"
     direction = "minimize"
     tier = "static"
+    by_shapes = True
     summary: ClassVar[str] = "peak memory of one image's activations, float32"
 
     def measure(self, subject: Subject) -> float:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from orchestrator import Published, Trial
+from orchestrator import Published, Trial, outlined
 from orchestrator_spaces.blocks.members import by_stage, scaled
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
@@ -108,6 +108,7 @@ class BlockShape:
     side: int
 
 
+@outlined
 class PatchEmbedding(nn.Module):
     """Square patches without overlap and a norm; what reaches over the map's edge is zero."""
 
@@ -125,6 +126,7 @@ class PatchEmbedding(nn.Module):
         return x
 
 
+@outlined
 class LocalAggregation(nn.Module):
     """Each place learns from its neighbours: a bottleneck with a depthwise convolution, an MLP."""
 
@@ -156,6 +158,7 @@ class LocalAggregation(nn.Module):
         return x
 
 
+@outlined
 class Propagation(nn.Module):
     """Each seen token hands on to the `rate` × `rate` places that it stands for.
 
@@ -176,6 +179,7 @@ class Propagation(nn.Module):
         return x
 
 
+@outlined
 class SparseAttention(MultiHeadAttention):
     """Attention among the first token of each `rate` × `rate` tokens, then local propagation."""
 
@@ -205,6 +209,7 @@ class SparseAttention(MultiHeadAttention):
         return x
 
 
+@outlined
 class LocalGlobalLocal(nn.Module):
     """Local aggregation, sparse attention, local propagation.
 
@@ -322,6 +327,7 @@ class EdgeViTSpace(Family[Table]):
         return fused_projections(network)
 
 
+@outlined
 def _depthwise(width: int, kernel: int) -> nn.Conv2d:
     return nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
 

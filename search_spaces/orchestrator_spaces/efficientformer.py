@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from orchestrator import Checkpoint, Classes, ImageFacts, Maps, Published, Trial
+from orchestrator import Checkpoint, Classes, ImageFacts, Maps, Published, Trial, outlined
 from orchestrator_spaces.blocks.attention_bias import AttentionBias
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation
 from orchestrator_spaces.blocks.pyramid import Pyramid, StageEnd, Trunk
@@ -134,6 +134,7 @@ class PoolMixer(nn.Module):
         return x
 
 
+@outlined
 class MB4D(nn.Module):
     """A block on maps: pooling, then an MLP of 1×1 convolutions."""
 
@@ -155,6 +156,7 @@ class MB4D(nn.Module):
         return x
 
 
+@outlined
 class MB3D(TransformerBlock):
     """A block on tokens: attention, then an MLP. Keys are narrower than values."""
 
@@ -190,6 +192,7 @@ class TokenBlocks(nn.Sequential):
         return torch.unflatten(x.transpose(1, 2), 2, (self.side, self.side))
 
 
+@outlined
 class Stage(nn.Module):
     """An optional downsampling convolution, blocks on maps, then blocks on tokens."""
 
@@ -270,6 +273,7 @@ class DistilledEfficientFormer(TwoClassifiers, EfficientFormer):
     """The same with a second classifier on the same features."""
 
 
+@outlined
 def stem(in_channels: int, width: int, strides: tuple[int, int], act: str) -> nn.Sequential:
     """Two 3×3 convolutions, to (B, width, …, …)."""
     first, second = strides

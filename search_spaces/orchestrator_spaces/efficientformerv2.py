@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from orchestrator import Checkpoint, Published, Trial
+from orchestrator import Checkpoint, Published, Trial, outlined
 from orchestrator_spaces.blocks.attention_bias import AttentionBias
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation
 from orchestrator_spaces.blocks.questions import Range, choose
@@ -104,6 +104,7 @@ SMALL = Table(
 TABLES = {"full": FULL, "small": SMALL}
 
 
+@outlined
 class FeedForward(nn.Sequential):
     """1×1 expand, 3×3 depthwise, 1×1 project: (B, C, H, W) → the same."""
 
@@ -116,6 +117,7 @@ class FeedForward(nn.Sequential):
         super().__init__(OrderedDict(expand=expand, depthwise=depthwise, project=project))
 
 
+@outlined
 class MapAttention(nn.Module):
     """Attention among the places of a side × side map, whose heads talk to each other.
 
@@ -163,6 +165,7 @@ class MapAttention(nn.Module):
         return x
 
 
+@outlined
 class DownsamplingAttention(nn.Module):
     """Every second place of a side × side map asks all of them; the heads do not talk."""
 
@@ -214,6 +217,7 @@ def _to_map(x: Tensor, side: int) -> Tensor:
     return torch.unflatten(x.flatten(1, 2), 2, (side, side))
 
 
+@outlined
 class Downsampling(nn.Module):
     """A strided convolution plus downsampling attention."""
 
@@ -228,6 +232,7 @@ class Downsampling(nn.Module):
         return x
 
 
+@outlined
 class Block(nn.Module):
     """Attention if there is any, then the feed-forward network, each scaled and added."""
 
@@ -258,6 +263,7 @@ class StageInput:
     heads: int
 
 
+@outlined
 class Stage(nn.Sequential):
     """Downsampling, but not in the first stage; blocks without attention; blocks with it."""
 

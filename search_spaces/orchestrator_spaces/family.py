@@ -66,6 +66,10 @@ class Family(SearchSpace, Generic[TableT]):
         network = self.classifier(architecture, self.image(architecture, facts), outputs.count)
         return self.conventional(network, architecture)
 
+    def outlined(self, architecture: Mapping[str, Any]) -> bool:
+        """Unless a convention changes layers within blocks."""
+        return bool(architecture.get("convention", "torch") == "torch")
+
     def conventional(self, network: nn.Module, architecture: Mapping[str, Any]) -> nn.Module:
         """`network` after the architecture's own convention, whatever the space's is."""
         return follow(network, architecture.get("convention", "torch"))

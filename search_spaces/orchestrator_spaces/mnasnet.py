@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Checkpoint, Published, Trial
+from orchestrator import Checkpoint, Published, Trial, outlined
 from orchestrator_spaces.blocks.channel_attention import Gate, SqueezeExcitation
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.inverted_residual import (
@@ -91,6 +91,7 @@ SMALL = Table(
 TABLES = {"full": FULL, "small": SMALL}
 
 
+@outlined
 class Layer(nn.Module):
     """Layers, and their input beside them: as it is, averaged over 3×3 places, or not at all.
 
@@ -158,6 +159,7 @@ def _keeps(width_in: int, width: int, stride: int) -> bool:
     return stride == 1 and width_in == width
 
 
+@outlined
 def _operator(width_in: int, stage: Mapping[str, Any], stride: int) -> nn.Module:
     # A quarter of the layer's input, not of what is squeezed.
     gate = Gate(max(1, width_in // 4), sigmoid="sigmoid")

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from orchestrator import Part, Published, Trial, segments
+from orchestrator import Part, Published, Trial, outlined, segments
 from orchestrator_spaces.blocks.bridge import Former, FormerToMobile, MobileToFormer
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.dynamic_relu import DynamicReLU
@@ -137,6 +137,7 @@ def _activate(activation: nn.Module, x: Tensor, tokens: Tensor) -> Tensor:
     return x
 
 
+@outlined
 class Expanding(nn.Module):
     """Depthwise 3×3 with `factor` outputs for each input, activation, 1×1 without activation.
 
@@ -169,6 +170,7 @@ def _named(layers: nn.ModuleDict) -> Iterator[nn.Module]:
     yield from chain.children()
 
 
+@outlined
 class Lite(nn.Module):
     """An entry block that neither hears nor is heard by the tokens."""
 
@@ -183,6 +185,7 @@ class Lite(nn.Module):
         return x + changed if self.residual else changed, tokens
 
 
+@outlined
 class Entry(nn.Module):
     """The mobile half of an entry block: two expanding convolutions, a residual on the second."""
 
@@ -199,6 +202,7 @@ class Entry(nn.Module):
         return x
 
 
+@outlined
 class Inverted(nn.Module):
     """The mobile half of other blocks: 1×1, depthwise 3×3, 1×1, a residual where widths agree."""
 
@@ -222,6 +226,7 @@ class Inverted(nn.Module):
         return x
 
 
+@outlined
 class Block(nn.Module):
     """Tokens look at the map and at each other, the map changes, and it looks at the tokens."""
 
@@ -247,6 +252,7 @@ class Block(nn.Module):
         return x, tokens
 
 
+@outlined
 class Stage(nn.Module):
     """An entry, if any, and blocks that keep the size."""
 

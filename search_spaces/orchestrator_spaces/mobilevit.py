@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator import Checkpoint, Part, Published, Trial, segments
+from orchestrator import Checkpoint, Part, Published, Trial, outlined, segments
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.inverted_residual import InvertedResidual, InvertedResidualShape
 from orchestrator_spaces.blocks.questions import Range, choose
@@ -179,6 +179,7 @@ def _resized(x: Tensor, height: int, width: int) -> Tensor:
     return functional.interpolate(x, (height, width), mode="bilinear")
 
 
+@outlined
 class MobileViTBlock(nn.Module):
     """Convolution, transformer among equal places of all patches, fusion with the input."""
 
@@ -209,6 +210,7 @@ class MobileViTBlock(nn.Module):
 EPSILON = 1e-5
 
 
+@outlined
 def _layer(architecture: Mapping[str, Any], dropout: float) -> TransformerBlock:
     """The attention is named by its number of heads, as a head's width depends on it."""
     width, heads = architecture["width"], architecture["heads"]
@@ -220,6 +222,7 @@ def _layer(architecture: Mapping[str, Any], dropout: float) -> TransformerBlock:
     return TransformerBlock(nn.Sequential(named), mlp, width, eps=EPSILON)
 
 
+@outlined
 class Stage(nn.Module):
     """Inverted residuals, then maybe a MobileViT block."""
 

@@ -29,7 +29,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Part, Published, Trial, segments
+from orchestrator import Part, Published, Trial, outlined, segments
 from orchestrator_spaces.blocks.channel_attention import Gate, attention
 from orchestrator_spaces.blocks.convolution import ConvNorm, round_to_8
 from orchestrator_spaces.blocks.questions import choose
@@ -57,6 +57,7 @@ class BranchShape:
     shuffle: str | None = None
 
 
+@outlined
 class Branch(nn.Sequential):
     """Grouped 1×1, shuffle, depthwise k×k, grouped 1×1, attention.
 
@@ -83,6 +84,7 @@ class Branch(nn.Sequential):
         super().__init__(layers)
 
 
+@outlined
 class Unit(nn.Module):
     """A branch, its input added, ReLU."""
 
@@ -97,6 +99,7 @@ class Unit(nn.Module):
         return x
 
 
+@outlined
 class EntryUnit(nn.Module):
     """The first unit of a stage: its input, pooled where it strides, and a branch beside it."""
 
@@ -113,6 +116,7 @@ class EntryUnit(nn.Module):
         return x
 
 
+@outlined
 class Stage(nn.Module):
     """An entry unit and then units that keep the width."""
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Checkpoint, Part, Published, Trial
+from orchestrator import Checkpoint, Part, Published, Trial, outlined
 from orchestrator_spaces.blocks.channel_order import ChannelOrder, Join, PassingUnit
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.questions import choose
@@ -36,6 +36,7 @@ from orchestrator_spaces.shufflenetv2_sharing import shared_part
 __all__ = ["ShuffleNetV2", "ShuffleNetV2Space"]
 
 
+@outlined
 class PairedUnit(nn.Module):
     """The unit of architectures without an order: every second pair of channels passes."""
 
@@ -53,6 +54,7 @@ class PairedUnit(nn.Module):
         return x
 
 
+@outlined
 class EntryUnit(nn.Module):
     """The first unit of a stage: both paths see the whole input, and the width changes."""
 
@@ -72,6 +74,7 @@ class EntryUnit(nn.Module):
         return x
 
 
+@outlined
 class Stage(nn.Module):
     """An entry unit and then units that keep the width; `order` is an architecture's."""
 
@@ -167,6 +170,7 @@ def _paired_name(stage: Mapping[str, Any]) -> str:
     return f"kept{shortcut}" if shortcut < branch else f"kept{shortcut}of{stage['width']}"
 
 
+@outlined
 def _branch(shape: BranchShape) -> nn.Sequential:
     """Named by its operator, so that the two operators never share a weight."""
     operator = _xception(shape) if shape.kind == "xception" else _shuffle(shape)

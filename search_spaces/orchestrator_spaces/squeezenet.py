@@ -20,7 +20,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from orchestrator import Checkpoint, Published, Trial
+from orchestrator import Checkpoint, Published, Trial, outlined
 from orchestrator_spaces.blocks.convolution import activation
 from orchestrator_spaces.blocks.fire import Fire, FireShape, JoinedConv, MapsPool, activated, draw
 from orchestrator_spaces.blocks.members import scaled
@@ -128,6 +128,7 @@ class SqueezeNet(nn.Module):
         return x
 
 
+@outlined
 class Stage(nn.Module):
     """A pool, then fire modules."""
 

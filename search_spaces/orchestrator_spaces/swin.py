@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator import Checkpoint, Part, Published, Trial, segments
+from orchestrator import Checkpoint, Part, Published, Trial, outlined, segments
 from orchestrator_spaces.blocks.members import by_stage, scaled
 from orchestrator_spaces.blocks.questions import Range, choose
 from orchestrator_spaces.blocks.resolution import ImageShape
@@ -102,6 +102,7 @@ SMALL = Table(
 TABLES = {"full": FULL, "small": SMALL}
 
 
+@outlined
 class PatchEmbedding(nn.Module):
     """Square patches without overlap and a norm; a filter carries its patch's size in its name."""
 
@@ -117,6 +118,7 @@ class PatchEmbedding(nn.Module):
         return x
 
 
+@outlined
 class PatchMerging(nn.Module):
     """Two by two neighbours side by side in one token, a norm, a projection without bias."""
 
@@ -137,6 +139,7 @@ class PatchMerging(nn.Module):
         return x
 
 
+@outlined
 class Stage(nn.Module):
     """Patch merging, but for the first stage, and blocks whose windows are shifted in turn."""
 

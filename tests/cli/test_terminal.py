@@ -36,6 +36,7 @@ def test_budgets_of_reported_objectives_have_their_unit() -> None:
         unchanged={},
         variants="",
         data=None,
+        within=None,
     )
     objectives = plan_tables(check_config(CONFIG), plan)[-1]
     columns = [list(column.cells) for column in objectives.columns]

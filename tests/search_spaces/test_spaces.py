@@ -6,10 +6,12 @@ import pytest
 import yaml
 from orchestrator_spaces import orchestrator_search_spaces
 
-from orchestrator.contracts.space import SearchSpace
+from orchestrator import ImageFacts, SearchSpace
 from orchestrator.paths import config_dir
 from orchestrator.plugins import installed
+from orchestrator.testing.outline import check_outline
 from orchestrator.testing.space import check_space
+from orchestrator.trials import RandomTrial
 
 FAMILIES = [offer.name for offer in orchestrator_search_spaces()]
 # Patches of 32 px: only on images this large does each resolution give another number of them.
@@ -34,6 +36,14 @@ def test_small_preset_passes_the_suite(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_full_preset_passes_the_suite(family):
     check_space(space(family, "full"), image_size=full_size(family), samples=1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_objective_by_shapes_says_the_same_of_outlines_and_networks(family):
+    found = space(family)
+    architecture = found.suggest(RandomTrial(1))
+    assert found.outlined(architecture)
+    check_outline(found, architecture, ImageFacts.unnamed(32))
 
 
 @pytest.mark.slow

@@ -8,11 +8,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from orchestrator import outlined
 from orchestrator_spaces.blocks.transformer import ScoreBias
 
 __all__ = ["AttentionBias"]
 
 
+@outlined
 class AttentionBias(ScoreBias):
     """One number for each head and each distance (|Δrow|, |Δcolumn|) on a side × side map.
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from orchestrator import outlined
+
 __all__ = ["Former", "FormerToMobile", "MobileToFormer"]
 
 BRIDGE_HEADS = 2
@@ -32,6 +34,7 @@ def _by_head(x: Tensor, heads: int) -> Tensor:
     return torch.unflatten(x, -1, (-1, heads)).permute(0, 3, 1, 2)
 
 
+@outlined
 class MobileToFormer(nn.Module):
     """Tokens look at the map; what they saw is gated, and added to them."""
 
@@ -52,6 +55,7 @@ class MobileToFormer(nn.Module):
         return tokens
 
 
+@outlined
 class Former(nn.Module):
     """Tokens look at each other, then an MLP; norms come last, keys and values are the tokens."""
 
@@ -75,6 +79,7 @@ class Former(nn.Module):
         return tokens
 
 
+@outlined
 class FormerToMobile(nn.Module):
     """Every place of the map looks at the tokens, and what it saw is added to it."""
 

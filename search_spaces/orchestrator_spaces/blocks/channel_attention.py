@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from orchestrator import outlined
 from orchestrator_spaces.blocks.convolution import activation
 
 __all__ = [
@@ -39,6 +40,7 @@ class Gate:
     sigmoid: str = "hardsigmoid"
 
 
+@outlined
 class SqueezeExcitation(nn.Module):
     """Channels weighted by a gate in [0, 1] computed from their means."""
 
@@ -58,6 +60,7 @@ class SqueezeExcitation(nn.Module):
         return x
 
 
+@outlined
 class ChannelAttention(SqueezeExcitation):
     """Squeeze-and-excitation that sees the channels' means and their maxima, with one MLP."""
 
@@ -74,6 +77,7 @@ class ChannelAttention(SqueezeExcitation):
         return x
 
 
+@outlined
 class SpatialAttention(nn.Module):
     """Places weighted by a gate in [0, 1] computed from the mean and maximum over channels."""
 
@@ -89,6 +93,7 @@ class SpatialAttention(nn.Module):
         return x
 
 
+@outlined
 class Cbam(nn.Sequential):
     """Channel attention, then spatial attention."""
 

@@ -8,6 +8,8 @@ from functools import partial
 
 from torch import nn
 
+from orchestrator import outlined
+
 __all__ = ["ACTIVATIONS", "ConvNorm", "activation", "round_to_8"]
 
 # Name in an architecture → layer. Where a layer can, it overwrites its input, which is nearly
@@ -35,6 +37,7 @@ def round_to_8(width: float) -> int:
     return rounded + 8 if rounded < 0.9 * width else rounded
 
 
+@outlined
 class ConvNorm(nn.Sequential):
     """(B, C, H, W) → (B, width, ⌈H/stride⌉, ⌈W/stride⌉) with padding kernel // 2.
 

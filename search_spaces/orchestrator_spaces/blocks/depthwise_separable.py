@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from orchestrator import outlined
 from orchestrator_spaces.blocks.channel_attention import Cbam, Gate, SpatialAttention, attention
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation
 
@@ -33,6 +34,7 @@ class DepthwiseSeparableShape:
     gate: Gate | None = None
 
 
+@outlined
 class DepthwiseSeparable(nn.Sequential):
     """k×k depthwise, attention, 1×1 pointwise: (B, width_in, H, W) → (B, width, ⌈H/stride⌉, …).
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from orchestrator import outlined
+
 __all__ = ["DynamicReLU"]
 
 
+@outlined
 class DynamicReLU(nn.Module):
     """max(a · x, b · x) with a in [0, 2] and b in [-1, 1] for each channel, from a token.
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from orchestrator import outlined
 from orchestrator_spaces.blocks.convolution import activation
 
 __all__ = ["Fire", "FireShape", "JoinedConv", "MapsPool", "activated", "draw"]
@@ -22,6 +23,7 @@ __all__ = ["Fire", "FireShape", "JoinedConv", "MapsPool", "activated", "draw"]
 Maps = tuple[Tensor, ...]
 
 
+@outlined
 class JoinedConv(nn.Module):
     """The 1×1 convolution of maps laid one after another along the channels.
 
@@ -47,6 +49,7 @@ class JoinedConv(nn.Module):
         return joined
 
 
+@outlined
 class MapsPool(nn.Module):
     """Maxima of 3×3 places, every second one, of each map; places at the edge are not left out."""
 
@@ -76,6 +79,7 @@ class FireShape:
     bypass: bool = False
 
 
+@outlined
 class Fire(nn.Module):
     """Squeeze by 1×1; expand by 1×1 and by 3×3; the two expansions stay apart."""
 

@@ -7,6 +7,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from orchestrator import outlined
+
 __all__ = ["SHUFFLES", "GroupedPointwise", "group_of_part", "pointwise", "published_order"]
 
 # Where channels are shuffled: after every convolution, as narrow networks of ours have it, or as
@@ -14,6 +16,7 @@ __all__ = ["SHUFFLES", "GroupedPointwise", "group_of_part", "pointwise", "publis
 SHUFFLES = ("turned", "none", "after", "before")
 
 
+@outlined
 class GroupedPointwise(nn.Module):
     """A grouped 1×1 convolution, with a shuffle of its output for the next one or of its input.
 
@@ -94,6 +97,7 @@ def published_order(width: int, groups: int) -> Tensor:
     return published
 
 
+@outlined
 def pointwise(
     width_in: int,
     width: int,

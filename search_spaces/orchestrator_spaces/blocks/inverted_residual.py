@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from orchestrator import outlined
 from orchestrator_spaces.blocks.channel_attention import Cbam, Gate, SpatialAttention, attention
 from orchestrator_spaces.blocks.convolution import ConvNorm, activation
 
@@ -40,6 +41,7 @@ class InvertedResidualShape:
     gate: Gate | None = None
 
 
+@outlined
 class InvertedResidual(nn.Module):
     """1×1 expand, k×k depthwise, attention, 1×1 project without activation.
 

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from orchestrator import outlined
 from orchestrator_spaces.blocks.convolution import activation
 
 __all__ = [
@@ -53,6 +54,7 @@ class ScoreBias(nn.Module):
         """A layer whose only parameter is the table, in its own memory, heads first."""
 
 
+@outlined
 class MultiHeadAttention(nn.Module):
     """Attention among all tokens of an image, or of each of its windows.
 
@@ -98,6 +100,7 @@ def fused_projections(network: nn.Module) -> list[nn.Module]:
     return [layer.qkv for layer in network.modules() if isinstance(layer, MultiHeadAttention)]
 
 
+@outlined
 class Mlp(nn.Sequential):
     """Linear, activation, linear on the last dimension; children expand, activation, project."""
 
@@ -116,6 +119,7 @@ class Mlp(nn.Sequential):
         )
 
 
+@outlined
 class TransformerBlock(nn.Module):
     """Norm, attention, residual; norm, MLP, residual ("pre-norm")."""
 
@@ -133,6 +137,7 @@ class TransformerBlock(nn.Module):
         return x
 
 
+@outlined
 class PatchEmbedding(nn.Module):
     """Square patches without overlap, each a token: a convolution whose stride is its kernel."""
 
@@ -146,6 +151,7 @@ class PatchEmbedding(nn.Module):
         return x
 
 
+@outlined
 class LayerScale(nn.Module):
     """One learned factor a channel; `shape` is (C, 1, 1) for maps or (C,) for tokens."""
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from orchestrator import outlined
 from orchestrator_spaces.blocks.convolution import ConvNorm
 from orchestrator_spaces.blocks.resolution import ImageShape
 from orchestrator_spaces.blocks.transformer import (
@@ -50,6 +51,7 @@ class Deviations:
     tokens: float = 0.02
 
 
+@outlined
 class ConvStem(nn.Sequential):
     """3×3 convolutions of stride 2 that double the width up to `width`, then a 1×1 one.
 
@@ -72,6 +74,7 @@ class ConvStem(nn.Sequential):
         return x.flatten(2).transpose(1, 2)
 
 
+@outlined
 class LearnedToken(nn.Module):
     """A token that is the same for every image, with a position of its own."""
 
@@ -191,6 +194,7 @@ def resampled_positions(positions: Tensor, side: int) -> Tensor:
     return table.flatten(2).transpose(1, 2).contiguous()
 
 
+@outlined
 def _block(width: int, head_width: int, block: Mapping[str, int]) -> TransformerBlock:
     shape = AttentionShape(width, block["heads"], head_width, head_width)
     return TransformerBlock(MultiHeadAttention(shape), Mlp(width, block["hidden"]), width, eps=EPS)

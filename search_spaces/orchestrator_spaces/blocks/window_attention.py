@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator import Part
+from orchestrator import Part, outlined
 from orchestrator_spaces.blocks.transformer import AttentionShape, MultiHeadAttention, ScoreBias
 
 __all__ = ["Grid", "PositionBias", "WindowAttention", "merge", "partition", "share_bias"]
@@ -68,6 +68,7 @@ def merge(x: Tensor, grid: Grid) -> Tensor:
     return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
+@outlined
 class PositionBias(ScoreBias):
     """A learned bias for each head and each offset between two tokens of a window.
 
@@ -100,6 +101,7 @@ class PositionBias(ScoreBias):
         return nn.ParameterList([self.table.detach().transpose(0, 1)])
 
 
+@outlined
 class WindowAttention(nn.Module):
     """Multi-head attention among the tokens of each window."""
 

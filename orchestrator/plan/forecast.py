@@ -1,0 +1,199 @@
+"""What a search will cost: time, CPU, memory and disk, each with an interval.
+
+Steps of three networks of the space are timed, one of the smallest tenth, one in the middle and one
+of the largest tenth. The interval is what the search costs if it prefers networks as small as the
+one, or as large as the other; that is more of the doubt than all else. It is no promise.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from orchestrator.candidate.factory import Factory
+from orchestrator.estimators.ladder import Ladder
+from orchestrator.plan.survey import Specimen
+from orchestrator.training.epochs import seconds_per_step
+
+__all__ = ["Forecast", "Stage", "Timed", "Work", "forecast", "timed"]
+
+# Where in the order of sizes networks are timed.
+_PLACES = (0.1, 0.5, 0.9)
+_STARTING_SECONDS = 15.0
+# Of runs of the house's: the report and the tables, and what the journal and a result hold of one
+# candidate.
+_REPORT_BYTES = 5e6
+_CANDIDATE_BYTES = 2e4
+_BYTES_A_PARAMETER = 4.0
+
+# Least, expected, most.
+Range = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One phase of a search as the terminal calls it: how many of what, and seconds of them all."""
+
+    name: str
+    count: int
+    seconds: Range
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Of the whole job, from starting to the last finalist; each least, expected and most."""
+
+    stages: Sequence[Stage]
+    cpu_seconds: Range
+    memory_bytes: Range
+    disk_bytes: Range
+
+    @property
+    def seconds(self) -> Range:
+        """Of all stages."""
+        low, middle, high = (sum(s.seconds[place] for s in self.stages) for place in range(3))
+        return low, middle, high
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of JSON values; `from_json` is its inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Forecast:
+        """The forecast that `to_json` wrote."""
+        stages = [Stage(s["name"], s["count"], _range(s["seconds"])) for s in data["stages"]]
+        others = {name: _range(data[name]) for name in data if name != "stages"}
+        return cls(stages, **others)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What was timed: seconds of an epoch and parameters, least, expected and most.
+
+    `largest_s` is an epoch of the largest network seen, `file_s` what one file costs to make and
+    to measure, `cpu` seconds of CPU a second, `process_bytes` what a process takes that trains.
+    """
+
+    epoch_s: Range
+    parameters: Range
+    largest_s: float
+    file_s: float
+    cpu: float
+    process_bytes: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much there is to do at once, and whether a network is trained ahead of all others."""
+
+    concurrent: int
+    trained_first: bool
+
+
+def timed(factory: Factory, by_size: Sequence[Specimen], file_s: float) -> Timed:
+    """Time steps of networks of several sizes; costs some steps of each."""
+    chosen = [by_size[round(place * (len(by_size) - 1))] for place in _PLACES]
+    before, start, cpu = _peak_bytes(), time.monotonic(), time.process_time()
+    epochs = [_epoch_seconds(factory, each) for each in chosen]
+    largest_s = _epoch_seconds(factory, by_size[-1])
+    busy = (time.process_time() - cpu) / max(time.monotonic() - start, 1e-9)
+    sizes = [sum(p.numel() for p in factory.build(c.genotype).parameters()) for c in chosen]
+    return Timed(
+        _ordered(epochs), _ordered(sizes), largest_s, file_s, busy, (before, _peak_bytes())
+    )
+
+
+def forecast(factory: Factory, seen: Timed, work: Work, files: int) -> Forecast:
+    """Of what was timed; `files` are made of each training and measured."""
+    stages = _stages(factory, seen, work, files)
+    at_once = {"search": work.concurrent, "finalists": work.concurrent, "check": work.concurrent}
+    busy = [
+        sum(s.seconds[place] * at_once.get(s.name, 1) for s in stages) * seen.cpu
+        for place in range(3)
+    ]
+    least, most = seen.process_bytes
+    # The driver is a process of its own.
+    memory = (least * (work.concurrent + 1), most * work.concurrent + least)
+    return Forecast(
+        stages,
+        _ordered(busy),
+        (memory[0], sum(memory) / 2, memory[1]),
+        _disk(factory, seen, files),
+    )
+
+
+def _stages(factory: Factory, seen: Timed, work: Work, files: int) -> list[Stage]:
+    config, estimator = factory.config, factory.assembly.estimator
+    budget, train = config.budget, config.train
+    ahead, each = estimator.training_epochs(train)
+    if budget.rungs:
+        each *= Ladder.of(budget, train.epochs).share
+    stages = [Stage("start", 1, (_STARTING_SECONDS,) * 3)]
+    if work.trained_first:
+        stages.append(Stage("teacher", 1, (train.final_epochs * seen.largest_s,) * 3))
+    if ahead:
+        stages.append(Stage(estimator.name, 100, _times(ahead, seen.epoch_s)))
+    # Retraining after pruning, a second export and calibration are in the factors.
+    one = [1.2 * each * epoch_s + (1 + files) * seen.file_s for epoch_s in seen.epoch_s]
+    search = [budget.candidates * s / work.concurrent for s in one]
+    limit = 60 * budget.minutes if budget.minutes else math.inf
+    low, middle, high = (min(seconds, limit) for seconds in search)
+    stages.append(Stage("search", budget.candidates, (low, middle, high)))
+    if estimator.approximate and budget.checked:
+        # Checks are made in rungs; over all of them a checked candidate is trained for about as
+        # long as one that is trained alone.
+        rounds = math.ceil(budget.checked / work.concurrent)
+        stages.append(
+            Stage("check", budget.checked, _times(1.2 * rounds * train.epochs, seen.epoch_s))
+        )
+    rounds = math.ceil(budget.finalists / work.concurrent)
+    shipped = [
+        1.3 * budget.seeds * train.final_epochs * epoch_s + (5 + files) * seen.file_s
+        for epoch_s in seen.epoch_s
+    ]
+    stages.append(Stage("finalists", budget.finalists, _times(rounds, shipped)))
+    return stages
+
+
+def _disk(factory: Factory, seen: Timed, files: int) -> Range:
+    """Weights are kept of candidates that are trained, and of each finalist with all its files."""
+    budget = factory.config.budget
+    _, each = factory.assembly.estimator.training_epochs(factory.config.train)
+    kept = (budget.candidates if each else 0) + budget.finalists * (files + 2)
+    fixed = _REPORT_BYTES + _CANDIDATE_BYTES * budget.candidates
+    return _ordered([fixed + _BYTES_A_PARAMETER * kept * size for size in seen.parameters])
+
+
+def _epoch_seconds(factory: Factory, seen: Specimen) -> float:
+    train = factory.config.train
+    steps = math.ceil(len(factory.footing.feed("train")) / train.batch_size)
+    network = factory.build(seen.genotype)
+    return 1.15 * steps * seconds_per_step(network, factory.footing, train)
+
+
+def _peak_bytes() -> float:
+    """Most memory that this process had so far."""
+    # Kilobytes on Linux, bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+def _times(count: float, values: Sequence[float]) -> Range:
+    low, middle, high = (count * value for value in values)
+    return low, middle, high
+
+
+def _ordered(values: Sequence[float]) -> Range:
+    """Noise may have the smallest network take longest."""
+    low, middle, high = sorted(map(float, values))
+    return low, middle, high
+
+
+def _range(values: Sequence[float]) -> Range:
+    low, middle, high = values
+    return low, middle, high
