@@ -43,12 +43,14 @@ class History:
     say by how much a budget was broken, failed ones have no values worth learning from, stopped
     ones lack the objectives that only a whole training tells. Records of one training, one for
     each variant of its network, have one `Record.training`. `pending` candidates are handed out
-    and not told yet. After a resume it holds what was known before.
+    and not told yet; `climbing` has, by number, what is known of those of them whose training has
+    reached a rung and goes on. After a resume it holds what was known before.
     """
 
     records: Sequence[Record]
     pending: Sequence[Proposal]
     keys: Container[str]
+    climbing: Mapping[int, Record] = field(default_factory=dict)
 
     def knows(self, genotype: Genotype) -> bool:
         """Whether it was proposed before; proposing it again is answered by what is known."""

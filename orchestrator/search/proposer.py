@@ -123,6 +123,7 @@ class Proposer:
     def climb(self, record: Record) -> None:
         """Write what is known of a candidate that goes on; a resumed search goes on from there."""
         self._trial(record.number).set_user_attr("rung", record.to_json())
+        self.climbing[record.number] = record
 
     def together(self) -> AbstractContextManager[None]:
         """What is told in here is on disk at the end of it rather than after each."""
@@ -132,7 +133,7 @@ class Proposer:
     def history(self) -> History:
         """All that is known, for a sampler; it grows with the search."""
         pending = [self._pending[number] for number in sorted(self._pending)]
-        return History(self._told, pending, self._known.keys())
+        return History(self._told, pending, self._known.keys(), self.climbing)
 
     def _ask_sampler(self) -> None:
         """Queue what the sampler proposes, unless something waits already."""
@@ -255,6 +256,7 @@ class Proposer:
         self.answered += record.network is None
         self._told.append(record)
         self._pending.pop(record.number, None)
+        self.climbing.pop(record.number, None)
         self._known[record.genotype.key] = self._frozen(record.number)
 
     def _repeat(self, trial: Trial, known: FrozenTrial | None) -> None:

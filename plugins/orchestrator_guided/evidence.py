@@ -109,14 +109,16 @@ class Evidence:
         values = loss.modelled(np.array([row[place] for row in self._rows[:count]]))
         variances = np.zeros(count)
         if loss.axis.leads:
-            gains, spreads = self._gains(loss, count)
+            gains = self._gains(loss, count)
             for row, record in enumerate(self.trainings[:count]):
-                epochs = len(record.curve)
-                if 0 < epochs < len(gains) and _is_trained(record):
-                    last = loss.modelled(np.array([loss.of(record.curve[-1])]))[0]
-                    values[row] = last + gains[epochs - 1]
-                    variances[row] = spreads[epochs - 1] ** 2
+                if (foreseen := _foreseen(loss, record, gains)) is not None:
+                    values[row], variances[row] = foreseen
         return values, variances
+
+    def foreseen(self, place: int, record: Record) -> tuple[float, float] | None:
+        """What a training that goes on will come to, with its variance; None if that is open."""
+        loss = self.losses[place]
+        return _foreseen(loss, record, self._gains(loss, len(self))) if loss.axis.leads else None
 
     def _take(self, record: Record, place: int) -> None:
         """A file more of a network."""
@@ -155,6 +157,16 @@ class Evidence:
         apart = 1.5 * np.median(np.abs(left - gains), axis=0)
         # Of two or three it is not known how differently the next will do.
         return gains, np.maximum(apart, np.abs(gains) / (1 + len(whole)) ** 0.5)
+
+
+def _foreseen(
+    loss: Loss, record: Record, gains: tuple[Floats, Floats]
+) -> tuple[float, float] | None:
+    epochs = len(record.curve)
+    if not 0 < epochs < len(gains[0]) or not _is_trained(record):
+        return None
+    last = float(loss.modelled(np.array([loss.of(record.curve[-1])]))[0])
+    return last + float(gains[0][epochs - 1]), float(gains[1][epochs - 1]) ** 2
 
 
 def _is_trained(record: Record) -> bool:

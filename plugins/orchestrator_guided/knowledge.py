@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator import Choices, Proposal, SamplerContext
+from orchestrator import Choices, Proposal, Record, SamplerContext
 from orchestrator_guided.coding import Coder
 from orchestrator_guided.evidence import Evidence
 from orchestrator_guided.improvement import Belief, Boxes, layer
@@ -303,18 +303,28 @@ class Knowledge:
         worst = np.array([loss.worst for loss in self.evidence.losses[: self.evidence.axes]])
         return Boxes(self._smoothed, worst)
 
-    def believe(self, pending: Sequence[Proposal]) -> None:
-        """Take pending candidates to be what is expected of them (kriging believer)."""
+    def believe(self, pending: Sequence[Proposal], climbing: Mapping[int, Record]) -> None:
+        """Take pending candidates to be what is expected of them (kriging believer).
+
+        Of those that are on their way further it is known how far they came.
+        """
         if not pending:
             return
         pool = [self.context.complete(proposal.choices) for proposal in pending]
         logs = self.guessed(pool)
+        codes, features = self._coded(pool), self._features_of(logs)
+        for place in self._seen:
+            process = self._memory.processes[self.evidence.losses[place].axis.name]
+            values, variances = process.expect(codes, features), np.zeros(len(pool))
+            for row, proposal in enumerate(pending):
+                known = climbing.get(proposal.number)
+                foreseen = self.evidence.foreseen(place, known) if known else None
+                if foreseen is not None:
+                    values[row], variances[row] = foreseen
+            process.believe(Observations(codes, features, values, variances, self._questions))
         beliefs, chances = self.beliefs(pool, logs)
         told = [np.exp(belief.mean) if belief.logarithmic else belief.mean for belief in beliefs]
         self._smoothed = np.concatenate([self._smoothed, np.array(told).T[chances > np.log(0.5)]])
-        codes, features = self._coded(pool), self._features_of(logs)
-        for place in self._seen:
-            self._memory.processes[self.evidence.losses[place].axis.name].believe(codes, features)
 
     def _front(self) -> Floats:
         """The front, what is dear moved by as much as the process doubts it: noise is no gain."""

@@ -100,12 +100,9 @@ class Process:
         _, self._centre, self._width = _standard(told.values)
         self._condition(told)
 
-    def believe(self, codes: Floats, features: Floats) -> None:
-        """Take candidates to be what is expected of them: less is unknown, nothing else changes."""
+    def believe(self, new: Observations) -> None:
+        """Condition on more; what is expected anyhow leaves less unknown, and nothing else."""
         assert self._seen is not None
-        none = np.zeros(len(codes))
-        expected = self.expect(codes, features)
-        new = Observations(codes, features, expected, none, self._seen.questions)
         self._condition(self._seen.joined(new))
 
     def _condition(self, told: Observations) -> None:

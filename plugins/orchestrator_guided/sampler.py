@@ -71,7 +71,7 @@ class GuidedSampler(Sampler):
         if self._begins(history, known.evidence):
             return known.start.next(history, known.evidence, breeder)
         knowledge = Knowledge(context, known.evidence, known.memory)
-        knowledge.believe(history.pending)
+        knowledge.believe(history.pending, history.climbing)
         turn = _Turn(history, context, knowledge, breeder)
         return turn.best() or known.start.allowed(history)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,23 @@ def test_pending_candidates_leave_less_to_be_gained_near_them() -> None:
 
     before = gains()
     best = int(before.argmax())
-    knowledge.believe([Proposal(99, context.draw(pool[best]), pool[best], "sampler")])
+    knowledge.believe([Proposal(99, context.draw(pool[best]), pool[best], "sampler")], {})
     after = gains()
     assert after[best] < 0.7 * before[best] and (after <= before + 1e-9).all()
+
+
+def test_how_far_a_training_came_counts_before_it_ends() -> None:
+    context, told = searched(16)
+    told = [replace(r, curve=(r.values["accuracy"] - 0.2, r.values["accuracy"])) for r in told]
+    open_one = context.complete({"kind": "9", "depth": 4})
+    proposal = Proposal(99, context.draw(open_one), open_one, "sampler")
+    expected = []
+    for reached in (0.2, 0.7):
+        found = Evidence(losses_of(AXES, {}, ("macs",)), len(AXES), ("macs",))
+        found.read(told)
+        knowledge = Knowledge(context, found, Memory(Coder(context)))
+        paused = Record(99, proposal.genotype, "stopped", choices=open_one, curve=(reached,))
+        knowledge.believe([proposal], {99: paused})
+        beliefs, _ = knowledge.beliefs([open_one], knowledge.guessed([open_one]))
+        expected.append(1 - float(np.exp(beliefs[0].mean[0])))
+    assert expected[1] > expected[0] + 1e-3
