@@ -253,6 +253,19 @@ def test_history_tells_pending_ones_failures_and_budgets(tmp_path: Path) -> None
     assert again.records == history.records and again.pending == history.pending
 
 
+def test_history_tells_how_far_those_came_that_go_on(tmp_path: Path) -> None:
+    asked = proposer(tmp_path, FrontEvolution())
+    open_one = asked.propose()
+    assert open_one is not None
+    paused = Record(open_one.number, open_one.genotype, "stopped", curve=(0.3,))
+    asked.climb(paused)
+    assert asked.history.climbing == {open_one.number: paused}
+    again = proposer(tmp_path, FrontEvolution())
+    assert again.history.climbing == {open_one.number: paused}
+    again.tell(paused)
+    assert not again.history.climbing
+
+
 # --- in the proposer and in the loop ----------------------------------------------------------
 
 
