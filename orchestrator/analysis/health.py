@@ -301,13 +301,13 @@ def few_images(counts: Mapping[str, Mapping[str, int]]) -> Finding | None:
 
 
 def no_learning(losses: Sequence[float], rate: float) -> Finding | None:
-    """Training that does not lower the loss of the very batch that it is trained on."""
+    """Training that does not lower the loss of the very images that it is trained on."""
     if losses[-1] < losses[0]:
         return None
     return Finding(
         "no learning",
-        f"{len(losses)} steps on one batch took its loss from {losses[0]:.3g} to {losses[-1]:.3g}: "
-        "training does not learn.",
+        f"{len(losses)} steps on a few images took their loss from {losses[0]:.3g} to "
+        f"{losses[-1]:.3g}: training does not learn.",
         f"Lower train.learning_rate (now {rate:g}), or look at the images and their classes.",
     )
 
