@@ -18,7 +18,11 @@ from orchestrator.cli.composing import compose, compose_devices
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 # Appended to searches: the same story, one epoch, two candidates.
-CHEAPER = "train.epochs=1 train.final_epochs=1 budget.candidates=2 budget.finalists=1 tracking=off"
+# One at a time: each worker more imports torch and runtimes for seconds of CPU.
+CHEAPER = (
+    "train.epochs=1 train.final_epochs=1 budget.candidates=2 budget.finalists=1 "
+    "budget.concurrent=1 tracking=off"
+)
 # These install; tests/examples installs the same package elsewhere and searches it. Others ask for
 # a machine of the reader's, for which tests/study/test_ssh_search.py has one.
 ELSEWHERE = {"pip install -e examples/tiny_plugin", "python -m orchestrator +search=tiny"}

@@ -25,6 +25,7 @@ _QUICK = [
     "compressor.distillation.alphas=[0.5]",
     "budget.candidates=3",
     "budget.finalists=1",
+    "budget.concurrent=1",
     "objective=[miou,pixel_accuracy,iou,macs,latency_ms,size_bytes]",
     "objective.iou.cls=3",
 ]

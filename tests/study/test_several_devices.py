@@ -17,6 +17,7 @@ BOTH = (
     "objective.latency_small={name: latency_ms, device: two, role: reported}",
     "budget.candidates=3",
     "budget.finalists=1",
+    "budget.concurrent=1",
 )
 
 

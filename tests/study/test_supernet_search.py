@@ -27,6 +27,7 @@ _QUICK = [
     "budget.candidates=4",
     "budget.checked=2",
     "budget.finalists=1",
+    "budget.concurrent=1",
     *(f"~compressor.{name}" for name in ("distillation", "pruning", "quantization")),
 ]
 

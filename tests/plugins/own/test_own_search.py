@@ -21,6 +21,7 @@ from orchestrator.study import load
 _SEARCH = [
     *(item for item in QUICK if not item.startswith("+search=")),
     "+search=own",
+    "budget.concurrent=1",
     "space.network=their_resnet:narrow_resnet18",
     *(f"~compressor.{name}" for name in ("distillation", "pruning", "quantization")),
 ]
