@@ -213,9 +213,12 @@ def _timed(device: Device, artifact: Artifact, folder: Path) -> dict[str, float]
     with quiet(host_gate(), here=device.shares_host):
         reference_ms = device.calibrate(folder)
         (latency,) = device.latencies([artifact], reference_ms, folder)
+    known = latency.interval_ms
+    interval = {"latency_from_ms": known[0], "latency_to_ms": known[1]} if known else {}
     return {
         "size_bytes": artifact.size_bytes,
         "latency_ms": latency.ms,
+        **interval,
         "latency_low_ms": latency.low_ms,
         "latency_median_ms": latency.median_ms,
         "latency_p95_ms": latency.high_ms,

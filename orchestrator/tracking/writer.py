@@ -347,8 +347,15 @@ def _told(file: ShippedFile) -> list[tuple[str, float]]:
         "size_bytes": file.size_bytes,
         "macs": file.macs,
         "latency_ms": file.latency.ms if file.latency else None,
+        **{f"test_{name}": value for name, value in file.metrics.items()},
+        **_interval(file),
     }
     return [(f"{name}/{file.label}", value) for name, value in found.items() if value is not None]
+
+
+def _interval(file: ShippedFile) -> dict[str, float]:
+    known = file.latency.interval_ms if file.latency else None
+    return {"latency_from_ms": known[0], "latency_to_ms": known[1]} if known else {}
 
 
 def _quieten() -> None:

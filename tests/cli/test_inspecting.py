@@ -57,6 +57,7 @@ def test_a_finalists_file_is_measured(bundle: Path, capsys: pytest.CaptureFixtur
     assert found["params"] == facts["figures"]["params"]
     assert found["macs"] == facts["figures"]["macs"]
     assert 0 < found["latency_low_ms"] <= found["latency_median_ms"] <= found["latency_p95_ms"]
+    assert found["latency_from_ms"] <= found["latency_ms"] <= found["latency_to_ms"]
 
 
 def test_a_folder_without_an_exported_file_is_exported(
