@@ -159,7 +159,7 @@ class Health:
             f"The front has not grown for {flat} of {self._ledger.paid} candidates (hypervolume "
             f"{self._volume:.3f}).",
             "More of the same will hardly help: train longer (train.epochs), loosen a budget, or "
-            "search another space.",
+            f"search another space; budget.patience={FLAT_CANDIDATES} would have ended it.",
         )
 
 

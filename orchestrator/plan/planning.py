@@ -11,17 +11,15 @@ from orchestrator.analysis.display import human
 from orchestrator.candidate.assembly import Assembly, Target
 from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.teachers import check_teachers, named_teachers
-from orchestrator.contracts import ArtifactCompressor
 from orchestrator.contracts.objective import Axis
 from orchestrator.contracts.task import Task
-from orchestrator.data import DataSummary, Strip, contact_sheet, summarise
+from orchestrator.data import Strip, contact_sheet, summarise
 from orchestrator.errors import BudgetError, ConfigError
 from orchestrator.estimators.train import TrainEstimator
 from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.plan.axes import made_axes
 from orchestrator.plan.forecast import Forecast, Work, forecast, timed
-from orchestrator.plan.image_sides import small_images
-from orchestrator.plan.prospects import unpromising
+from orchestrator.plan.prospects import noted, unpromising
 from orchestrator.plan.share import Within, within_budgets
 from orchestrator.plan.survey import (
     Deployed,
@@ -165,47 +163,11 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             data=data.to_json(),
             strips=contact_sheet(assembly.dataset),
             warnings=[
-                *_noted(factory, specimens, start, data),
-                *unpromising(factory, size, by_size[len(by_size) // 2].genotype),
+                *noted(factory, specimens, start, data),
+                *unpromising(factory, size, by_size[len(by_size) // 2].genotype, data),
                 *warnings,
             ],
         )
-
-
-def _noted(
-    factory: Factory, specimens: Sequence[Specimen], start: Prospect | None, data: DataSummary
-) -> list[str]:
-    """What of the search may surprise whoever asked for it."""
-    size, trained = factory.assembly.facts.image_size, factory.config.weights is not None
-    small = small_images([item.sides for item in specimens], size, trained=trained)
-    told = [*(start.warnings if start else ()), *data.warnings]
-    told += [*factory.assembly.dataset.notes, *factory.notes]
-    return [
-        *told,
-        *_drawn(factory.assembly),
-        *_trained_first(factory),
-        *small,
-        *_counted(factory, specimens),
-    ]
-
-
-def _counted(factory: Factory, specimens: Sequence[Specimen]) -> list[str]:
-    """That every static objective costs a build, where networks cannot be counted in outline."""
-    if factory.assembly.tier("static"):
-        factory.static(specimens[0].genotype)
-    obstacle = factory.static_values.obstacle
-    return [f"networks are built to be counted, as {obstacle}."] if obstacle else []
-
-
-def _drawn(assembly: Assembly) -> list[str]:
-    """Which changes of a file are drawn for each training, as there are too many to make all."""
-    found = assembly.compression
-    names = [n for n in found.drawn if isinstance(found.compressors[n], ArtifactCompressor)]
-    return [
-        f"compressor {name} has more settings than are all made of each training: one is drawn, "
-        "and made beside the file without it."
-        for name in names
-    ]
 
 
 def _of_devices(factory: Factory, deployed: Deployed, specimens: Sequence[Specimen]) -> list[str]:
@@ -380,17 +342,6 @@ def _teacher(
     named = [specimen(factory, PartlyKnownTrial(seed.choices, 0)) for seed in seeds]
     largest = max(named, key=lambda specimen: cost(specimen.values)) if named else by_size[-1]
     return largest.genotype.to_json()
-
-
-def _trained_first(factory: Factory) -> list[str]:
-    config = factory.config
-    if not adapts(config):
-        return []
-    who = "the largest named network" if config.weights == TRAINED else "the weights' own network"
-    return [
-        f"weights={config.weights}: {who} is trained first, for {config.train.final_epochs} "
-        "epochs; all others start from what it learnt."
-    ]
 
 
 def _forecast(factory: Factory, by_size: Sequence[Specimen], file_s: float, work: Work) -> Forecast:

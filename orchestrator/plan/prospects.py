@@ -1,37 +1,76 @@
-"""What is wrong with a search before it begins: a space, a split, a step that promise nothing."""
+"""What is said of a search before it begins: what promises nothing, and what may surprise."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
 from orchestrator.analysis.health import Finding, few_images, no_learning, small_space
+from orchestrator.candidate.assembly import Assembly
 from orchestrator.candidate.factory import Factory
-from orchestrator.contracts import Split, samples_of
+from orchestrator.contracts import ArtifactCompressor
+from orchestrator.data import DataSummary
+from orchestrator.plan.image_sides import small_images
+from orchestrator.plan.survey import Specimen
+from orchestrator.pretrained.listing import TRAINED
+from orchestrator.pretrained.prospect import Prospect
+from orchestrator.pretrained.settling import adapts
 from orchestrator.records import Genotype
 from orchestrator.training.epochs import losses_of_a_batch
 
-__all__ = ["images_by_class", "unpromising"]
-
-_JUDGED: tuple[Split, ...] = ("validation", "test")
+__all__ = ["noted", "unpromising"]
 
 
-def unpromising(factory: Factory, size: float, genotype: Genotype) -> list[str]:
+def unpromising(factory: Factory, size: float, genotype: Genotype, data: DataSummary) -> list[str]:
     """Sentences on what will not do, with what to do; a few steps of that network are paid."""
     config = factory.config
     losses = losses_of_a_batch(factory.build(genotype), factory.footing, config.train)
+    named = data.by_class.items()
+    counts = {split: dict(zip(data.classes, images, strict=True)) for split, images in named}
     found: list[Finding | None] = [
         small_space(size, config.budget.candidates),
-        few_images({split: images_by_class(factory, split) for split in _JUDGED}),
+        few_images(counts),
         no_learning(losses, config.train.learning_rate),
     ]
     return [finding.sentence for finding in found if finding is not None]
 
 
-def images_by_class(factory: Factory, split: Split) -> dict[str, int]:
-    """How many images of a split each class has; empty where that cannot be known unread."""
-    targets = getattr(samples_of(factory.assembly.dataset, split), "targets", None)
-    if targets is None or np.ndim(targets) != 1:
-        return {}
-    classes = factory.assembly.facts.classes
-    counts = np.bincount(np.asarray(targets), minlength=len(classes)).tolist()
-    return dict(zip(classes, counts, strict=True))
+def noted(
+    factory: Factory, specimens: Sequence[Specimen], start: Prospect | None, data: DataSummary
+) -> list[str]:
+    """What of the search may surprise whoever asked for it."""
+    size, trained = factory.assembly.facts.image_size, factory.config.weights is not None
+    small = small_images([item.sides for item in specimens], size, trained=trained)
+    told = [*(start.warnings if start else ()), *data.warnings]
+    told += [*factory.assembly.dataset.notes, *factory.notes]
+    more = [*_drawn(factory.assembly), *_trained_first(factory), *small]
+    return [*told, *more, *_counted(factory, specimens)]
+
+
+def _counted(factory: Factory, specimens: Sequence[Specimen]) -> list[str]:
+    """That every static objective costs a build, where networks cannot be counted in outline."""
+    if factory.assembly.tier("static"):
+        factory.static(specimens[0].genotype)
+    obstacle = factory.static_values.obstacle
+    return [f"networks are built to be counted, as {obstacle}."] if obstacle else []
+
+
+def _drawn(assembly: Assembly) -> list[str]:
+    """Which changes of a file are drawn for each training, as there are too many to make all."""
+    found = assembly.compression
+    names = [n for n in found.drawn if isinstance(found.compressors[n], ArtifactCompressor)]
+    return [
+        f"compressor {name} has more settings than are all made of each training: one is drawn, "
+        "and made beside the file without it."
+        for name in names
+    ]
+
+
+def _trained_first(factory: Factory) -> list[str]:
+    config = factory.config
+    if not adapts(config):
+        return []
+    who = "the largest named network" if config.weights == TRAINED else "the weights' own network"
+    return [
+        f"weights={config.weights}: {who} is trained first, for {config.train.final_epochs} "
+        "epochs; all others start from what it learnt."
+    ]

@@ -8,8 +8,9 @@ import pytest
 from toy_factory import factory
 from toys import SPACE_SIZE
 
+from orchestrator.analysis.health import FEW_IMAGES
+from orchestrator.data import summarise
 from orchestrator.plan.planning import make_plan
-from orchestrator.plan.prospects import images_by_class
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -28,8 +29,8 @@ def test_steps_of_a_sound_recipe_lower_the_loss_and_wild_ones_are_told(tmp_path:
     assert len(told) == 1 and "Lower train.learning_rate (now 10000)" in told[0]
 
 
-def test_images_are_counted_by_class(tmp_path: Path) -> None:
+def test_classes_too_rare_to_judge_by_are_told_at_plan(tmp_path: Path) -> None:
     made = factory(tmp_path)
-    counts = images_by_class(made, "validation")
-    assert list(counts) == list(made.assembly.facts.classes)
-    assert sum(counts.values()) == len(made.footing.feed("validation"))
+    told = [text for text in make_plan(made, 1).warnings if "Too few images" in text]
+    rare = min(summarise(made.assembly.dataset).by_class["test"]) < FEW_IMAGES
+    assert len(told) == int(rare)
