@@ -18,6 +18,7 @@ from orchestrator.errors import BudgetError, ConfigError
 from orchestrator.estimators.train import TrainEstimator
 from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.plan.axes import made_axes
+from orchestrator.plan.float_layers import float_layers
 from orchestrator.plan.forecast import Forecast, Work, forecast, timed
 from orchestrator.plan.prospects import noted, unpromising
 from orchestrator.plan.share import Within, within_budgets
@@ -31,6 +32,7 @@ from orchestrator.plan.survey import (
     specimen,
     survey,
 )
+from orchestrator.plan.tables import tabled
 from orchestrator.pretrained.listing import TRAINED
 from orchestrator.pretrained.prospect import Prospect, prospect
 from orchestrator.pretrained.settling import adapts
@@ -173,25 +175,8 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
 def _of_devices(factory: Factory, deployed: Deployed, specimens: Sequence[Specimen]) -> list[str]:
     """What is to be told of devices, and of tables that stand in for them."""
     tight = _check_deployed(factory, deployed, specimens)
-    return [*_tabled(factory, deployed.fingerprints()), *tight]
-
-
-def _tabled(factory: Factory, found: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """How good latency tables are, and a warning where one is of another machine."""
-    told = []
-    for target in factory.assembly.targets:
-        if target.objective.table is None:
-            continue
-        table, here = factory.table(target.objective), found[target.device]
-        told.append(f"objective.{target.name}: {table.told}; finalists are measured.")
-        apart = [k for k, v in here.items() if table.fingerprint.get(k) != v]
-        if apart:
-            told.append(
-                f"objective.{target.name}: the table was measured with {apart[0]} "
-                f"{table.fingerprint.get(apart[0])!r}, the device has {here[apart[0]]!r}; so "
-                "estimates cannot be compared with what finalists measure."
-            )
-    return told
+    found = tabled(factory, deployed.fingerprints())
+    return [*found, *tight, *float_layers(factory, deployed.folder, specimens)]
 
 
 def _seeds(assembly: Assembly) -> list[Seed]:
