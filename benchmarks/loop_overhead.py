@@ -77,7 +77,7 @@ def tune(candidates: int, folder: Path) -> int:
     from ray import tune
     from ray.tune.search.optuna import OptunaSearch
 
-    class Evaluator(tune.Trainable):
+    class Evaluator(tune.Trainable):  # type: ignore[misc]
         def setup(self, config: dict[str, Any]) -> None:
             self.choices = config
 
@@ -101,7 +101,12 @@ def tune(candidates: int, folder: Path) -> int:
             max_concurrent_trials=2,
             reuse_actors=True,
         ),
-        run_config=tune.RunConfig(storage_path=str(folder), name="tune", verbose=0),
+        run_config=tune.RunConfig(
+            storage_path=str(folder),
+            name="tune",
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
     )
     with contextlib.redirect_stdout(io.StringIO()):  # its banners are not the result
         return len(tuner.fit())

@@ -257,7 +257,10 @@ class Proposer:
         self._told.append(record)
         self._pending.pop(record.number, None)
         self.climbing.pop(record.number, None)
-        self._known[record.genotype.key] = self._frozen(record.number)
+        self._known[record.genotype.key] = frozen = self._frozen(record.number)
+        # They are in the file, and in `records`: a second time they are most of a trial's memory.
+        for told in ("record", "rung", "genotype"):
+            frozen.user_attrs.pop(told, None)
 
     def _repeat(self, trial: Trial, known: FrozenTrial | None) -> None:
         """Answer a known genotype without evaluating it: what is true of it, or nothing."""

@@ -210,3 +210,23 @@ def test_mapping_gives_results_and_errors_by_index(cluster: Cluster, run: Run) -
     assert found[0]["outcome"] == "feasible"
     assert isinstance(found[1], ValueError)
     assert isinstance(found[2], Exception)
+
+
+def test_who_goes_on_at_a_rung_goes_on_there_after_a_resume(run: Run) -> None:
+    told: list[Any] = []
+
+    def judge(record: Record) -> Record | None:
+        first = len(told) < 2
+        told.append(record.number)
+        return None if first else record
+
+    job = Job("toys:tabulated", {"folder": str(run.calls)})
+    observer = Callbacks(run.heard.append, judge=judge, enough=lambda: len(told) == 2)
+    search(run.proposer, job, Resources(), Limits(2), observer)
+    assert run.heard == [] and told == [0, 0]
+    again = run.open()
+    assert set(again.climbing) == {0}
+    proposal = again.propose()
+    assert proposal is not None and proposal.number == 0
+    again.tell(again.climbing[0])
+    assert [record.number for record in read_records(run.folder / "journal")] == [0]
