@@ -163,12 +163,12 @@ class SamplerContext:
         if any(name not in self._questions for name in choices):
             self._draw(choices)
         self._place_columns()
-        found = np.zeros(len(self._columns))
+        found = [0.0] * len(self._columns)
         for name, answer in choices.items():
             if name in self._starts:
                 start, question = self._starts[name], self._questions[name]
                 found[start : start + question.columns] = question.code(answer)
-        return found
+        return np.array(found, dtype=np.float64)
 
     def _draw(self, choices: Choices) -> tuple[Genotype, Choices]:
         text = _told(choices)

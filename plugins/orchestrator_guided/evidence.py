@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator import Budget, Choices, Record
+from orchestrator_guided.improvement import layer
 from orchestrator_guided.losses import Loss
 
 __all__ = ["Evidence"]
@@ -23,18 +24,22 @@ _CURVES = 200
 class Evidence:
     """A row for each network that came to an end; it grows with the records told.
 
-    `losses` are those of the axes, the first `axes` of them, and of what has a budget beside. A
-    network counts with its best file. `points` are the losses (m, axes) of every record that keeps
-    its budgets, of the networks at the places `owners`.
+    `choices` are those that each was drawn with. `losses` are those of the axes, the first `axes`
+    of them, and of what has a budget beside. A network counts with its best file. `points` are the
+    losses (m, axes) of every record that keeps its budgets, of the networks at places `owners`.
     """
 
     losses: Sequence[Loss]
     axes: int
     static: Sequence[str]
     trainings: list[Record] = field(default_factory=list)
+    choices: list[Choices] = field(default_factory=list)
     points: list[list[float]] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     _rows: list[list[float]] = field(default_factory=list)
+    _costs: list[list[float]] = field(default_factory=list)
+    _front: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    _layered: int = 0
     _files: list[list[Record]] = field(default_factory=list)
     _places: dict[int, int] = field(default_factory=dict)
     _read: int = 0
@@ -46,6 +51,8 @@ class Evidence:
             if record.network is None:
                 self._places[record.number] = len(self.trainings)
                 self.trainings.append(record)
+                self.choices.append(record.choices)
+                self._costs.append([record.values.get(name, np.nan) for name in self.static])
                 self._files.append([])
                 self._rows.append([])
             if record.training in self._places:
@@ -74,11 +81,6 @@ class Evidence:
         return len(self.trainings)
 
     @property
-    def choices(self) -> list[Choices]:
-        """What each was drawn with."""
-        return [record.choices for record in self.trainings]
-
-    @property
     def raw(self) -> Floats:
         """(n, losses), NaN where one is not known."""
         return np.array(self._rows).reshape(len(self), len(self.losses))
@@ -96,8 +98,15 @@ class Evidence:
     @property
     def costs(self) -> Floats:
         """(n, static): static objectives, NaN where one is not known."""
-        known = [[r.values.get(name, np.nan) for name in self.static] for r in self.trainings]
-        return np.array(known, dtype=np.float64).reshape(len(self), len(self.static))
+        return np.array(self._costs, dtype=np.float64).reshape(len(self), len(self.static))
+
+    @property
+    def front(self) -> NDArray[np.int64]:
+        """Where those of `points` are that nothing dominates."""
+        if self._layered != len(self.points):
+            self._front = layer(np.array(self.points).reshape(-1, self.axes))
+            self._layered = len(self.points)
+        return self._front
 
     def target(self, place: int, count: int) -> tuple[Floats, Floats]:
         """Of the first `count` one loss as it is modelled, NaN where unknown, and its variance.

@@ -332,7 +332,7 @@ class Knowledge:
         points = np.array(self.evidence.points).reshape(-1, axes)
         if not len(points):
             return points
-        near = layer(points)
+        near = self.evidence.front
         front, owners = points[near], np.array(self.evidence.owners)[near]
         for place in self._seen:
             if place < axes:

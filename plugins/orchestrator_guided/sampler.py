@@ -161,7 +161,7 @@ class _Turn:
         points = np.array(evidence.points).reshape(-1, evidence.axes)
         left, parents = np.arange(len(points)), dict[int, None]()
         while len(left) and len(parents) < _PARENTS:
-            best = layer(points[left])
+            best = layer(points[left]) if parents else evidence.front
             parents |= dict.fromkeys(evidence.owners[int(i)] for i in left[best])
             left = np.delete(left, best)
         chosen = list(parents) or evidence.nearest(self.context.budgets)[:_PARENTS]
