@@ -15,7 +15,13 @@ from ray import exceptions as told_by_ray
 from ray.exceptions import RayError
 
 from orchestrator.contracts.sampler import Proposal
-from orchestrator.errors import DeviceError, OrchestratorError, RunError, disk_trouble
+from orchestrator.errors import (
+    DeviceError,
+    OrchestratorError,
+    RunError,
+    UsageError,
+    disk_trouble,
+)
 from orchestrator.records import Record
 
 __all__ = ["End", "MeterDeath", "cause", "end_of", "lost", "since", "traced", "traces_of"]
@@ -126,7 +132,8 @@ def cause(error: BaseException) -> Exception:
 def _told(error: RayError) -> End:
     found = cause(error)
     text = str(error).strip()
-    if isinstance(found, DeviceError | RunError):
+    # Outside of an evaluation a missing folder or plugin is the same for all candidates.
+    if isinstance(found, DeviceError | UsageError):
         return End("fatal", fatal=found)
     full = disk_trouble(found) or (found if isinstance(error, _FULL) else None)
     if full is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import math
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.analysis.display import needs
 from orchestrator.analysis.ledger import Ledger
+from orchestrator.errors import RunError
+from orchestrator.faults.locks import LockTaken, named, take
 from orchestrator.files import read_json, write_json
 from orchestrator.records import Finalist, Record, ShippedFile
 from orchestrator.tracking import naming
@@ -35,6 +36,8 @@ ARTIFACTS = ("report.html", "front.csv", "candidates.csv", "config.yaml")
 # MLflow takes at most this many of each in one request.
 BATCH_PARAMS = 100
 BATCH_METRICS = 800
+# A database is made in seconds.
+_PATIENCE_SECONDS = 60.0
 
 # Name, value, milliseconds since 1970, step.
 Point = tuple[str, float, int, int]
@@ -379,8 +382,14 @@ def _quieten() -> None:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        lock = take(path.with_suffix(".lock"), seconds=_PATIENCE_SECONDS, mode=0o666)
+    except LockTaken as taken:
+        raise RunError(
+            f"{path} is being made by {named(taken.holders)} for more than {_PATIENCE_SECONDS:.0f} "
+            "s. Continue or end that process, or name a server by tracking.uri."
+        ) from None
+    with lock:
         yield
 
 

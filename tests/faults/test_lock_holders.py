@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import RunError
 from orchestrator.faults.locks import LockTaken, take
 from orchestrator.measuring.gate import Gate
+from orchestrator.tracking.writer import _locked
 
 _HOLD = """
 import sys, time
@@ -78,6 +80,16 @@ def test_a_stopped_holder_is_not_waited_for_to_the_end(
         start = time.monotonic()
         with Gate(tmp_path, patience=600.0).shared():
             assert time.monotonic() - start < 20.0
+
+
+def test_a_database_that_somebody_makes_for_ever_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.tracking.writer._PATIENCE_SECONDS", 0.1)
+    with take(tmp_path / "mlflow.lock"), pytest.raises(RunError, match=f"process {os.getpid()}"):
+        _locked(tmp_path / "mlflow.db").__enter__()
+    with _locked(tmp_path / "mlflow.db"):
+        pass
 
 
 def test_a_lock_file_that_is_a_link_is_neither_followed_nor_emptied(tmp_path: Path) -> None:

@@ -13,12 +13,22 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from ray.exceptions import RayError
 from toy_factory import factory, genotype
 from toys import Odd, ToyDevice, toy_latencies
 
 from orchestrator.candidate.evaluation import evaluate
-from orchestrator.errors import CompileError, DeviceError, OrchestratorError, RunError
+from orchestrator.errors import (
+    CompileError,
+    DataError,
+    DeviceError,
+    OrchestratorError,
+    PluginError,
+    RunError,
+    WeightsError,
+)
 from orchestrator.records import Record
+from orchestrator.search.ends import _told
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -164,3 +174,12 @@ def test_a_temporary_folder_that_is_full_fails_none(tmp_path: Path) -> None:
     )
     assert done.stdout.startswith("RunError"), done.stdout + done.stderr[-2000:]
     assert "free some disk space" in done.stdout.lower()
+
+
+@pytest.mark.parametrize("kind", [DataError, PluginError, WeightsError, RunError, DeviceError])
+def test_what_no_worker_can_set_up_fails_no_candidate(kind: type[OrchestratorError]) -> None:
+    told = RayError()
+    told.cause = kind("the folder of images is gone")
+    assert _told(told).kind == "fatal"
+    told.cause = ValueError("only this one")
+    assert _told(told).kind == "raised"
