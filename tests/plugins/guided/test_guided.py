@@ -86,6 +86,11 @@ def test_no_static_budget_is_proposed_over(tmp_path: Path) -> None:
     assert max(record.values["cost"] for record in records) <= 12.0
 
 
+def test_a_budget_that_one_in_a_hundred_keeps_is_kept_from_the_start(tmp_path: Path) -> None:
+    asked = proposer(tmp_path, budgets={"cost": Budget(max=5.0)})
+    assert max(record.values["cost"] for record in searched(asked, 6)) <= 5.0
+
+
 def test_networks_like_those_that_failed_are_left_alone(tmp_path: Path) -> None:
     def told(record: Record) -> Record:
         bad = record.genotype.architecture["kinds"][0] == "dear"
