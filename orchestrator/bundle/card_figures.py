@@ -30,8 +30,8 @@ def leading_figures(facts: Mapping[str, Any]) -> list[str]:
     where = ", ".join(f"`{name}`" for name in file.latencies) or "no device"
     return [
         f"Of `{file.file.rpartition('/')[2]}` ({file.label}), executed by {file.runtime}. What is "
-        f"called test was counted on the test split{counted_on}, which neither training nor any "
-        "choice has seen; in brackets is what a share lies between in 19 of 20 samples of as many "
+        f"called test was counted on the test split{counted_on}, which neither training nor "
+        "picking has seen; in brackets is what a share lies between in 19 of 20 samples of as many "
         "images (Wilson 1927). A latency is that of one image at a time, on "
         f"{where}; in brackets is what it is known to lie between.",
         *told,

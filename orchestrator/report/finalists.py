@@ -41,7 +41,7 @@ def finalist(entry: Finalist, data: ReportData) -> dict[str, Any]:
         "folder": entry.folder,
         "pairs": [_pair(name, pairs[name], figures, units[name]) for name in paired],
         "figures": [
-            {"label": label(name), "text": _text(value, units[name])}
+            {"label": label(name), "text": _weighed(name, entry, units[name], data)}
             for name, value in figures.items()
             if name not in hidden
         ]
@@ -52,6 +52,15 @@ def finalist(entry: Finalist, data: ReportData) -> dict[str, Any]:
         "confusion": confusion(entry),
         "pictures": [_pictures(shown) for shown in entry.pictures],
     }
+
+
+def _weighed(name: str, entry: Finalist, unit: str, data: ReportData) -> str:
+    """A figure with its interval, where it is a share of a split's images."""
+    split, _, metric = name.partition("_")
+    value, images = entry.figures[name], entry.figures.get(f"{split}_images")
+    if images and metric in (data.leading, "top5") and _number(value):
+        return counted(value, images)
+    return _text(value, unit)
 
 
 def _seeds(figures: Mapping[str, Any], leading: str) -> list[dict[str, str]]:

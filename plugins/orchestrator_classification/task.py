@@ -96,7 +96,7 @@ class Classification(Task):
         sure, answered = (found.tolist() for found in answers.softmax(1).max(1))
         truths = batch.targets.tolist()
         told = [
-            f"{names[truth]}, taken for {names[answer]} ({100 * share:.0f} %)"
+            f"{names[truth]}, taken for {names[answer]} ({100 * share:.0f}\u00a0%)"
             for truth, answer, share in zip(truths, answered, sure, strict=True)
         ]
         uris = [image_uri(pixels) for pixels in batch.pixels.cpu().numpy()]

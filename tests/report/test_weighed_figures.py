@@ -71,3 +71,20 @@ def test_several_seeds_are_one_figure_with_its_spread() -> None:
     told = payload(replace(data, finalists=[entry]))["finalists"][0]["figures"][-1]
     assert told["label"] == "accuracy of 3 seeds, on validation"
     assert told["text"] == "90.0 % on average, 85.0 to 95.0"
+
+
+def test_shares_of_a_split_s_images_have_intervals_and_means_over_classes_have_none() -> None:
+    data = with_files(study())
+    more = {"validation_accuracy": 0.95, "validation_images": 400, "test_top5": 0.889}
+    figures = {
+        **data.finalists[0].figures,
+        **more,
+        "test_images": 27,
+        "test_balanced_accuracy": 0.5,
+    }
+    entry = replace(data.finalists[0], figures=figures)
+    rows = payload(replace(data, finalists=[entry]))["finalists"][0]["figures"]
+    told = {row["label"]: row["text"] for row in rows}
+    assert told["validation accuracy"] == "95.0 % (92.4 to 96.7)"
+    assert told["test top-5"] == "88.9 % (72.0 to 96.2)"
+    assert told["test balanced accuracy"] == "50.0 %"

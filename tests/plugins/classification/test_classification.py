@@ -55,8 +55,8 @@ def test_the_surest_wrong_answer_is_the_worst_and_is_shown_with_both_classes(tas
     assert wrong[0] == 0 < wrong[1] < wrong[2] < 1
     pixels = torch.zeros((3, 1, 8, 8), dtype=torch.uint8)
     shown = task.pictures(Batch(pixels, labels, FACTS, mirror=False, side=8), answers)
-    assert list(shown[2]) == ["5, taken for 4 (100 %)"]
-    assert shown[2]["5, taken for 4 (100 %)"].startswith("data:image/png;base64,")
+    assert list(shown[2]) == ["5, taken for 4 (100\u00a0%)"]
+    assert all(uri.startswith("data:image/png;base64,") for uri in shown[2].values())
 
 
 def test_distance_is_the_share_of_answers_that_differ(task: Task) -> None:
