@@ -12,7 +12,14 @@ import torch
 from torch import nn
 from toys import ToyDevice
 
-from orchestrator import Artifact, ArtifactCompressor, NetworkCompressor, Offer, hookimpl
+from orchestrator import (
+    Artifact,
+    ArtifactCompressor,
+    NetworkCompressor,
+    Offer,
+    TrainingCompressor,
+    hookimpl,
+)
 from orchestrator.errors import CompressionError
 
 
@@ -62,6 +69,23 @@ class Learning(NetworkCompressor):
         return network
 
 
+class Softening(TrainingCompressor):
+    """Trains towards labels that are half the truth and half of what a first look answers."""
+
+    name = "softening"
+
+    def suggest(self, trial: Any) -> Mapping[str, Any]:
+        chosen = trial.suggest_categorical("softening.soft", [False, True])
+        return {"soft": True} if chosen else {}
+
+    def loss(self, choices: Any, context: Any) -> Any:
+        def softened(images: Any, logits: Any, targets: Any) -> Any:
+            wanted = (targets + logits.detach().softmax(1)) / 2
+            return context.loss(images, logits, wanted)
+
+        return softened
+
+
 class Rounding(ArtifactCompressor):
     """Rounds weights to steps, learnt ones if there are any; `fails` does not."""
 
@@ -102,6 +126,7 @@ class WholePlugin:
     def orchestrator_compressors(self) -> list[Offer]:
         return [
             Offer("learning", "whole_files:Learning", ""),
+            Offer("softening", "whole_files:Softening", ""),
             Offer("rounding", "whole_files:Rounding", ""),
         ]
 

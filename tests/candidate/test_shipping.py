@@ -29,6 +29,7 @@ AXES = [
     Axis("accuracy", "share", "maximize", reference=0.0, leads=True),
     Axis("latency_ms", "ms", "minimize", reference=1e6),
 ]
+NAMES = ("softening", "halving", "learning", "rounding")
 PRUNED = (Step("halving", {"halve": True}), Step("rounding", {"scheme": "int8"}))
 
 
@@ -42,7 +43,7 @@ def whole() -> Iterator[None]:
 
 
 def made(folder: Path, **groups: Any) -> Factory:
-    compressor = {name: {"name": name} for name in ("halving", "learning", "rounding")}
+    compressor = {name: {"name": name} for name in NAMES}
     device = {"here": {"name": "whole", "runtime": ["whole", "other_whole"]}}
     train = {"final_epochs": 2, "batch_size": 8}
     groups = {"compressor": compressor, "device": device, "train": train, **groups}
@@ -50,6 +51,7 @@ def made(folder: Path, **groups: Any) -> Factory:
 
 
 def finished(folder: Path, steps: tuple[Step, ...] = PRUNED, **groups: Any) -> Finalist:
+    folder.mkdir(parents=True, exist_ok=True)
     record = Record(3, genotype(compression=steps), "feasible", {"accuracy": 0.5})
     plain = replace(record.genotype, compression=steps[:1])
     variants = [Record(8, plain, "feasible", network=3)]
@@ -151,8 +153,9 @@ def test_the_card_tells_each_file(tmp_path: Path) -> None:
         PRUNED,
         (Step("learning", {"learn": True}), Step("rounding", {"scheme": "int8"})),
         (Step("halving", {"halve": True}), Step("learning", {"learn": True}), PRUNED[1]),
+        (*PRUNED, Step("softening", {"soft": True})),  # in the order of names, as only one is legal
     ],
-    ids=["int8", "pruned", "learnt ranges", "pruned, learnt ranges"],
+    ids=["int8", "pruned", "learnt ranges", "pruned, learnt ranges", "taught, pruned"],
 )
 def test_rebuilt_elsewhere_it_answers_as_the_files_that_were_shipped(
     tmp_path: Path, steps: tuple[Step, ...]
@@ -179,3 +182,13 @@ def test_rebuilt_elsewhere_it_answers_as_the_files_that_were_shipped(
     redone = Rounding().transform(again, {"scheme": "int8"}, context)
     shipped = runtimes["whole"].predict(artifact_of(facts, "int8", folder), images.numpy())
     assert (runtimes["whole"].predict(redone, images.numpy()) == shipped).all()
+
+
+def test_devices_of_different_formats_each_find_their_files_in_the_folder(tmp_path: Path) -> None:
+    devices = {"here": {"name": "whole"}, "there": {"name": "other_whole"}}
+    objective = {"latency_ms@there": {"name": "latency_ms", "device": "there"}}
+    finalist = finished(tmp_path, device=devices, objective=objective)
+    told = read_facts(tmp_path / finalist.folder)["artifacts"]
+    assert {"fp32", "there.fp32"} <= told.keys()
+    assert told["there.fp32"]["format"] == "other" and told["fp32"]["format"] == "whole"
+    assert by_label(finalist)["fp32"].latencies.keys() == {"here", "there"}
