@@ -12,7 +12,6 @@ import importlib.util
 import json
 import os
 import shutil
-import tempfile
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from typing import Any
 from orchestrator.analysis.display import human
 from orchestrator.bundle.facts import sha256
 from orchestrator.errors import DISK_ERRORS, WeightsError
+from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.files import replacing, write_json
 from orchestrator.paths import cache_dir
 from orchestrator.pretrained.listing import Listed
@@ -179,12 +179,15 @@ def _downloaded(listed: Listed, location: str) -> Fetched:
 
 @contextmanager
 def _arriving(location: str) -> Iterator[Path]:
-    """The released file in a folder of its own within the cache, which is removed afterwards."""
+    """The released file in a folder of its own within the cache, which is removed afterwards.
+
+    What a killed process left there of a file goes too.
+    """
     cache = weights_cache()
     url = address(location)
     suffix = Path(urllib.parse.urlparse(url).path).suffix
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".arriving-") as folder:
-        part = Path(folder) / f"released{suffix}"
+    with WorkingFolder("arriving", cache) as folder:
+        part = folder / f"released{suffix}"
         with urllib.request.urlopen(url, timeout=_SECONDS) as answer, part.open("wb") as out:
             shutil.copyfileobj(answer, out, _CHUNK)
         yield part
