@@ -249,8 +249,8 @@ class Phases:
                 proposer.suggest_first(seed.choices, seed.name)
         study.records = [proposer.records[number] for number in sorted(proposer.records)]
         if config.budget.rungs:
-            ladder, known = Ladder.of(config.budget, config.train.epochs), study.records
-            self._rungs = Rungs(ladder, study.axes, known, proposer.climbing)
+            ladder = Ladder.of(config.budget, config.train.epochs)
+            self._rungs = Rungs(ladder, study.axes, study.records, proposer.climbing)
         study.learn(read_checks(study.home.checks))
         notify(self.plugins, self.viewer, "orchestrator_search_started", study=study)
         minutes = config.budget.minutes
@@ -289,17 +289,16 @@ class Phases:
         refuse_alike(self.health)
 
     def _callbacks(self) -> Callbacks:
-        folder, cluster = self.study.folder, self.cluster
-        patience = self.study.config.budget.patience
+        folder, patience = self.study.folder, self.study.config.budget.patience
         return Callbacks(
             self._heard,
             self._rivals,
             judge=self._rungs.judge if self._rungs else lambda record: record,
-            stopped=lambda: cluster.stopping.asked,
+            stopped=lambda: self.cluster.stopping.asked,
             enough=lambda: over(self.health, patience),
             traces=lambda number: traces_of(traces_file(folder, number)),
             runs_s=lambda number: since(traces_file(folder, number)),
-            hung_in_meter=cluster.hung_in_meter,
+            hung_in_meter=self.cluster.hung_in_meter,
         )
 
     def finish(self) -> None:
@@ -317,7 +316,7 @@ class Phases:
                 self.viewer.note(f"finalist {ahead[index].id} is lost: {result}")
             else:
                 study.finalists.append(Finalist.from_json(result))
-                self._pick()
+                study.finalists = picked(study.finalists, study.axes)
                 study.home.write_finalists(study.finalists)
             self.viewer.step(study, len(study.finalists))
         if chosen and not study.finalists:
@@ -335,10 +334,6 @@ class Phases:
             "axes": [asdict(axis) for axis in self.study.axes],
             "fingerprints": dict(self.study.plan.fingerprints),
         }
-
-    def _pick(self) -> None:
-        """Say which file suits which need."""
-        self.study.finalists = picked(self.study.finalists, self.study.axes)
 
     def _heard(self, record: Record) -> None:
         health = self.health  # which knows all records so far, and not this one yet

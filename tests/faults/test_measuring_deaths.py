@@ -87,6 +87,7 @@ def test_a_device_that_always_dies_costs_no_candidate(searching: Search, tmp_pat
     assert outcomes(tmp_path) == ["feasible"] * 3
 
 
+@pytest.mark.slow
 def test_a_file_that_kills_or_stops_it_costs_its_candidate(
     searching: Search, tmp_path: Path
 ) -> None:
