@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from orchestrator.candidate.compression import Compression
 from orchestrator.candidate.devices import make_runtimes, seat, seats, settle_runtimes
+from orchestrator.candidate.former import with_absolute_paths
 from orchestrator.config import ObjectiveConfig, StudyConfig
 from orchestrator.contracts import (
     ArtifactCompressor,
@@ -173,7 +174,7 @@ def settle(config: StudyConfig, plugins: Plugins, notes: list[str] | None = None
     What the user should be told of it is added to `notes`. Raises UsageError.
     """
     _check_preset(config, plugins)
-    found = settle_runtimes(config, plugins)
+    found = settle_runtimes(with_absolute_paths(config, plugins), plugins)
     if notes is not None:
         notes += found.notes
     return settled(found.config, plugins)

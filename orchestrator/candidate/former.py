@@ -1,14 +1,16 @@
-"""A run's configuration with options that there were not yet when it began."""
+"""A run's configuration that means the same later and elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from orchestrator.config import Chosen, StudyConfig
 from orchestrator.errors import PluginError
 from orchestrator.plugins import Plugins
 
-__all__ = ["as_it_began"]
+__all__ = ["as_it_began", "with_absolute_paths"]
 
 
 def as_it_began(config: StudyConfig, plugins: Plugins) -> StudyConfig:
@@ -22,3 +24,28 @@ def as_it_began(config: StudyConfig, plugins: Plugins) -> StudyConfig:
     except (PluginError, AttributeError):
         return config
     return replace(config, dataset=Chosen(chosen.name, {**former, **chosen.options}))
+
+
+def with_absolute_paths(config: StudyConfig, plugins: Plugins) -> StudyConfig:
+    """Paths of the dataset's options, and of teachers that are folders here, from the root on."""
+    chosen = config.dataset
+    paths = plugins.resolve("dataset", chosen.name).paths
+    options = {
+        name: _absolute(value) if name in paths and value else value
+        for name, value in chosen.options.items()
+    }
+    teacher = config.teacher
+    if isinstance(teacher, str):
+        teacher = _folder(teacher)
+    elif teacher is not None:
+        teacher = tuple(map(_folder, teacher))
+    return replace(config, dataset=Chosen(chosen.name, options), teacher=teacher)
+
+
+def _absolute(path: Any) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def _folder(told: str) -> str:
+    """One that is none, as a factory and its file, is left as it is."""
+    return _absolute(told) if Path(told).expanduser().is_dir() else told

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from orchestrator.bundle import read_facts, rebuild
+from orchestrator.candidate.teacher_fit import check_fit, other_images, renormalised
 from orchestrator.contracts import ImageFacts, Outputs
+from orchestrator.data import DataSummary
 from orchestrator.errors import ConfigError, WeightsError
 from orchestrator.plugins import Plugins
 from orchestrator.pretrained.reading import read_state
@@ -40,27 +42,32 @@ def load_teacher(
     return network.eval()
 
 
-def check_teachers(told: Sequence[str], facts: ImageFacts) -> None:
-    """Raise RunError or ConfigError for one that cannot teach.
+def check_teachers(
+    told: Sequence[str], facts: ImageFacts, data: DataSummary | None = None
+) -> list[str]:
+    """Raise RunError or ConfigError for one that cannot teach; what a user should know of others.
 
-    Networks of the user's own are not made for that.
+    Names of classes, their order, channels and size are compared, and with `data` which images it
+    was trained on. Networks of the user's own are not made for that.
     """
-    expected = len(facts.classes)
+    notes = []
     for each in told:
         if _source_of(each) is not None:
             continue
-        found = len(read_facts(Path(each))["classes"])
-        if found != expected:
-            raise ConfigError(
-                f"teacher: {each} knows {found} classes, expected the dataset's {expected}. Give a "
-                "network trained on the same classes, or teacher=null."
-            )
+        stored = read_facts(Path(each))
+        own = ImageFacts.from_json(stored)
+        check_fit(each, own, facts)
+        if (own.mean, own.deviation) != (facts.mean, facts.deviation):
+            notes.append(f"teacher: {each} is given images normalised as its own were.")
+        notes += other_images(each, stored, data) if data else []
+    return notes
 
 
 def _one(told: str, facts: ImageFacts, outputs: Outputs, plugins: Plugins) -> nn.Module:
     source = _source_of(told)
     if source is None:
-        return rebuild(Path(told), plugins)
+        own = ImageFacts.from_json(read_facts(Path(told)))
+        return renormalised(rebuild(Path(told), plugins), facts, own)
     network, file = source
     return _own(network, Path(file), (facts, outputs), plugins)
 

@@ -153,8 +153,11 @@ def _resume(arguments: list[str]) -> None:
     from orchestrator.cli.terminal import Terminal
     from orchestrator.study import resume
 
-    folder = _folder_parser("resume", "goes on where a search stopped").parse_args(arguments).folder
-    _told(lambda viewer: resume(folder, viewer), Terminal())
+    parser = _folder_parser("resume", "goes on where a search stopped")
+    where = "where images or devices are now: dataset.root=PATH, device.NAME.host=HOST"
+    parser.add_argument("override", nargs="*", help=where)
+    given = parser.parse_args(arguments)
+    _told(lambda viewer: resume(given.folder, viewer, given.override), Terminal())
 
 
 def _report(arguments: list[str]) -> None:

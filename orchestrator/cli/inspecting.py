@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.analysis.display import MISSING, counted, human, label, unit_of
 from orchestrator.bundle import artifact_of, read_facts, rebuild, verify
+from orchestrator.bundle.images import told_of_images
 from orchestrator.candidate.networks import (
     CountedNetwork,
     build_published,
@@ -89,6 +90,8 @@ def rebuild_bundle(folder: Path) -> None:
             device.close()
     parameters = sum(p.numel() for p in network.parameters())
     print(f"{folder}: {type(network).__name__}, {human(parameters, '')} parameters")
+    for text in told_of_images(folder):
+        print(text)
     print(f"largest difference to the stored answers: {found.network_difference:.1e}")
     for name, difference in found.differences.items():
         print(f"largest difference of the {name} file: {difference:.1e}")

@@ -125,6 +125,8 @@ class Dataset(ABC):
     notes: tuple[str, ...] = ()
     # Why files were left out → how many.
     left_out: Mapping[str, int] = MappingProxyType({})
+    # Options that are paths: a run keeps them absolute, and may go on with others.
+    paths: ClassVar[tuple[str, ...]] = ()
     # Values of options that there were not yet when a run began: what it did then.
     former: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 

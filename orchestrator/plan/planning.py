@@ -13,7 +13,7 @@ from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.teachers import check_teachers, named_teachers
 from orchestrator.contracts.objective import Axis
 from orchestrator.contracts.task import Task
-from orchestrator.data import Strip, contact_sheet, summarise
+from orchestrator.data import DataSummary, Strip, contact_sheet, summarise
 from orchestrator.errors import BudgetError, ConfigError
 from orchestrator.estimators.train import TrainEstimator
 from orchestrator.faults.temporary import WorkingFolder
@@ -123,9 +123,9 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
     """
     assembly = factory.assembly
     _check_sampler(factory)
-    _check_teacher(factory)
     start = _start(factory)
     data = summarise(assembly.dataset)
+    taught = _check_teacher(factory, data)
     seeds = _seeds(assembly)
     specimens = survey(factory, [seed.choices for seed in seeds])
     for target in assembly.targets:
@@ -167,7 +167,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             warnings=[
                 *noted(factory, specimens, start, data),
                 *unpromising(factory, size, by_size[len(by_size) // 2].genotype, data),
-                *warnings,
+                *[*taught, *warnings],
             ],
         )
 
@@ -214,21 +214,24 @@ def _check_sampler(factory: Factory) -> None:
     _check_rungs(factory)
 
 
-def _check_teacher(factory: Factory) -> None:
-    """Raise RunError or ConfigError for a teacher that cannot teach, or cannot be started from."""
+def _check_teacher(factory: Factory, data: DataSummary) -> list[str]:
+    """What is to be told of a teacher that is given.
+
+    Raises RunError or ConfigError for one that cannot teach, or cannot be started from.
+    """
     if adapts(factory.config) and factory.assembly.task.on_features:
         raise ConfigError(
             f"train.adapt: weights can be those of a classifier alone, found task "
             f"{factory.assembly.task.name!r}. Say train.adapt=false, and name released weights."
         )
     if not factory.config.teacher:
-        return
+        return []
     if factory.config.weights == TRAINED:
         raise ConfigError(
             f"weights={TRAINED}: the search trains its teacher first and all start from it, found "
             f"teacher={factory.config.teacher}. Say weights=BUNDLE, or teacher=null."
         )
-    check_teachers(named_teachers(factory.config.teacher), factory.assembly.facts)
+    return check_teachers(named_teachers(factory.config.teacher), factory.assembly.facts, data)
 
 
 def _check_rungs(factory: Factory) -> None:

@@ -108,12 +108,18 @@ class RunFolder:
         self.refuse_second_search()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            text = yaml.safe_dump({"format": _CONFIG, **flat_config(config)}, sort_keys=False)
             self._write("environment.txt", "\n".join(_environment()) + "\n")
             self._write("overrides.txt", "\n".join(overrides) + "\n")
             write_json(self.path / "plan.json", plan.to_json(), format=_PLAN)
             # Last: what has a configuration has all that a resumed search needs.
-            self._write("config.yaml", text)
+            self._write("config.yaml", _written(config))
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def keep_config(self, config: StudyConfig) -> None:
+        """Write where images and devices are now; raises RunError."""
+        try:
+            self._write("config.yaml", _written(config))
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
@@ -232,6 +238,10 @@ def _unwritable(path: Path, error: OSError | ValueError) -> RunError:
         f"run.dir={path} cannot be written: {reason}. Choose a folder with write "
         "access, on a disk with free space."
     )
+
+
+def _written(config: StudyConfig) -> str:
+    return yaml.safe_dump({"format": _CONFIG, **flat_config(config)}, sort_keys=False)
 
 
 def _row(

@@ -35,6 +35,7 @@ from orchestrator.search.latency_cache import caches_latencies
 from orchestrator.search.nodes import mark_of
 from orchestrator.search.proposer import read_records
 from orchestrator.study.close_calls import settle
+from orchestrator.study.moving import check_same_devices, moved
 from orchestrator.study.phases import Phases, notify, worker
 from orchestrator.study.run_folder import RunFolder
 from orchestrator.study.study import Study, Viewer
@@ -66,16 +67,25 @@ def run(config: StudyConfig, folder: Path, overrides: Sequence[str], viewer: Vie
         return _tell(study, factory, viewer)
 
 
-def resume(folder: Path, viewer: Viewer) -> Study:
-    """Go on where a search stopped, from what its folder holds; raises RunError."""
+def resume(folder: Path, viewer: Viewer, overrides: Sequence[str] = ()) -> Study:
+    """Go on where a search stopped, from what its folder holds; raises RunError.
+
+    `overrides` say where images and devices are now, and are kept (see `study.moving`).
+    """
     home = RunFolder(folder)
     check_address(home.config().run.address)
     with home.held():
         study = load(folder)
+        place = moved(study.config, overrides, study.plugins)
+        study.config = place.config
         factory = Factory(study.config, folder, host_gate(), installed())
         changed = check_pins(folder, factory.assembly.dataset)
+        if any(word.lstrip("+").startswith("device.") for word in overrides):
+            check_same_devices(factory, study.plan)
+        if overrides:
+            home.keep_config(study.config)
         viewer.plan(study.config, study.plan)
-        for text in changed:
+        for text in (*place.notes, *changed):
             viewer.note(text)
         return _tell(study, factory, viewer)
 

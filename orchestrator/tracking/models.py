@@ -90,7 +90,8 @@ class Registry:
         )
         with WorkingFolder("models") as folder:
             path = folder / "model"
-            flavoured[0].save_mlflow(artifact, path, Model(run_id=run_id, model_id=model.model_id))
+            told = Model(run_id=run_id, model_id=model.model_id, metadata=_recipe(finalist))
+            flavoured[0].save_mlflow(artifact, path, told)
             self.client.log_model_artifacts(model.model_id, str(path))
         self.client.finalize_logged_model(model.model_id, "READY")
         self.client.log_outputs(run_id, models=[LoggedModelOutput(model.model_id, step=0)])
@@ -111,6 +112,16 @@ def _led_by_others(finalist: Finalist) -> list[Finalist]:
         for file in finalist.files
         if file.picks and file.label != finalist.label
     ]
+
+
+def _recipe(finalist: Finalist) -> dict[str, Any] | None:
+    """How a file becomes the model's input, as `PixelRecipe` and `ImageFacts` read it."""
+    folder = Path(finalist.folder)
+    if not (folder / "genotype.json").is_file():
+        return None
+    facts = read_facts(folder)
+    names = ("pixels", "mean", "deviation", "classes")
+    return {name: facts[name] for name in names if facts.get(name)}
 
 
 def _artifact(finalist: Finalist) -> Artifact:

@@ -53,6 +53,7 @@ class MaskFolder(Dataset):
     """
 
     name = "mask_folder"
+    paths = ("root", "cache")
     former: ClassVar[Mapping[str, Any]] = {"rules": 1}
 
     def __init__(  # noqa: PLR0913 - one argument an option of the YAML file

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tracked import RECORDS, runs, track
 
-from orchestrator import Artifact, Classes, ImageFacts
+from orchestrator import Artifact, Classes, ImageFacts, PixelRecipe
 from orchestrator.bundle import BundleContents, write_bundle
 from orchestrator.plugins import installed
 from orchestrator.records import Credit, Finalist, Genotype, ShippedFile
@@ -71,6 +71,11 @@ def test_each_file_that_suits_a_need_is_a_version_and_tells_its_figures(store, s
     assert {v.tags["file"] for v in versions} == {"fp32.onnx", "int8.onnx"}
     fast = client.get_model_version_by_alias("tiny-digits", "lowest-latency-ms")
     assert fast.tags["file"] == "int8.onnx"
+    from mlflow.models import Model
+
+    told = Model.load(f"{fast.source.removeprefix('file://')}/MLmodel").metadata
+    assert PixelRecipe.from_json(told["pixels"]) == PixelRecipe(16, 3, (0, 4095))
+    assert told["mean"] == [0.5] * 3 and told["classes"] == ["0", "1"]
     run = runs(store)[1][0]
     assert run.data.metrics["final_test/int8"] == 0.5
     assert run.data.tags["picks.int8"] == "lowest latency_ms"
@@ -85,9 +90,9 @@ def _bundle() -> BundleContents:
     space = installed().create("space", "squeezenet", {})
     architecture = space.suggest(RandomTrial(0))
     network = space.build(architecture, facts, Classes(2))
-    return BundleContents(
-        Genotype("squeezenet", "small", architecture), network, facts, start=CREDIT
-    )
+    genotype = Genotype("squeezenet", "small", architecture)
+    recipe = PixelRecipe(16, 3, (0, 4095))
+    return BundleContents(genotype, network, facts, start=CREDIT, pixels=recipe)
 
 
 def _onnx_file(path: Path) -> Path:
