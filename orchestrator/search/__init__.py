@@ -1,1 +1,1 @@
-"""Proposals, budgets and the Ray Tune loop."""
+"""Proposals, the journal, and the loop that has Ray evaluate them."""
