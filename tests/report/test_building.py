@@ -7,6 +7,7 @@ import re
 import pytest
 
 from orchestrator.contracts.objective import Axis
+from orchestrator.faults.printable import printable
 from orchestrator.records import Credit, Genotype, Record
 from orchestrator.report import ReportData, build_report
 
@@ -46,7 +47,7 @@ def test_a_hostile_text_stays_a_text(tmp_path):
     data = ReportData(HOSTILE, HOSTILE, [record], [ACCURACY], command=HOSTILE)
     page = page_of(tmp_path, data)
     assert "<img" not in page.replace('"<img', "")
-    assert payload_of(page)["losses"]["failed"][0]["error"] == HOSTILE
+    assert payload_of(page)["losses"]["failed"][0]["error"] == printable(HOSTILE)
     assert payload_of(page)["command"] == HOSTILE
 
 
