@@ -49,6 +49,11 @@ def predict(asked: Asked) -> None:
     if asked.label and asked.label not in facts["artifacts"]:
         near = closest(asked.label, facts["artifacts"])
         raise ConfigError(f"{asked.bundle} has no file {asked.label!r}; {near}")
+    others = [path for path in asked.files if (path / "genotype.json").is_file()]
+    if others and len(asked.files) > 1:
+        raise ConfigError(
+            f"predict: {others[0]} is a finalist's folder too, expected one, then images. Name one."
+        )
     found = found_images(asked.files, facts["classes"])
     with ExitStack() as stack:
         device = bundle_device(asked.bundle, asked.label, asked.device)

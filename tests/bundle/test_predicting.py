@@ -133,6 +133,7 @@ def test_folders_called_otherwise_give_no_labels(tmp_path: Path) -> None:
         (["gone.png"], "gone.png: no such file or folder"),
         (["."], "holds no images, expected files such as"),
         (["card.md"], "not one of 1 files can be read"),
+        ([".", "card.md"], "is a finalist's folder too, expected one, then images"),
         (["card.md", "--top", "0"], "--top is 0, expected 1 or more"),
         (["card.md", "--file", "int9"], "has no file 'int9'; did you mean 'int8'"),
     ],
