@@ -40,6 +40,7 @@ from orchestrator.contracts import (
     TrainingCompressor,
     samples_of,
 )
+from orchestrator.errors import BuildError
 from orchestrator.measuring.gate import Gate, held
 from orchestrator.plugins import Plugins
 from orchestrator.pretrained.listing import TRAINED
@@ -53,6 +54,7 @@ from orchestrator.training.estimation import estimation_context
 from orchestrator.training.footing import Footing
 from orchestrator.training.placement import choose_placement, placed
 from orchestrator.training.scoring import leading_figure
+from orchestrator.training.structure import structure_of
 from orchestrator.trials import apart
 
 if TYPE_CHECKING:
@@ -160,6 +162,18 @@ class Factory:
         """Every static objective of the network in its final shape; raises CandidateError."""
         with self.gate.shared():
             return self.static_values.of(genotype)
+
+    def same(self, genotype: Genotype) -> str:
+        """Equal for genotypes of one network that is treated alike; costs a build, if any."""
+        if self.assembly.space.distinct:
+            return genotype.key
+        try:
+            structure = structure_of(self.build(genotype))
+        except BuildError:
+            return genotype.key  # which its evaluation will tell
+        return (
+            f"{structure}-{replace(genotype, architecture={}).key}" if structure else genotype.key
+        )
 
     def preview(self, genotype: Genotype) -> nn.Module:
         """The network in its final shape, pruned but untrained."""

@@ -64,7 +64,8 @@ class Ground:
     `draw` makes a genotype of a trial's answers. `static` tells every static objective of a
     genotype, at the cost of building its network; by default there are none. `budgets` are all
     hard limits by objective, searched for or only reported. `made` are the questions that nobody
-    draws answers of, as a training gives a candidate for each, with all those answers.
+    draws answers of, as a training gives a candidate for each, with all those answers. `same` is
+    equal for genotypes of which the networks are, and what is done to them; by default the key.
     """
 
     axes: Sequence[Axis]
@@ -72,6 +73,7 @@ class Ground:
     static: Callable[[Genotype], Mapping[str, float]] = lambda genotype: {}
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     made: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    same: Callable[[Genotype], str] = lambda genotype: genotype.key
 
 
 class SamplerContext:

@@ -86,6 +86,10 @@ class SearchSpace(ABC):
     # Choices that leave the features as they are: not asked for a task that brings its own head.
     classifier_choices: ClassVar[frozenset[str]] = frozenset()
 
+    # Whether architectures that differ never build the same network, as `check_space` holds; of
+    # another space the search compares networks, which costs it a build for each proposal.
+    distinct: ClassVar[bool] = False
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.build = taking_both_forms(cls.build)  # type: ignore[method-assign]
@@ -99,6 +103,14 @@ class SearchSpace(ABC):
 
         Returns JSON values in canonical form: equal networks give equal architectures.
         """
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """The one form of all architectures that build the same network.
+
+        For a space whose choices cannot be asked so that equal networks come of equal answers.
+        What differs in nothing else is one candidate. By default what `suggest` gave.
+        """
+        return architecture
 
     @abstractmethod
     def build(self, architecture: Architecture, facts: ImageFacts, outputs: Outputs) -> nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from collections import ChainMap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -34,13 +35,16 @@ _REPEATS = 300
 _GUIDED = 20
 # What marks a trial that samplers do not see, as another of the same training is better.
 _OUTDONE = "outdone"
+# What a candidate's network is, where that is not its genotype's key (see `Ground.same`).
+_SAME = "same"
 
 
 class Proposer:
     """Ask and tell around one Optuna study whose journal is the search's only truth.
 
     What a sampler proposes is queued there like a named point, so that a resumed search finds it.
-    A genotype is never proposed twice: a repeat is answered from what is known. What one training
+    A genotype is never proposed twice, nor is another of the same network: a repeat is answered
+    from what is known. What one training
     gives beside its own candidate is there as finished trials. What was running when a search died
     is proposed again first. `sampler` makes, for a seed, a `Sampler` or one of
     Optuna's.
@@ -63,6 +67,9 @@ class Proposer:
         self._context = SamplerContext(ground, seed, search_seed)
         self._open_trials: dict[int, Trial] = {}
         self._known: dict[str, FrozenTrial | None] = {}
+        # What a network is → the key that was proposed first; another key of the same → that one.
+        self._first: dict[str, str] = {}
+        self._aliases: dict[str, str] = {}
         self.records: dict[int, Record] = {}
         self.paid = 0
         # Proposals of which the outcome is known; each may have come with records of variants.
@@ -101,8 +108,9 @@ class Proposer:
                 self._ask_sampler()
             trial = self._study.ask()
             genotype = self.ground.draw(trial)
-            if genotype.key in self._known:
-                self._repeat(trial, self._known[genotype.key])
+            known = self._repeated(trial, genotype)
+            if known is not None:
+                self._repeat(trial, self._known[known])
                 continue
             return self._issue(trial, genotype)
         return None
@@ -133,7 +141,8 @@ class Proposer:
     def history(self) -> History:
         """All that is known, for a sampler; it grows with the search."""
         pending = [self._pending[number] for number in sorted(self._pending)]
-        return History(self._told, pending, self._known.keys(), self.climbing)
+        known = ChainMap[str, Any](self._aliases, self._known)
+        return History(self._told, pending, known, self.climbing)
 
     def _ask_sampler(self) -> None:
         """Queue what the sampler proposes, unless something waits already."""
@@ -159,6 +168,19 @@ class Proposer:
             self._study.enqueue_trial(
                 dict(choices), user_attrs=dict(attributes), skip_if_exists=skip_if_exists
             )
+
+    def _repeated(self, trial: Trial, genotype: Genotype) -> str | None:
+        """The key that it is known by: its own, or that of a genotype of the same network."""
+        key = genotype.key
+        if key not in self._known and key not in self._aliases:
+            same = self.ground.same(genotype)
+            first = self._first.setdefault(same, key)
+            if first == key:
+                if same != key:
+                    trial.set_user_attr(_SAME, same)
+                return None
+            self._aliases[key] = first
+        return self._aliases.get(key, key)
 
     def _issue(self, trial: Trial, genotype: Genotype) -> Proposal:
         origin = str(trial.user_attrs.get("origin", "sampler"))
@@ -278,6 +300,9 @@ class Proposer:
         """Take over what an earlier process left: outcomes, half-told ones, running ones."""
         for frozen in trials:
             attributes = frozen.user_attrs
+            if _SAME in attributes and "genotype" in attributes:
+                key = Genotype.from_json(attributes["genotype"]).key
+                self._first.setdefault(attributes[_SAME], key)
             if "record" in attributes:
                 record = Record.from_json(attributes["record"])
                 if frozen.state == TrialState.RUNNING:

@@ -265,6 +265,7 @@ class Phases:
             self.factory.static,
             {target.name: Budget(target.config.min, target.config.max) for target in targets},
             self.assembly.compression.made,
+            self.factory.same,
         )
 
     def _sampler(self, seed: int) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -109,10 +110,9 @@ def check_space(
     _check_questions([interview for interview, _ in interviews])
     _check_pickling(space, seed)
     _check_unchanged(space)
-    known: dict[str, Architecture] = {}
+    _check_canonical(case, [architecture for _, architecture in interviews])
     for number, (interview, architecture) in enumerate(interviews):
         _check_architecture(architecture, interview)
-        _check_canonical(case, architecture, known)
         network = _check_network(case, architecture, seed + number)
         if thorough or number < OUTLINED:
             check_outline(space, architecture, facts, None if thorough else COUNTED)
@@ -185,14 +185,30 @@ def _check_architecture(architecture: Architecture, interview: _Interview) -> No
     assert json.loads(json.dumps(interview.answers)) == interview.answers, "answers are JSON values"
 
 
-def _check_canonical(
-    case: _Case, architecture: Architecture, known: dict[str, Architecture]
-) -> None:
-    twin = known.setdefault(_signature(case, architecture), architecture)
-    assert twin == architecture, (
-        f"two architectures give the same network: {twin} and {architecture}; "
-        "bring them to one canonical form"
-    )
+def _check_canonical(case: _Case, architectures: Sequence[Architecture]) -> None:
+    """Equal networks have one canonical form; how many coincide is told where that has work."""
+    known: dict[str, list[Architecture]] = {}
+    for architecture in architectures:
+        known.setdefault(_signature(case, architecture), []).append(architecture)
+    for alike in known.values():
+        forms = [case.space.canonical(each) for each in alike]
+        twin = next((form for form in forms if form != forms[0]), None)
+        assert twin is None, (
+            f"two architectures give the same network: {forms[0]} and {twin}; bring them to one "
+            f"canonical form ({_coinciding(known)} of {len(architectures)} coincide with another)"
+        )
+    if coinciding := _coinciding(known):
+        warnings.warn(
+            f"{case.space.name}: {coinciding} of {len(architectures)} architectures build a "
+            "network that another builds too; each is one candidate by its canonical form.",
+            stacklevel=3,
+        )
+
+
+def _coinciding(known: Mapping[str, Sequence[Architecture]]) -> int:
+    """How many architectures build what an earlier, different one builds."""
+    different = [[a for i, a in enumerate(alike) if a not in alike[:i]] for alike in known.values()]
+    return sum(len(alike) - 1 for alike in different)
 
 
 def _check_network(case: _Case, architecture: Architecture, seed: int) -> nn.Module:
@@ -229,6 +245,8 @@ def _check_effects(case: _Case, interview: _Interview, architecture: Architectur
         told = f"{name}: {interview.answers[name]!r} → {value!r}"
         assert name in changed.answers, f"{name} is asked after a choice that depends on it"
         assert other != architecture, f"{told} leaves the architecture as it was: do not ask"
+        if case.space.canonical(other) == case.space.canonical(architecture):
+            continue  # the space knows
         assert _signature(case, other) != before, f"{told} leaves the network as it was: do not ask"
         _check_asked(case.space, name, told, changed=_features(case, other) != features)
 

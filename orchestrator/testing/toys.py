@@ -24,6 +24,7 @@ class ToySpace(SearchSpace):
     """
 
     name = "toy"
+    distinct = True
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """{"widths": [1 to 4]} or, where `kind` is deep, with a second width of 5 to 7."""
@@ -53,6 +54,7 @@ class TabulatedSpace(SearchSpace):
     """
 
     name = "tabulated_toy"
+    distinct = True
     presets = ("small",)
     facts = ImageFacts.unnamed(8, in_channels=1, classes=10)
     depths = range(1, 5)

@@ -23,7 +23,7 @@ def draw_plain(space: SearchSpace, task: Task, trial: Trial) -> Genotype:
     equal networks are one genotype.
     """
     unasked = space.classifier_choices if task.on_features else frozenset()
-    architecture = space.suggest(SilentTrial(trial, unasked))
+    architecture = space.canonical(space.suggest(SilentTrial(trial, unasked)))
     head = task.suggest(trial)
     return Genotype(space.name, space.preset, architecture, task=task.name, head=head)
 

@@ -32,6 +32,7 @@ class Family(SearchSpace, Generic[TableT]):
     """
 
     tables: ClassVar[Mapping[str, Any]]
+    distinct = True
 
     def __init__(self, *, preset: str = "small", convention: str = "torch") -> None:
         super().__init__(preset=preset)

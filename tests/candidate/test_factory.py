@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +26,19 @@ from orchestrator.candidate.factory import Factory, Treatment
 from orchestrator.records import Step
 
 pytestmark = pytest.mark.usefixtures("toys")
+
+
+def test_two_architectures_of_one_network_are_the_same_and_compressed_ones_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, one = factory(tmp_path), genotype(4)
+    monkeypatch.setattr(type(made.assembly.space), "distinct", False)
+    other = replace(one, architecture={**one.architecture, "colour": "red"})
+    assert other.key != one.key
+    assert made.same(other) == made.same(one)
+    assert made.same(genotype(3)) != made.same(one)
+    pruned = replace(other, compression=(Step("halving", {"halve": True}),))
+    assert made.same(pruned) != made.same(one)
 
 
 class Doubling(TrainingCompressor):

@@ -9,8 +9,11 @@ import torch
 from torch import nn
 
 from orchestrator import Checkpoint, Classes, Published, SearchSpace
+from orchestrator.plugins import installed
 from orchestrator.testing.pretrained import check_pretrained
 from orchestrator.testing.space import check_space
+from orchestrator.training.building import draw_plain
+from orchestrator.trials import FixedTrial
 
 
 class Sound(SearchSpace):
@@ -41,6 +44,24 @@ class Idle(Sound):
 class TwoNames(Sound):
     def suggest(self, trial):
         return {**super().suggest(trial), "colour": trial.suggest_categorical("colour", [1, 2])}
+
+
+class Canonical(TwoNames):
+    def canonical(self, architecture):
+        return {"width": architecture["width"]}
+
+
+def test_how_many_of_a_sample_coincide_is_told_where_the_space_has_one_form_for_them():
+    with pytest.warns(UserWarning, match=r"sound: \d of 12 architectures build a network that"):
+        check_space(Canonical(), samples=12)
+
+
+def test_the_canonical_form_is_what_becomes_a_candidate():
+    space, task = Canonical(), installed().create("task", "classification", {})
+    keys = {
+        draw_plain(space, task, FixedTrial({"width": 5, "colour": colour})).key for colour in (1, 2)
+    }
+    assert len(keys) == 1
 
 
 class Tuples(Sound):

@@ -31,6 +31,7 @@ class TabulatedSpace(SearchSpace):
     """Operator, kernel and width of each of one to three layers: 12 + 12² + 12³ networks."""
 
     name = "tabulated"
+    distinct = True
     presets = ("small",)
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
