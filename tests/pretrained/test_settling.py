@@ -38,8 +38,8 @@ def test_options_and_normalisation_of_weights_are_written_down_once(trained) -> 
 
 
 def test_a_search_from_noise_is_left_as_it_is(trained) -> None:
-    plain = config(weights=None)
-    assert settle(plain, trained) is plain
+    plain = config(weights=None, dataset={"name": "image_folder", "root": "/photos"})
+    assert settle(plain, trained) == plain
 
 
 def test_an_option_that_contradicts_is_refused(trained) -> None:
