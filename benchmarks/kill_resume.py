@@ -8,7 +8,7 @@ it began or went on, and then runs to its end: every fifth time with its own Ray
 and now the whole group of its processes; else the driver alone, in a cluster that it joined, which
 lives on. An evaluation leaves a line in a ledger that no part of the search reads, to compare with:
 
-lost    candidates that were evaluated, or issued, and are not among the records in the end
+lost    points of the list, or evaluations, that have no record in the end
 twice   candidates with two finished evaluations, and records of one genotype under two numbers
 fronts  of the killed search, and of one that was left alone
 
@@ -233,15 +233,14 @@ def show_story(folder: Path, search: Search, did: str) -> None:
     lines = [json.loads(line) for line in (folder / "ledger").read_text().splitlines()]
     evaluated = Counter(key for _, key, _ in lines)
     known = Counter(record.genotype.key for record in records)
-    lost = set(evaluated) - set(known)
-    unissued = max(0, search.candidates - len(records))
+    wanted = {tuple(choices.values()) for choices in points(search.candidates)}
+    missing = wanted - {tuple(r.genotype.architecture[name] for name in CHOICES) for r in records}
+    lost = len(set(evaluated) - set(known)) + len(missing)
     twice = sum(count > 1 for count in evaluated.values()) + sum(n > 1 for n in known.values())
     alone = front([figures(choices) for choices in points(search.candidates)])
     same = front([record.values for record in records]) == alone
-    numbers = sorted(record.number for record in records)
-    gaps = len(set(range(len(numbers))) - set(numbers))
     print(f"{did}, {len(records)} candidates of {search.candidates}, {len(lines)} evaluations")
-    print(f"lost {len(lost) + unissued + gaps}, twice {twice}, fronts equal {same}", flush=True)
+    print(f"lost {lost}, twice {twice}, fronts equal {same}", flush=True)
 
 
 def front(values: Sequence[Mapping[str, float]]) -> set[tuple[float, float]]:
