@@ -13,6 +13,7 @@ from rich.status import Status
 from rich.table import Table
 
 from orchestrator.analysis.display import MISSING, human, label
+from orchestrator.analysis.more_budget import gain_of_doubling, rise
 from orchestrator.analysis.pareto import leader
 from orchestrator.cli.finalists import show_finalists
 from orchestrator.data import DataSummary
@@ -100,6 +101,9 @@ class Terminal:
         self._close()
         show_finalists(study, self.out)
         self.out.print(escape(study.summary), highlight=False)
+        gain = gain_of_doubling(rise(study.records, study.axes))
+        if gain is not None:
+            self.out.print(gain.sentence, highlight=False)
         self.out.print(f"Report: {escape(str(study.home.report))}", highlight=False)
 
     def close(self) -> None:
