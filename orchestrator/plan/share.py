@@ -15,7 +15,7 @@ from orchestrator.trials import RandomTrial, apart
 
 __all__ = ["Within", "within_budgets"]
 
-# In outline a network costs milliseconds, built a tenth of a second.
+# In outline a network costs some milliseconds, built ten times that.
 _NETWORKS = 400
 _SECONDS = 2.0
 
