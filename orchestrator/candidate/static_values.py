@@ -21,7 +21,7 @@ __all__ = ["StaticValues"]
 class StaticValues:
     """Counts in outline what shapes alone tell, and builds what they do not.
 
-    An outline costs a tenth of a build and a count where its blocks are known. It is drawn where the space
+    An outline of known blocks costs a tenth of building and counting. It is drawn where the space
     says that it may be (`SearchSpace.outlined`), all static objectives go by shapes, and nothing
     changes the network before it is trained. `obstacle` says why none is drawn, empty where some
     are.
