@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal
 
 import pydantic
 
 from orchestrator.errors import ConfigError, closest
+from orchestrator.faults.masking import masked
 
 __all__ = [
     "INSTANCES",
@@ -31,6 +34,45 @@ Share = Annotated[float, pydantic.Field(ge=0, le=1)]
 OpenShare = Annotated[float, pydantic.Field(ge=0, lt=1)]
 PartShare = Annotated[float, pydantic.Field(gt=0, lt=1)]
 Scale = Annotated[float, pydantic.Field(gt=0, le=1)]
+# Of the image size: a network that is made for 224 pixels makes nothing of 10.
+SideShare = Annotated[float, pydantic.Field(ge=0.1, le=1)]
+# Finite, as inf passes for a number that is large enough.
+Positive = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+# Beyond what anybody means, and before memory and time are gone without a word.
+Epochs = Annotated[int, pydantic.Field(gt=0, le=100_000)]
+BatchSize = Annotated[int, pydantic.Field(gt=0, le=65_536)]
+Pixels = Annotated[int, pydantic.Field(ge=0, le=256)]
+Threads = Annotated[int, pydantic.Field(gt=0, le=1024)]
+Count = Annotated[int, pydantic.Field(gt=0, le=1_000_000)]
+CountOrNone = Annotated[int, pydantic.Field(ge=0, le=1_000_000)]
+AtOnce = Annotated[int, pydantic.Field(ge=0, le=4096)]
+Seeds = Annotated[int, pydantic.Field(gt=0, le=100)]
+# What numpy's generators, and so every sampler, take.
+Seed = Annotated[int, pydantic.Field(ge=0, le=2**32 - 1)]
+Name = Annotated[str, pydantic.Field(min_length=1)]
+
+
+def _address(text: str) -> str:
+    """Raise ValueError for what is no address of a Ray cluster."""
+    if text not in ("auto", "local") and not re.fullmatch(r"(ray://)?[^\s/@]+:\d{1,5}", text):
+        raise ValueError("expected auto or HOST:PORT of a Ray cluster")
+    return text
+
+
+def _tracking_uri(text: str) -> str:
+    """Raise ValueError for a store that MLflow, with its plugins, does not know."""
+    scheme = text.partition("://")[0].partition("+")[0] if "://" in text else "file"
+    stores = {point.name for point in entry_points(group="mlflow.tracking_store")}
+    known = {*_STORES, *stores}
+    if scheme not in known:
+        raise ValueError(f"expected a store of MLflow, which are {', '.join(sorted(known))}")
+    return text
+
+
+_STORES = ("databricks", "file", "http", "https", "mssql", "mysql", "postgresql", "sqlite")
+Address = Annotated[str, pydantic.AfterValidator(_address)]
+TrackingUri = Annotated[str, pydantic.AfterValidator(_tracking_uri)]
 
 
 # Groups of which a search may have several members, each by a key of its own.
@@ -86,9 +128,9 @@ class EarlyStopConfig:
     that epoch by `margin` (accuracy, in [0, 1]). `rivals` 0 switches it off.
     """
 
-    after: float = 0.5
-    rivals: int = 2
-    margin: float = 0.03
+    after: PartShare = 0.5
+    rivals: CountOrNone = 2
+    margin: Share = 0.03
 
 
 @dataclass(frozen=True)
@@ -112,32 +154,32 @@ class TrainConfig:
     first; all others start from what it learnt. Without starting weights it says nothing.
     """
 
-    epochs: pydantic.PositiveInt = 5
-    final_epochs: pydantic.PositiveInt = 12
+    epochs: Epochs = 5
+    final_epochs: Epochs = 12
     adapt: bool = False
-    batch_size: pydantic.PositiveInt = 32
-    accumulate: pydantic.PositiveInt = 1
+    batch_size: BatchSize = 32
+    accumulate: BatchSize = 1
     sampling: Literal["plain", "balanced"] = "plain"
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: pydantic.PositiveFloat = 4e-3
-    weight_decay: pydantic.NonNegativeFloat = 0.02
+    learning_rate: Positive = 4e-3
+    weight_decay: NotNegative = 0.02
     momentum: OpenShare = 0.9
     warmup_share: OpenShare = 0.1
     layer_decay: Scale = 1.0
     label_smoothing: OpenShare = 0.05
     mirror: Literal["auto", "on", "off"] = "auto"
-    crop_padding: pydantic.NonNegativeInt = 1
+    crop_padding: Pixels = 1
     crop_area: Scale = 1.0
     augment: Literal["none", "trivial", "rand"] = "none"
     colour_jitter: Share = 0.0
-    scales: Annotated[tuple[Scale, ...], pydantic.Field(min_length=1)] = (1.0,)
-    grow_from: Scale = 1.0
-    mixup_alpha: pydantic.NonNegativeFloat = 0.0
-    cutmix_alpha: pydantic.NonNegativeFloat = 0.0
+    scales: Annotated[tuple[SideShare, ...], pydantic.Field(min_length=1)] = (1.0,)
+    grow_from: SideShare = 1.0
+    mixup_alpha: NotNegative = 0.0
+    cutmix_alpha: NotNegative = 0.0
     erasing: Share = 0.0
     ema_decay: OpenShare = 0.0
     mixed_precision: Literal["auto", "off"] = "auto"
-    threads: pydantic.PositiveInt = 1
+    threads: Threads = 1
     early_stop: EarlyStopConfig = field(default_factory=EarlyStopConfig)
 
 
@@ -155,14 +197,14 @@ class BudgetConfig:
     on, by what they add to the hypervolume; none has each trained whole.
     """
 
-    candidates: pydantic.PositiveInt = 26
-    minutes: pydantic.PositiveFloat | None = None
-    patience: pydantic.PositiveInt | None = None
-    candidate_minutes: pydantic.PositiveFloat | None = None
-    concurrent: pydantic.NonNegativeInt = 0
-    finalists: pydantic.PositiveInt = 4
-    seeds: pydantic.PositiveInt = 1
-    checked: pydantic.NonNegativeInt = 8
+    candidates: Count = 26
+    minutes: Positive | None = None
+    patience: Count | None = None
+    candidate_minutes: Positive | None = None
+    concurrent: AtOnce = 0
+    finalists: Count = 4
+    seeds: Seeds = 1
+    checked: CountOrNone = 8
     rungs: tuple[PartShare, ...] = ()
     kept: PartShare = 0.4
 
@@ -171,9 +213,9 @@ class BudgetConfig:
 class RunConfig:
     """Where a run's folder lies (by default below ./runs) and what seeds it."""
 
-    dir: str | None = None
-    seed: pydantic.NonNegativeInt = 0
-    address: str | None = None
+    dir: Name | None = None
+    seed: Seed = 0
+    address: Address | None = None
 
 
 @dataclass(frozen=True)
@@ -181,8 +223,8 @@ class TrackingConfig:
     """MLflow: `uri` null means SQLite at `path` (by default runs/mlflow.db)."""
 
     enabled: bool = True
-    uri: str | None = None
-    experiment: str = "orchestrator"
+    uri: TrackingUri | None = None
+    experiment: Name = "orchestrator"
 
 
 @dataclass(frozen=True)
@@ -213,6 +255,8 @@ class StudyConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 
+# Characters of a wrong value that are told.
+_TOLD = 200
 _SCHEMAS: Mapping[str, Any] = {"objective": ObjectiveConfig, "device": DeviceConfig}
 
 
@@ -224,6 +268,8 @@ def check_config(data: Mapping[str, Any]) -> StudyConfig:
         raise ConfigError("\n".join(problems))
     if not nested.get("device"):
         raise ConfigError("device: none is chosen; for example device=[onnxruntime].")
+    if nested.get("objective") is None:
+        raise ConfigError("objective: none is chosen; for example objective=[accuracy,params].")
     try:
         config = pydantic.TypeAdapter(StudyConfig).validate_python(nested)
     except pydantic.ValidationError as error:
@@ -354,5 +400,10 @@ def _members(schema: Any) -> dict[str, Any]:
 
 
 def _sentence(error: Any) -> str:
+    """What is wrong with one value; of a long one its beginning is told, of a uri no password."""
     where = ".".join(str(part) for part in error["loc"])
-    return f"{where}: {error['msg']}, found {error['input']!r}"
+    told = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return f"{where}: {told}."
+    found = masked(repr(error["input"]))
+    return f"{where}: {told}, found {found if len(found) <= _TOLD else found[:_TOLD] + '…'}"

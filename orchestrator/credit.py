@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
+from orchestrator.faults.typed import made
 from orchestrator.files import understood
 
 __all__ = ["Credit"]
@@ -59,4 +60,5 @@ class Credit:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Credit:
         """What `to_json` gave; TypeError where it is damaged, RunError for a newer version's."""
-        return cls(**understood(data, "a credit", format=0, fields=[f.name for f in fields(cls)]))
+        known = [item.name for item in fields(cls)]
+        return made(cls, understood(data, "a credit", format=0, fields=known))

@@ -11,21 +11,34 @@ import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from orchestrator.errors import RunError
 
-__all__ = ["read_json", "replacing", "understood", "write_json", "write_whole"]
+__all__ = [
+    "inside",
+    "read_json",
+    "read_text",
+    "reading",
+    "replacing",
+    "understood",
+    "write_json",
+    "write_whole",
+]
+
+# No file of a run or a bundle that is read whole as text comes near it.
+_MOST_BYTES = 256 * 2**20
+_MEND = "Restore it from a copy."
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     """A path beside `path` to write to; it takes the place of `path` if nothing is raised.
 
-    Missing folders are made. The file gets the permissions that a plainly opened one would have:
-    what `tempfile` makes is private, and a colleague could not read a shared run. OSError passes
-    through, and what was written is removed.
+    Missing folders are made. Unless it is `private` the file gets the permissions that a plainly
+    opened one would have: what `tempfile` makes is private, and a colleague could not read a shared
+    run. OSError passes through, and what was written is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -33,7 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
     part = Path(name)
     try:
         yield part
-        part.chmod(0o666 & ~_umask())
+        part.chmod(0o600 if private else 0o666 & ~_umask())
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
@@ -73,14 +86,57 @@ def read_json(
 
     Raises RunError for a file that is missing, damaged or of another form; `mend` says what helps.
     """
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}. {mend}") from error
-    try:
+    with reading(path, mend):
+        data = json.loads(read_text(path))
         return understood(data, path, format=format, before=before)
-    except TypeError as error:
-        raise RunError(f"{path} cannot be used: {error}. {mend}") from error
+
+
+@contextmanager
+def reading(where: object, mend: str = _MEND) -> Iterator[None]:
+    """What is wrong with a stored form is one RunError naming `where`: a file, or its line too.
+
+    Every reader of what was stored reads within it: whatever damaged values do to it, a person is
+    told which file it is, and by `mend` what helps.
+    """
+    try:
+        yield
+    except RunError as error:
+        if str(where) in str(error):
+            raise
+        raise RunError(f"{where}: {error}") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        told = error.strerror if isinstance(error, OSError) else error
+        raise RunError(f"{where} cannot be read: {told or error}. {mend}") from error
+    except KeyError as error:
+        raise RunError(f"{where} is damaged: it lacks {error}. {mend}") from error
+    except RecursionError as error:
+        raise RunError(
+            f"{where} is damaged: values within values without an end. {mend}"
+        ) from error
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise RunError(f"{where} is damaged: {error}. {mend}") from error
+
+
+def read_text(path: Path, most_bytes: int = _MOST_BYTES) -> str:
+    """A file's text (UTF-8); ValueError for what is no plain file or larger than any of ours."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no plain file")
+    size = path.stat().st_size
+    if size > most_bytes:
+        raise ValueError(f"it has {size:,} bytes, at most {most_bytes:,} were expected")
+    return path.read_text("utf-8")
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of what a stored form names in `folder`; RunError for what lies elsewhere.
+
+    Links are followed: one that leads out of the folder lies elsewhere.
+    """
+    path = PurePosixPath(name)
+    plain = not path.is_absolute() and ".." not in path.parts and "\\" not in name
+    if not plain or not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise RunError(f"{folder} names {name!r}, which is outside of the folder.")
+    return folder / name
 
 
 def understood(

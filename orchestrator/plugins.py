@@ -13,16 +13,20 @@ import inspect
 import os
 import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
-from orchestrator import contracts, hookspecs
+from orchestrator import hookspecs
+from orchestrator.contracts._fulfilment import CONTRACTS, contract_of, lacking, unlike
+from orchestrator.contracts._options import checked_options
 from orchestrator.contracts.offer import Offer
 from orchestrator.errors import ConfigError, OrchestratorError, PluginError, closest
+from orchestrator.faults.typed import faults
 
 __all__ = [
     "BUILT_IN",
@@ -34,6 +38,8 @@ __all__ = [
     "installed",
     "version_of",
 ]
+
+T = TypeVar("T")
 
 BUILT_IN = (
     "orchestrator_spaces",
@@ -75,20 +81,6 @@ FAMILIES = {
     "place": "orchestrator_places",
     "estimator": "orchestrator_estimators",
     "sampler": "orchestrator_samplers",
-}
-
-
-# Config group → what its members are. A sampler may also be a function that returns one.
-CONTRACTS: Mapping[str, type] = {
-    "space": contracts.SearchSpace,
-    "dataset": contracts.Dataset,
-    "objective": contracts.Objective,
-    "compressor": contracts.Compressor,
-    "device": contracts.Device,
-    "place": contracts.Place,
-    "task": contracts.Task,
-    "estimator": contracts.Estimator,
-    "sampler": contracts.Sampler,
 }
 
 
@@ -141,6 +133,7 @@ class Plugins:
     manager: pluggy.PluginManager
     problems: list[Problem] = field(default_factory=list)
     packages: dict[str, str] = field(default_factory=dict)
+    _clashes: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @classmethod
     def empty(cls) -> Plugins:
@@ -167,16 +160,16 @@ class Plugins:
     def offered(self, family: str) -> dict[str, Offered]:
         """Name → offer of a config group, in the order in which plugins were registered.
 
-        The first device is what is measured on where nobody says which. Two offers of one name are
-        a PluginError.
+        The first device is what is measured on where nobody says which. Of two offers of one name
+        neither is chosen: whoever asks for that name gets a PluginError, others do not.
         """
         found: dict[str, Offered] = {}
         for plugin, offers in reversed(list(self._results(FAMILIES[family], Offer))):
             for offer in offers:
                 entry = Offered(family, offer, plugin, self.packages[plugin])
                 if offer.name in found:
-                    raise PluginError(_clash(found[offer.name], entry))
-                found[offer.name] = entry
+                    self._note_clash(found[offer.name], entry)
+                found.setdefault(offer.name, entry)
         return found
 
     def resolve(self, family: str, name: str) -> Any:
@@ -196,8 +189,42 @@ class Plugins:
         except Exception as error:
             hint = f" {entry.offer.hint}" if entry.offer.hint else ""
             raise PluginError(f"{entry} does not load: {error!r}.{hint}") from error
-        _check_contract(entry, found)
+        if told := unlike(family, found):
+            raise self.broken(family, name, told)
         return found
+
+    def broken(self, family: str, name: str, what: str) -> PluginError:
+        """What is to be raised where an offer is not what its family's contract says.
+
+        Names the package, the class and the contract.
+        """
+        entry = self._entry(family, name)
+        return PluginError(
+            f"{entry} ({entry.offer.target}) breaks the contract {contract_of(family)}: {what}. "
+            "Report it to whoever made the package, or leave it out."
+        )
+
+    @contextmanager
+    def promising(self, family: str, name: str, what: str) -> Iterator[None]:
+        """Whatever an offer raises that nobody meant to raise is a broken contract."""
+        try:
+            yield
+        except OrchestratorError:
+            raise
+        except Exception as error:
+            raise self.broken(family, name, f"{what} raised {error!r}") from error
+
+    def each(self, family: str, ask: Callable[[str], T]) -> dict[str, T]:
+        """What every offer of a family says, by name; one that breaks is among the problems."""
+        told: dict[str, T] = {}
+        for name, entry in self.offered(family).items():
+            try:
+                with self.promising(family, name, "what was asked of it"):
+                    told[name] = ask(name)
+            except PluginError as error:
+                problem = Problem(entry.plugin, entry.package, str(error))
+                self.problems += [problem] if problem not in self.problems else []
+        return told
 
     def create(
         self,
@@ -217,15 +244,18 @@ class Plugins:
         try:
             taken = inspect.signature(factory).parameters
             ours = {key: value for key, value in (given or {}).items() if key in taken}
-            made = factory(**_checked_options(factory, {**options, **ours}, where))
+            made = factory(**checked_options(factory, {**options, **ours}, where))
         except PluginError as error:
             raise PluginError(f"{entry}: {error}") from error
         except OrchestratorError:
             raise
+        except OSError as error:  # a path of the user's that is none
+            told = f"{error.filename} cannot be used" if error.filename else str(entry)
+            raise ConfigError(f"{where}: {told}: {error.strerror or error}.") from error
         except Exception as error:
             raise PluginError(f"{entry}: its constructor raised {error!r}.") from error
-        if family == "sampler" and not _is_sampler(made):
-            raise PluginError(_no_contract(entry, made))
+        if told := lacking(family, made):
+            raise self.broken(family, name, told)
         return made
 
     def config_dirs(self) -> list[str]:
@@ -247,8 +277,18 @@ class Plugins:
                 failed.append(Problem(name, self.packages.get(name, "?"), message, details))
         return failed
 
+    def _note_clash(self, first: Offered, second: Offered) -> None:
+        """Once, and among the problems."""
+        key = first.family, first.offer.name
+        if key not in self._clashes:
+            self._clashes[key] = _clash(first, second)
+            stranger = _stranger(first, second)
+            self.problems.append(Problem(stranger.plugin, stranger.package, self._clashes[key]))
+
     def _entry(self, family: str, name: str) -> Offered:
         offers = self.offered(family)
+        if (family, name) in self._clashes:
+            raise PluginError(self._clashes[family, name])
         if name not in offers:
             raise PluginError(self._unknown(family, name, offers))
         return offers[name]
@@ -263,9 +303,8 @@ class Plugins:
             except Exception as error:
                 self._drop(name, f"{hook} raised {error!r}", traceback.format_exc())
                 continue
-            if strange := [item for item in result if not isinstance(item, kind)]:
-                message = f"{hook} returned {strange[0]!r}, expected {kind.__name__}"
-                self._drop(name, message, "")
+            if message := _strange(result, kind):
+                self._drop(name, f"{hook} returned {message}", "")
                 continue
             yield name, result
 
@@ -350,26 +389,14 @@ def _refuse_misspelt(manager: pluggy.PluginManager, module: Any, name: str) -> N
             )
 
 
-def _check_contract(entry: Offered, found: Any) -> None:
-    """Raise PluginError for what is no class of the family's contract."""
-    if entry.family == "sampler":  # what it makes is looked at once it is made
-        fits = callable(found)
-    else:
-        fits = inspect.isclass(found) and issubclass(found, CONTRACTS[entry.family])
-    if not fits:
-        raise PluginError(_no_contract(entry, found))
-
-
-def _is_sampler(made: Any) -> bool:
-    """One of ours or of Optuna's, which is not imported for the question."""
-    return isinstance(made, CONTRACTS["sampler"]) or hasattr(made, "sample_independent")
-
-
-def _no_contract(entry: Offered, found: Any) -> str:
-    expected = f"a class of orchestrator.{CONTRACTS[entry.family].__name__}"
-    if entry.family == "sampler":
-        expected += ", one of Optuna's, or a function that returns one of either"
-    return f"{entry} is {found!r} ({entry.offer.target}), expected {expected}."
+def _strange(result: list[Any], kind: type) -> str:
+    """What of a hook's result is not what the hook is for; empty where all is."""
+    for item in result:
+        if not isinstance(item, kind):
+            return f"{item!r}, expected {kind.__name__}"
+        if isinstance(item, Offer) and (found := faults(Offer, vars(item), strict=False)):
+            return f"{item!r}: {found[0]}"
+    return ""
 
 
 def _is_installed(distribution: str) -> bool:
@@ -382,56 +409,14 @@ def _is_installed(distribution: str) -> bool:
     return True
 
 
+def _stranger(first: Offered, second: Offered) -> Offered:
+    """Of two that clash the one that may be left out without losing what is built in."""
+    return first if second.plugin in BUILT_IN else second
+
+
 def _clash(first: Offered, second: Offered) -> str:
     return (
         f"two {first.family}s are called {first.offer.name!r}: {first.plugin} of {first.package} "
         f"and {second.plugin} of {second.package}. Uninstall one, or leave one out with "
-        f"ORCHESTRATOR_BLOCK={second.plugin}."
+        f"ORCHESTRATOR_BLOCK={_stranger(first, second).plugin}."
     )
-
-
-def _checked_options(factory: Any, options: dict[str, Any], where: str) -> dict[str, Any]:
-    """Options of the right names and types; ConfigError otherwise."""
-    import pydantic
-
-    signature = inspect.signature(factory)
-    accepted = {
-        name: parameter
-        for name, parameter in signature.parameters.items()
-        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    }
-    for key in options:
-        if key not in accepted:
-            raise ConfigError(f"{where}.{key}: unknown key; {closest(key, accepted)}")
-    schema: dict[str, Any] = {
-        name: (
-            _annotation(factory, parameter),
-            ... if parameter.default is parameter.empty else parameter.default,
-        )
-        for name, parameter in accepted.items()
-    }
-    config = pydantic.ConfigDict(arbitrary_types_allowed=True)
-    model = pydantic.create_model("Options", __config__=config, **schema)
-    try:
-        filled = model.model_validate(options)
-    except pydantic.ValidationError as error:
-        lines = [f"{where}.{e['loc'][0]}: {e['msg']}, found {e['input']!r}" for e in error.errors()]
-        raise ConfigError("\n".join(lines)) from None
-    return {name: getattr(filled, name) for name in options}
-
-
-def _annotation(factory: Any, parameter: inspect.Parameter) -> Any:
-    """A parameter's type; the return type is left alone, as it may exist for checkers only."""
-    if parameter.annotation is parameter.empty:
-        return Any
-    if not isinstance(parameter.annotation, str):
-        return parameter.annotation
-    function = factory.__init__ if inspect.isclass(factory) else factory
-    try:
-        return eval(parameter.annotation, function.__globals__)
-    except Exception as error:
-        raise PluginError(
-            f"option {parameter.name!r} of {factory.__module__}.{factory.__qualname__} is typed "
-            f"{parameter.annotation!r}, which means nothing while it runs: {error}. Import the "
-            "type plainly, not only for type checkers."
-        ) from error

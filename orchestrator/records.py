@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from orchestrator.credit import Credit
 from orchestrator.faults.printable import LINE, TEXT, printable, printable_values
+from orchestrator.faults.typed import made
 from orchestrator.files import understood
 
 __all__ = [
@@ -147,7 +148,7 @@ class Genotype:
         """
         known = [item.name for item in fields(cls)]
         told = understood(data, "a genotype", format=1, fields=known)
-        return cls(**{**told, "compression": _steps(told["compression"])})
+        return made(cls, {**told, "compression": _steps(told["compression"])})
 
     def _plainly(self) -> dict[str, Any]:
         """What is usual is left out, so that a genotype keeps the key it had before there was it.
@@ -172,8 +173,8 @@ class Genotype:
 
 def _steps(stored: Mapping[str, Choices] | Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
     if isinstance(stored, Mapping):
-        return tuple(Step(name, stored[name]) for name in sorted(stored))
-    return tuple(Step(step["name"], step["choices"]) for step in stored)
+        return tuple(made(Step, {"name": n, "choices": stored[n]}) for n in sorted(stored))
+    return tuple(made(Step, {"name": s["name"], "choices": s["choices"]}) for s in stored)
 
 
 @dataclass(frozen=True)
@@ -254,15 +255,16 @@ class Record:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Record:
         """The record that `to_json` wrote, or the version before; RunError for a newer one."""
-        what = f"the record of candidate {data.get('number')}"
+        number = data.get("number") if isinstance(data, Mapping) else None
+        what = f"the record of candidate {number}"
         known = [item.name for item in fields(cls)]
         told = understood(data, what, format=cls.format, fields=known)
         told["genotype"] = Genotype.from_json(told["genotype"])
         told["curve"] = tuple(told["curve"])
         timed = told.get("latencies", {}).items()
-        told["latencies"] = {device: Latency(**latency) for device, latency in timed}
+        told["latencies"] = {device: made(Latency, latency) for device, latency in timed}
         told["variants"] = tuple(cls.from_json(record) for record in told.get("variants", ()))
-        return cls(**told)
+        return made(cls, told)
 
 
 def count_outcomes(records: Iterable[Record]) -> dict[Outcome, int]:
@@ -301,7 +303,7 @@ class Check:
         """The check that `to_json` wrote, or the version before; RunError for a newer one."""
         known = [item.name for item in fields(cls)]
         told = understood(data, "a check", format=cls.format, fields=known)
-        return cls(**{**told, "record": Record.from_json(told["record"])})
+        return made(cls, {**told, "record": Record.from_json(told["record"])})
 
 
 @dataclass(frozen=True)
@@ -364,11 +366,11 @@ class ShippedFile:
         """What `dataclasses.asdict` gave; RunError for a newer version's, TypeError if damaged."""
         known = [item.name for item in fields(cls)]
         told = understood(data, "a shipped file", format=0, fields=known)
-        timed = {name: Latency(**latency) for name, latency in told.get("latencies", {}).items()}
+        timed = {name: made(Latency, one) for name, one in told.get("latencies", {}).items()}
         lists = {
             name: tuple(told.get(name, ())) for name in ("steps", "marks", "picks", "in_float")
         }
-        return cls(**{**told, **lists, "latencies": timed})
+        return made(cls, {**told, **lists, "latencies": timed})
 
 
 @dataclass(frozen=True)
@@ -420,11 +422,12 @@ class Finalist:
     def from_json(cls, data: Mapping[str, Any]) -> Finalist:
         """The finalist that `to_json` wrote, or the version before; RunError for a newer one."""
         known = [item.name for item in fields(cls)]
-        told = understood(data, f"finalist {data.get('id')}", format=cls.format, fields=known)
+        what = f"finalist {data.get('id') if isinstance(data, Mapping) else ''}"
+        told = understood(data, what, format=cls.format, fields=known)
         lists = {name: tuple(told.get(name, ())) for name in ("marks", "picks", "pictures")}
         files = tuple(ShippedFile.from_json(file) for file in told.get("files", ()))
         pairs = tuple((t, a, int(n)) for t, a, n in told.get("confusions", ()))
-        return cls(**{**told, **lists, "files": files, "confusions": pairs})
+        return made(cls, {**told, **lists, "files": files, "confusions": pairs})
 
     def __getitem__(self, name: str) -> Any:
         """A finalist was a dictionary once."""

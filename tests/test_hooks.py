@@ -28,6 +28,7 @@ from orchestrator import (
     plugins,
 )
 from orchestrator.config import INSTANCES, check_config
+from orchestrator.contracts._options import checked_options
 from orchestrator.paths import config_dir
 from orchestrator.records import Check
 
@@ -179,7 +180,7 @@ def test_every_yaml_sets_options_that_exist(family: str, name: str) -> None:
     factory = plugins.installed().resolve(family, name)
     if "seed" in inspect.signature(factory).parameters and family == "sampler":
         chosen |= {"seed": 0}
-    assert plugins._checked_options(factory, chosen, family).keys() == chosen.keys()
+    assert checked_options(factory, chosen, family).keys() == chosen.keys()
 
 
 def _registered(**hooks: Callable[..., Any]) -> plugins.Plugins:

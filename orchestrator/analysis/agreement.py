@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.analysis.ranking import kendall, kendall_at
-from orchestrator.errors import RunError
+from orchestrator.files import reading
 from orchestrator.records import Check, Record
 
 __all__ = ["Agreement", "Correlation", "correlate", "read_checks"]
@@ -118,11 +118,11 @@ def read_checks(folder: Path) -> list[Check]:
     found = []
     for path in sorted(folder.glob("*.json")):
         try:
-            found.append(Check.from_json(json.loads(path.read_text())))
-        except RunError as error:  # of a newer version, which is no reason to forget it
-            raise RunError(f"{path}: {error}") from error
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            told = json.loads(path.read_text())
+        except (OSError, ValueError):  # of a worker that was killed
             continue
+        with reading(path):
+            found.append(Check.from_json(told))
     return sorted(found, key=lambda check: (check.epochs, check.number))
 
 

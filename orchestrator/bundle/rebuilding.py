@@ -6,17 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from orchestrator.bundle.facts import beside, genotype_of, read_facts, read_tensors
 from orchestrator.bundle.resizing import resize
 from orchestrator.contracts import ImageFacts, Task
-from orchestrator.errors import RunError, closest
+from orchestrator.errors import CandidateError, RunError, closest
 from orchestrator.plugins import Plugins, installed
 from orchestrator.training.building import build_network
 from orchestrator.training.left_out import leave_out
 
 __all__ = ["rebuild", "rebuild_one", "task_of"]
+
+# Times its stored numbers, and these many more, for a network of almost none.
+_MOST_TIMES = 1000
+_SMALL = 1_000
 
 
 def rebuild(folder: Path, plugins: Plugins | None = None, *, label: str = "") -> nn.Module:
@@ -36,7 +40,8 @@ def rebuild_one(
     folder: Path, facts: Mapping[str, Any], network: str, plugins: Plugins
 ) -> nn.Module:
     """One of the folder's networks, by its name; raises RunError."""
-    weights = read_tensors(folder / beside("weights.safetensors", network))
+    weights = read_tensors(facts, folder, beside("weights.safetensors", network))
+    _check_size(folder, facts, plugins, weights)
     built = _build(folder, facts, plugins)
     if not network:
         _without(built, facts.get("left_out", []), folder)
@@ -45,13 +50,40 @@ def rebuild_one(
     return built.eval()
 
 
+def _check_size(
+    folder: Path, facts: Mapping[str, Any], plugins: Plugins, weights: Mapping[str, Tensor]
+) -> None:
+    """Raise RunError for a network beyond all proportion to its weights, before it is built.
+
+    Pruning leaves less than there was, but never a thousandth of it.
+    """
+    import torch
+
+    with torch.device("meta"):
+        planned = _build(folder, facts, plugins)
+    size = sum(parameter.numel() for parameter in planned.parameters())
+    stored = sum(tensor.numel() for tensor in weights.values())
+    if size > _MOST_TIMES * (stored + _SMALL):
+        raise RunError(
+            f"{folder}/genotype.json asks for a network of {size:,} parameters, its weights are "
+            f"{stored:,}: they do not belong together. Write the bundle again."
+        )
+
+
 def _build(folder: Path, facts: Mapping[str, Any], plugins: Plugins) -> nn.Module:
     """The space's unpruned network; torch's global generator is left as it was."""
     genotype = genotype_of(facts, folder)
     options = {**facts["space_options"], "preset": genotype.preset}
+    presets = plugins.resolve("space", genotype.space).presets
+    if genotype.preset not in presets:
+        text = closest(genotype.preset, presets)
+        raise RunError(f"{folder}/genotype.json: no preset {genotype.preset!r}; {text}")
     space = plugins.create("space", genotype.space, options)
     task = task_of(facts, folder, plugins)
-    return build_network(space, genotype, ImageFacts.from_json(facts), seed=0, task=task)
+    try:
+        return build_network(space, genotype, ImageFacts.from_json(facts), seed=0, task=task)
+    except CandidateError as error:
+        raise RunError(f"{folder}/genotype.json: {error}. Was the file edited?") from error
 
 
 def _without(network: nn.Module, blocks: Sequence[str], folder: Path) -> None:

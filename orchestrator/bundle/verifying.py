@@ -73,7 +73,7 @@ def verify(
     images = ImageFacts.from_json(facts)
     checks, apart = {}, [0.0]
     for name in networks_of(facts):
-        checks[name] = check = _check(folder, name)
+        checks[name] = check = _check(facts, folder, name)
         found = answer(rebuild_one(folder, facts, name, plugins), images.normalise(check["pixels"]))
         apart.append(_difference(found, check["logits"]))
         _check_parity("the rebuilt network", apart[-1], check["logits"])
@@ -116,8 +116,9 @@ class _Judged:
         self, folder: Path, facts: Mapping[str, Any], checks: Mapping[str, Mapping[str, Tensor]]
     ) -> None:
         self._folder, self._facts, self._checks = folder, facts, checks
-        known = folder / ANSWERS
-        self._answers = read_tensors(known) if known.is_file() else {}
+        # A folder of before there were answers tells of none.
+        told = ANSWERS in facts["sha256"]
+        self._answers = read_tensors(facts, folder, ANSWERS) if told else {}
 
     def of(self, label: str, device: Device, task: Any) -> _Result:
         """What a file answers now beside its network's answers, and its own of then."""
@@ -157,9 +158,9 @@ def _device_for(
     return next((d for d in device.values() if entry["format"] in d.formats), None)
 
 
-def _check(folder: Path, network: str) -> dict[str, Tensor]:
+def _check(facts: Mapping[str, Any], folder: Path, network: str) -> dict[str, Tensor]:
     name = beside(CHECK, network)
-    check = read_tensors(folder / name)
+    check = read_tensors(facts, folder, name)
     if set(check) != {"pixels", "logits"}:
         raise RunError(f"{folder}/{name} holds {sorted(check)}, not pixels and logits.")
     return check

@@ -85,13 +85,13 @@ def networks(pattern: str = "*") -> list[str]:
 def published_networks(parts: Sequence[str] = ()) -> list[NetworkRow]:
     """The published members of all families, or those whose name holds one of `parts`.
 
-    Nothing is built. Raises PluginError for a space that does not load, and for a part that no
-    name holds.
+    Nothing is built. A space that does not load has none, and is among the plugins' problems.
+    Raises PluginError for a part that no name holds.
     """
     rows = [
         _row(family, member, published)
-        for family in installed().offered("space")
-        for member, published in _members(family).items()
+        for family, members in installed().each("space", _members).items()
+        for member, published in members.items()
     ]
     found = {part: {row.name for row in rows if part.lower() in row.name.lower()} for part in parts}
     for part, names in found.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
 import re
 import sys
@@ -22,6 +23,7 @@ from orchestrator.errors import (
     Interrupted,
     OrchestratorError,
     RunError,
+    UsageError,
     closest,
     disk_trouble,
 )
@@ -44,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
     except OrchestratorError as error:
         _fail(str(error), error.exit_status)
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            _fail(_told_of_disk(error), UsageError.exit_status)
         # Whoever read our output has seen enough, as `head` does; nor is there more to flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
@@ -79,11 +83,15 @@ def _dispatch(arguments: list[str]) -> None:
 
 
 def _search(line: CommandLine) -> None:
-    """One search, or several one after another; all are checked before the first begins."""
+    """One search, or several one after another; all are checked before the first begins.
+
+    What is heavy is imported after the check, so that a mistyped word is told at once.
+    """
+    asked = [(words, compose(words, line)) for words in jobs(line)]
     from orchestrator.cli.terminal import Terminal
     from orchestrator.study import run
 
-    for overrides, config in [(words, compose(words, line)) for words in jobs(line)]:
+    for overrides, config in asked:
         words = replace(line, overrides=tuple(overrides)).words
         folder = config.run.dir or run_dir(config.space.name, datetime.now())
         _told(partial(run, config, Path(folder), words), Terminal())
@@ -104,16 +112,16 @@ def _told(story: Callable[[Any], Any], viewer: Any) -> None:
 
 
 def _plan(arguments: list[str]) -> None:
-    from orchestrator.cli.terminal import Terminal
-    from orchestrator.study import plan_of
-
     if {"--help", "-h"} & set(arguments):
         parser = _parser("plan", "checks a search and forecasts its cost; starts nothing")
         parser.add_argument("override", nargs="+", help="+search=NAME and any group.key=value")
         parser.parse_args(arguments)
     line = read_command_line(arguments)
-    for overrides in jobs(line):
-        config = compose(overrides, line)
+    configs = [compose(overrides, line) for overrides in jobs(line)]
+    from orchestrator.cli.terminal import Terminal
+    from orchestrator.study import plan_of
+
+    for config in configs:
         plan = plan_of(config)
         Terminal().plan(config, plan)
         if plan.data is not None:
@@ -135,17 +143,17 @@ def _sheet(config: StudyConfig, plan: Plan) -> Path:
 
 
 def _table(arguments: list[str]) -> None:
-    from orchestrator.cli.tables import build_tables
-
     parser = _parser("table", "measures a space's blocks on a device, for latency without it")
     parser.add_argument("override", nargs="+", help="+search=NAME and any group.key=value")
-    parser.add_argument("--blocks", type=int, default=60, help="networks that give blocks")
-    parser.add_argument("--fit", type=int, default=24, help="networks measured to fit on")
-    parser.add_argument("--held-out", type=int, default=12, help="networks measured to judge by")
+    parser.add_argument("--blocks", type=_count, default=60, help="networks that give blocks")
+    parser.add_argument("--fit", type=_count, default=24, help="networks measured to fit on")
+    parser.add_argument("--held-out", type=_count, default=12, help="networks measured to judge by")
     parser.add_argument("--to", type=Path, help="the file; by default in the user's cache")
     given, more = parser.parse_known_args(arguments)
     line = read_command_line([*given.override, *more])
     configs = [compose(overrides, line) for overrides in jobs(line)]
+    from orchestrator.cli.tables import build_tables
+
     build_tables(configs, (given.blocks, given.fit, given.held_out), given.to)
 
 
@@ -334,6 +342,14 @@ def _folder_parser(command: str, does: str) -> argparse.ArgumentParser:
     return parser
 
 
+def _count(text: str) -> int:
+    """For argparse, which tells the flag and what was found."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"found {text}, expected 1 or more")
+    return number
+
+
 def _limits(pairs: Sequence[str]) -> dict[str, float]:
     limits = {}
     for pair in pairs:
@@ -341,9 +357,9 @@ def _limits(pairs: Sequence[str]) -> dict[str, float]:
         try:
             limits[name] = float(value)
         except ValueError:
-            raise ConfigError(
-                f"expected NAME=VALUE such as latency_ms=20, found {pair!r}."
-            ) from None
+            limits[name] = math.nan
+        if not math.isfinite(limits[name]):
+            raise ConfigError(f"expected NAME=VALUE such as latency_ms=20, found {pair!r}.")
     return limits
 
 
@@ -353,6 +369,15 @@ def _quieten() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     logging.getLogger().setLevel(logging.ERROR)
+
+
+def _told_of_disk(error: OSError) -> str:
+    """What the operating system says of a path, which whoever named it can mend."""
+    where = error.filename if error.filename is not None else "a file"
+    return (
+        f"{where} cannot be used: {error.strerror or error}. Name a path that can be read and "
+        "written, on a disk with free space."
+    )
 
 
 def _fail(text: str, status: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.analysis.display import MISSING, human
-from orchestrator.bundle import artifact_of, read_facts, rebuild, verify
+from orchestrator.bundle import artifact_of, is_bundle, read_facts, rebuild, verify
 from orchestrator.candidate.devices import make_runtimes, settle_device
 from orchestrator.candidate.networks import build_published
 from orchestrator.cli.terminal import Terminal, figure_table
@@ -85,7 +85,7 @@ def compare(targets: Sequence[str], devices: Mapping[str, Device], *, as_json: b
 def _rows(target: str) -> Iterator[_Row]:
     import torch
 
-    if not (Path(target) / "genotype.json").is_file():
+    if not is_bundle(Path(target)):
         network, point = build_published(target)
         example = torch.zeros(1, 3, point.image_size, point.image_size)
         yield _Row(target, lambda device, path: device.compile(network.eval(), example, path))

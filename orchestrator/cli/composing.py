@@ -221,7 +221,7 @@ def _as_hydra_does(
     beside = [f"hydra.searchpath=['file://{line.config_dir}']"] if line.config_dir else []
     place = str(line.config_path or config_dir())
     with initialize_config_dir(place, version_base="1.3"), _explaining(overrides, line):
-        _check_groups(overrides)
+        _check_groups(overrides, line)
         composed = hydra_compose(line.config_name, overrides=[*beside, *overrides])
         data = OmegaConf.to_container(composed, resolve=complete, throw_on_missing=complete)
         if not isinstance(data, dict):
@@ -229,12 +229,15 @@ def _as_hydra_does(
         return {str(key): value for key, value in data.items()}
 
 
-def _check_groups(overrides: Sequence[str]) -> None:
+def _check_groups(overrides: Sequence[str], line: CommandLine) -> None:
     """Raise ConfigError where a group is set to something else than names of its members."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    groups = {path.name for path in config_dir().iterdir() if path.is_dir()}
+    place = line.config_path or config_dir()
+    groups = {path.name for path in place.iterdir() if path.is_dir()}
     for item in OverridesParser.create().parse_overrides(list(overrides)):
+        if not item.key_or_group:
+            raise ConfigError(f"{item.input_line}: expected a name before the =.")
         if item.key_or_group not in groups or item.is_delete() or item.is_sweep_override():
             continue
         value = item.value()
@@ -272,7 +275,14 @@ def _explaining(overrides: Sequence[str], line: CommandLine) -> Iterator[None]:
 
 def _explained(error: Exception, overrides: Sequence[str], line: CommandLine) -> str:
     """Hydra's message, and for an unknown key the keys that are valid there."""
-    text = str(error).strip()
+    text = re.sub(r"\nSee https://hydra\S*.*", "", str(error))
+    text = text.partition("\nConfig search path")[0].strip()
+    if (word := getattr(error, "override", None)) is not None:
+        quoted = f"{word.partition('=')[0]}='…'"
+        return f"{word}: cannot be read as a value: {text}. A plain text may be quoted: {quoted}"
+    if lost := re.search(r"Could not load '(\w+)/(\w+)'", text):
+        members = [path.stem for path in (config_dir() / lost[1]).glob("*.yaml")]
+        return f"there is no {lost[1]}/{lost[2]}; {closest(lost[2], members)}"
     if error.__cause__ is not None and str(error.__cause__).strip() not in text:
         text = f"{text}\n{error.__cause__}"
     key = re.search(r"full_key: (\S+)", text)
@@ -284,17 +294,21 @@ def _explained(error: Exception, overrides: Sequence[str], line: CommandLine) ->
     if missing:
         name = getattr(error, "full_key", None) or missing[1]
         return f"{name}: must be given, for example {name}=VALUE."
-    return text.partition("\nConfig search path")[0].strip()
+    return text
 
 
 def _known_keys(key: str, overrides: Sequence[str], line: CommandLine) -> list[str]:
     from hydra import compose as hydra_compose
+    from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
 
     unknown = f"{key}="  # a key without a group looks like a group, and is what is wrong
     groups = [item for item in overrides if "." not in item.partition("=")[0]]
     groups = [item for item in groups if not item.startswith(unknown)]
-    parent: Any = hydra_compose(line.config_name, overrides=groups)
+    try:
+        parent: Any = hydra_compose(line.config_name, overrides=groups)
+    except HydraException:  # another of them is wrong too
+        return []
     for part in key.split(".")[:-1]:
         parent = OmegaConf.select(parent, part) if isinstance(parent, DictConfig) else None
     return [str(name) for name in parent] if isinstance(parent, DictConfig) else []

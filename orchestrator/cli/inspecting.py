@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.analysis.display import MISSING, counted, human, label, unit_of
-from orchestrator.bundle import artifact_of, read_facts, rebuild, verify
+from orchestrator.bundle import artifact_of, is_bundle, read_facts, rebuild, verify
 from orchestrator.bundle.images import told_of_images
 from orchestrator.candidate.networks import (
     CountedNetwork,
@@ -112,12 +112,10 @@ def measure_target(target: str, device_name: str | None = None, *, as_json: bool
 
     Without a name, the device is the first one installed, for a bundle the first that reads it.
     """
-    is_bundle = (Path(target) / "genotype.json").is_file()
-    device = (
-        _device(device_name) if device_name else _device_of(Path(target) if is_bundle else None)
-    )
+    bundled = is_bundle(Path(target))
+    device = _device(device_name) if device_name else _device_of(Path(target) if bundled else None)
     with WorkingFolder("measure") as folder, closing(device):
-        prepare = _bundle if is_bundle else _published
+        prepare = _bundle if bundled else _published
         subject, artifact = prepare(target, device, folder)
         figures = {**_counts(subject), **_timed(device, artifact, folder)}
         fingerprint = dict(device.fingerprint())

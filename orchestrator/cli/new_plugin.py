@@ -20,11 +20,13 @@ def write_plugin(name: str, parent: Path) -> Path:
     `name` is lower-case letters and digits; it names the package orchestrator-`name`, its entry
     point and its search. Raises ConfigError for another name and RunError if the folder exists.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9]*", name):
+    if not re.fullmatch(r"[a-z][a-z0-9]{0,63}", name):
         raise ConfigError(
-            f"{name!r} cannot name a plugin: expected lower-case letters and digits, beginning "
-            "with a letter, for example edge."
+            f"{name!r} cannot name a plugin: expected at most 64 lower-case letters and digits, "
+            "beginning with a letter, for example edge."
         )
+    if not parent.is_dir():
+        raise RunError(f"{parent} is no folder. Make it first, or name another by --folder.")
     target = parent / name
     if target.exists():
         raise RunError(f"{target} exists already. Choose another name or another folder.")

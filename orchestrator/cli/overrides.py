@@ -6,6 +6,7 @@ objective.small={name: latency_ms}      an instance under a name of its own; of 
                                         compressor too
 device.threads=2                        of the one device, as when there could only be one
 device.runtime=auto                     and what every device has, whether its file says so or not
+run.dir=/data/föhn (1)                  a text that is no word of the grammar, taken as it is
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def translated(
 
 def spelt(overrides: Sequence[str]) -> list[str]:
     """The overrides with keys and instances as Hydra spells them, which are left as they are."""
-    return [word for override in overrides for word in _instance(override)]
+    return [_quoted(word) for override in overrides for word in _instance(override)]
 
 
 def restored(data: Any) -> Any:
@@ -62,6 +63,22 @@ def restored(data: Any) -> Any:
     if not isinstance(data, Mapping):
         return data
     return {str(key).replace(_AT, "@"): restored(value) for key, value in data.items()}
+
+
+def _quoted(override: str) -> str:
+    """What the grammar cannot read, and is no list, mapping or quoted text, as a plain text."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    key, equals, value = override.partition("=")
+    if not equals or not value or value[0] in "[{'\"" or "${" in value:
+        return override
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        escaped = value.replace("'", "\\'")
+        return f"{key}='{escaped}'"
+    return override
 
 
 def _instance(override: str) -> list[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, overload
+
+from orchestrator.faults.typed import faults
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +46,26 @@ class ImageFacts:
         for name in ("classes", "mean", "deviation"):
             own[name] = tuple(own[name])
         return cls(**own)
+
+    def check(self, *, strict: bool = False) -> None:
+        """Raise TypeError or ValueError, naming the field, for what no images can be.
+
+        Where `strict`, nothing stands for another: no text for a number.
+        """
+        for found in faults(ImageFacts, vars(self), strict=strict):
+            raise TypeError(found)
+        for name, most in (("image_size", 16_384), ("in_channels", 1024)):
+            if not 1 <= getattr(self, name) <= most:
+                raise ValueError(f"{name}: found {getattr(self, name)}, expected 1 to {most}")
+        if not 1 <= len(self.classes) <= 1_000_000:
+            raise ValueError(f"classes: found {len(self.classes)}, expected 1 to 1000000")
+        for name in ("mean", "deviation"):
+            numbers = getattr(self, name)
+            if len(numbers) != self.in_channels or not all(map(math.isfinite, numbers)):
+                expected = f"a finite number for each of {self.in_channels} channels"
+                raise ValueError(f"{name}: found {list(numbers)}, expected {expected}")
+        if min(self.deviation) <= 0:
+            raise ValueError(f"deviation: found {min(self.deviation)}, expected more than 0")
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -1,1 +1,2 @@
-"""What holds a fault where it happened: text made printable, locks with names, folders swept."""
+"""What holds a fault where it happened: text made printable and passwords masked,
+locks with names, folders swept, values held against the class they are said to be of."""

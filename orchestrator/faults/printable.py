@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.faults.masking import masked
+
 __all__ = ["LINE", "TEXT", "printable", "printable_values"]
 
 # Characters that are kept of one line for a table, and of a whole traceback.
@@ -23,8 +25,9 @@ def printable(text: object, most: int = TEXT) -> str:
 
     A surrogate, as in a file's name that is not UTF-8, becomes "\\udcff"; a terminal's escape
     "\\x1b"; a mark that turns the order of letters round "\\u202e". Letters of any script stay.
+    Passwords in addresses do not, see `masking`.
     """
-    told = text if isinstance(text, str) else str(text)
+    told = masked(text if isinstance(text, str) else str(text))
     # An escape is longer than its letter, and whatever is read again must stay as it is.
     return _clipped(_UNUSUAL.sub(_shown, _clipped(told, most)), most)
 

@@ -17,9 +17,11 @@ from orchestrator.data import DataSummary, Strip, contact_sheet, summarise
 from orchestrator.errors import BudgetError, ConfigError
 from orchestrator.estimators.train import TrainEstimator
 from orchestrator.faults.temporary import WorkingFolder
+from orchestrator.faults.typed import made
 from orchestrator.plan.axes import made_axes
 from orchestrator.plan.float_layers import float_layers
 from orchestrator.plan.forecast import Forecast, Work, forecast, timed
+from orchestrator.plan.promises import check_promises
 from orchestrator.plan.prospects import noted, unpromising
 from orchestrator.plan.share import Within, within_budgets
 from orchestrator.plan.survey import (
@@ -105,15 +107,16 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
-        """The plan that `to_json` wrote."""
-        axes = [Axis(**axis) for axis in data["axes"]]
-        seeds = [Seed(**seed) for seed in data["seeds"]]
-        known = {**data, "axes": axes, "seeds": seeds}
+        """The plan that `to_json` wrote; KeyError, TypeError and the like where it is damaged."""
+        axes = [made(Axis, axis) for axis in data["axes"]]
+        seeds = [made(Seed, seed) for seed in data["seeds"]]
+        ranges = {name: tuple(ends) for name, ends in data["ranges"].items()}
+        known = {**data, "axes": axes, "seeds": seeds, "ranges": ranges}
         if told := data.get("forecast"):
             known["forecast"] = Forecast.from_json(told)
         if told := data.get("within"):
-            known["within"] = Within(**told)
-        return cls(**known)
+            known["within"] = made(Within, told)
+        return made(cls, known)
 
 
 def make_plan(factory: Factory, concurrent: int) -> Plan:
@@ -122,7 +125,6 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
     Costs some seconds; raises BudgetError for a budget that nothing in the space can meet.
     """
     assembly = factory.assembly
-    _check_sampler(factory)
     start = _start(factory)
     data = summarise(assembly.dataset)
     taught = _check_teacher(factory, data)
@@ -245,7 +247,12 @@ def _check_rungs(factory: Factory) -> None:
 
 
 def _start(factory: Factory) -> Prospect | None:
-    """What networks will start from; nothing is fetched. Raises UsageError as the search would."""
+    """What networks will start from, once all parts are checked; nothing is fetched.
+
+    Raises UsageError as the search would.
+    """
+    _check_sampler(factory)
+    check_promises(factory)
     weights = factory.config.weights
     if weights is None or weights == TRAINED:
         return None

@@ -39,13 +39,14 @@ def listed_by(space: SearchSpace) -> list[Listed]:
 
 
 def all_listed(plugins: Plugins) -> list[Listed]:
-    """What every installed space lists; raises PluginError for a space that does not load."""
-    spaces = [
-        plugins.create("space", family, {"preset": FULL})
-        for family in plugins.offered("space")
-        if FULL in plugins.resolve("space", family).presets
-    ]
-    return [entry for space in spaces for entry in listed_by(space)]
+    """What every installed space lists; one that breaks lists nothing, and is a problem."""
+
+    def ask(family: str) -> list[Listed]:
+        if FULL not in plugins.resolve("space", family).presets:
+            return []
+        return listed_by(plugins.create("space", family, {"preset": FULL}))
+
+    return [entry for found in plugins.each("space", ask).values() for entry in found]
 
 
 def matching(parts: Sequence[str], plugins: Plugins) -> list[Listed]:

@@ -237,7 +237,7 @@ def _bundled(folder: Path, space: SearchSpace) -> _Found:
     _check_same_options(folder, facts, space)
     images = ImageFacts.from_json(facts)
     file = folder / "weights.safetensors"
-    tensors = read_tensors(file)
+    tensors = read_tensors(facts, folder, file.name)
     if genotype.head:
         raise WeightsError(
             f"weights={folder}: a network for {genotype.task} with a head of its own, expected a "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -17,8 +17,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from orchestrator.errors import RunError
 from orchestrator.faults.locks import LockTaken, named, take
+from orchestrator.files import reading
+from orchestrator.records import Record
 
-__all__ = ["OneWriter", "exclusive", "open_storage"]
+__all__ = ["OneWriter", "exclusive", "open_storage", "record_of"]
 
 _PATIENCE_SECONDS = 3.0
 # A space asks every candidate the same few questions, each of which Optuna would make anew from its
@@ -169,9 +171,44 @@ def open_storage(path: Path, *, mend: bool) -> JournalStorage:
         return (OneWriter if mend else JournalStorage)(_Journal(path))
     except (ValueError, LookupError, AssertionError, TypeError, AttributeError, OSError) as error:
         raise RunError(
-            f"{path} cannot be read as a study's journal: {error!r}. Restore it from a copy, or "
-            "start a new search in another folder."
+            f"{_fault(path)} cannot be read as a study's journal: {error!r}. Restore it from a "
+            "copy, or start a new search in another folder."
         ) from error
+
+
+def record_of(trial: FrozenTrial, path: Path) -> Record:
+    """What the journal at `path` holds of a finished candidate; RunError names file and line."""
+    try:
+        with reading(path):
+            return Record.from_json(trial.user_attrs["record"])
+    except RunError as error:
+        line = _line(path, lambda log: _tells_record(log, trial))
+        told = str(error).removeprefix(str(path)).lstrip(": ")
+        raise RunError(f"{path}, line {line}: {told}") from error
+
+
+def _tells_record(log: Any, trial: FrozenTrial) -> bool:
+    return log.get("trial_id") == trial._trial_id and "record" in log.get("user_attr", {})
+
+
+def _fault(path: Path) -> str:
+    """The journal, and the first of its lines that is none of a journal."""
+    line = _line(path, lambda log: not isinstance(log, dict) or "op_code" not in log)
+    return f"{path}, line {line}," if line else str(path)
+
+
+def _line(path: Path, sought: Callable[[Any], bool]) -> int | None:
+    """The number of the first line whose values are sought, or that is no JSON."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if sought(json.loads(line)):
+                    return number
+    except ValueError:
+        return number
+    except (OSError, AttributeError):
+        pass
+    return None
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -20,8 +20,9 @@ from orchestrator.analysis.pareto import dominates
 from orchestrator.contracts.objective import Axis
 from orchestrator.contracts.sampler import Ground, History, Proposal, Sampler, SamplerContext
 from orchestrator.errors import ConfigError, PluginError, RunError
+from orchestrator.files import reading
 from orchestrator.records import Choices, Genotype, Record
-from orchestrator.search.journal import OneWriter, open_storage
+from orchestrator.search.journal import OneWriter, open_storage, record_of
 from orchestrator.search.samplers import adapted, chance
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Proposer:
         trials = self._storage.every_trial(self._study._study_id)
         self._storage.hidden |= {t.number for t in trials if t.user_attrs.get(_OUTDONE)}
         # Another seed after a resume: the same one would draw the very same candidates again.
-        search_seed, seed = seed, seed + 7919 * len(trials)
+        search_seed, seed = seed, (seed + 7919 * len(trials)) % 2**32
         self._sampler = adapted(sampler(seed))
         self._study.sampler = chance(self._sampler, seed)
         self._context = SamplerContext(ground, seed, search_seed)
@@ -352,11 +353,11 @@ def _name(sampler: Sampler) -> str:
 def _result(path: Path) -> Record | None:
     """What a worker kept of a candidate; None where there is nothing that can be read."""
     try:
-        return Record.from_json(json.loads(path.read_text()))
-    except RunError as error:  # of a newer version, which is no reason to pay for it again
-        raise RunError(f"{path}: {error}") from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        told = json.loads(path.read_text())
+    except (OSError, ValueError):  # of a worker that was killed
         return None
+    with reading(path):
+        return Record.from_json(told)
 
 
 def read_records(journal: Path) -> list[Record]:
@@ -372,7 +373,7 @@ def read_records(journal: Path) -> list[Record]:
         return []
     storage = open_storage(journal, mend=False)
     records = [
-        replace(Record.from_json(trial.user_attrs["record"]), variants=())
+        replace(record_of(trial, journal), variants=())
         for study in storage.get_all_studies()
         for trial in storage.get_all_trials(study._study_id, deepcopy=False)
         if "record" in trial.user_attrs

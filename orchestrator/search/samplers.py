@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import pydantic
 
 from orchestrator.contracts.offer import Offer
 from orchestrator.contracts.sampler import History, Sampler, SamplerContext
@@ -26,6 +28,9 @@ __all__ = [
     "random",
     "tpe",
 ]
+
+# So many draws at random come before a model is asked.
+Startup = Annotated[int, pydantic.Field(ge=0)]
 
 
 class OptunaSampler(Sampler):
@@ -74,7 +79,7 @@ def orchestrator_samplers() -> Sequence[Offer]:
 
 
 def tpe(
-    *, seed: int, multivariate: bool = True, group: bool = False, startup: int = 10
+    *, seed: int, multivariate: bool = True, group: bool = False, startup: Startup = 10
 ) -> BaseSampler:
     """Bergstra et al. 2011; several objectives as Ozaki et al. 2022. `startup` draws are random."""
     from optuna.samplers import TPESampler
@@ -100,7 +105,7 @@ def nsga3(*, seed: int, population: int = 20) -> BaseSampler:
     return _quietly(lambda: NSGAIIISampler(seed=seed, population_size=population))
 
 
-def gp(*, seed: int, startup: int = 10) -> BaseSampler:
+def gp(*, seed: int, startup: Startup = 10) -> BaseSampler:
     """Optuna's Gaussian process sampler; choices outside the common ones are drawn at random."""
     from optuna.samplers import GPSampler
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import platform
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,16 @@ import yaml
 
 from orchestrator.config import StudyConfig, check_config, flat_config
 from orchestrator.errors import ConfigError, RunError
-from orchestrator.files import read_json, replacing, understood, write_json
+from orchestrator.faults.masking import masked, masked_values, secrets_of, unmasked_values
+from orchestrator.files import (
+    inside,
+    read_json,
+    read_text,
+    reading,
+    replacing,
+    understood,
+    write_json,
+)
 from orchestrator.plan.planning import Plan
 from orchestrator.records import Finalist, Record
 from orchestrator.search.journal import exclusive
@@ -25,6 +35,8 @@ __all__ = ["RunFolder"]
 
 # Of plan.json, config.yaml and finalists.json; 0 is what was written before forms had a number.
 _PLAN = _CONFIG = _FINALISTS = 1
+# Passwords of config.yaml's addresses, for whoever made the run alone (0600); tracked nowhere.
+_SECRETS = "secrets.json"
 
 
 @dataclass(frozen=True)
@@ -109,7 +121,10 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._write("environment.txt", "\n".join(_environment()) + "\n")
-            self._write("overrides.txt", "\n".join(overrides) + "\n")
+            self._write("overrides.txt", "\n".join(map(masked, overrides)) + "\n")
+            if secrets := secrets_of(flat_config(config)):
+                with replacing(self.path / _SECRETS, private=True) as part:
+                    part.write_text(json.dumps(secrets), encoding="utf-8")
             write_json(self.path / "plan.json", plan.to_json(), format=_PLAN)
             # Last: what has a configuration has all that a resumed search needs.
             self._write("config.yaml", _written(config))
@@ -126,21 +141,28 @@ class RunFolder:
     def config(self) -> StudyConfig:
         """The configuration of the search; raises RunError."""
         path = self.path / "config.yaml"
+        text = self._read("config.yaml")
         try:
-            data = yaml.safe_load(self._read("config.yaml"))
-            return check_config(understood(data, path, format=_CONFIG))
-        except (yaml.YAMLError, ConfigError, TypeError, AttributeError) as error:
+            with reading(path):
+                data = understood(yaml.safe_load(text), path, format=_CONFIG)
+                return check_config(unmasked_values(data, self._secrets()))
+        except (yaml.YAMLError, ConfigError) as error:
             raise RunError(f"{path} cannot be used: {error}") from error
+
+    def _secrets(self) -> dict[str, str]:
+        """What config.yaml has masked; nothing in a folder that was passed on without it."""
+        path = self.path / _SECRETS
+        if not path.exists():
+            return {}
+        with reading(path):
+            return {str(key): str(text) for key, text in json.loads(read_text(path)).items()}
 
     def plan(self) -> Plan:
         """The plan of the search; raises RunError."""
         path = self.path / "plan.json"
         self._read("plan.json")  # says what the folder is not, where it is none
-        try:
-            told = read_json(path, format=_PLAN, before=self._with_device)
-            return Plan.from_json(told)
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path} cannot be used: {error!r}") from error
+        with reading(path):
+            return Plan.from_json(read_json(path, format=_PLAN, before=self._with_device))
 
     def _with_device(self, old: Mapping[str, Any]) -> dict[str, Any]:
         """What was found on the one device that there was, by its name."""
@@ -148,6 +170,17 @@ class RunFolder:
         rest = {key: value for key, value in old.items() if key != "fingerprint"}
         found = {"fingerprints": {name: old["fingerprint"]}}
         return {**rest, **found, "reference_ms": {name: old["reference_ms"]}}
+
+    def check_roles(self, config: StudyConfig, plan: Plan) -> None:
+        """Raise RunError for objectives that are others than the search is for."""
+        searched = [key for key, item in config.objective.items() if item.role == "objective"]
+        planned = [axis.name for axis in plan.axes]
+        if sorted(searched) != sorted(planned):
+            raise RunError(
+                f"{self.path / 'config.yaml'} searches for {', '.join(searched) or 'nothing'}, the "
+                f"search was begun for {', '.join(planned)} (plan.json). What is searched for "
+                "cannot change: put the roles back, or start another search."
+            )
 
     def overrides(self) -> list[str]:
         """The command line that started the search."""
@@ -169,18 +202,20 @@ class RunFolder:
         )
 
     def finalists(self) -> list[Finalist]:
-        """What `write_finalists` kept; empty before the first."""
+        """What `write_finalists` kept; empty before the first.
+
+        Raises RunError, also for one whose files lie outside of the run's folder.
+        """
         path = self.path / "finalists.json"
-        if not path.is_file():
+        if not path.exists():
             return []
         found = read_json(path, format=_FINALISTS, before=lambda old: {"finalists": old})
-        try:
-            finalists = [Finalist.from_json(finalist) for finalist in found["finalists"]]
-            for finalist in finalists:
-                _check_inside(path, finalist)
-            return finalists
-        except (KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{path} is damaged: {error!r}. Restore it from a copy.") from error
+        with reading(path):
+            known = [Finalist.from_json(finalist) for finalist in found["finalists"]]
+            for finalist in known:
+                for name in (finalist.folder, finalist.file, *(f.file for f in finalist.files)):
+                    inside(self.path, name)
+        return known
 
     def write_tables(
         self,
@@ -214,22 +249,12 @@ class RunFolder:
 
     def _read(self, name: str) -> str:
         try:
-            return (self.path / name).read_text()
-        except (OSError, UnicodeDecodeError) as error:
+            return read_text(self.path / name)
+        except (OSError, ValueError) as error:
             raise RunError(
                 f"{self.path} is not the folder of a search: {name} cannot be read ({error}). "
                 "Give the folder that a search printed last."
             ) from error
-
-
-def _check_inside(path: Path, finalist: Finalist) -> None:
-    """Or a folder that came from somebody else would have files of this machine uploaded."""
-    for name in (finalist.folder, finalist.file, *(file.file for file in finalist.files)):
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise RunError(
-                f"{path} names {name}, which lies outside of the run's folder, as no search writes "
-                "it. Restore it from a copy."
-            )
 
 
 def _unwritable(path: Path, error: OSError | ValueError) -> RunError:
@@ -241,7 +266,9 @@ def _unwritable(path: Path, error: OSError | ValueError) -> RunError:
 
 
 def _written(config: StudyConfig) -> str:
-    return yaml.safe_dump({"format": _CONFIG, **flat_config(config)}, sort_keys=False)
+    return yaml.safe_dump(
+        {"format": _CONFIG, **masked_values(flat_config(config))}, sort_keys=False
+    )
 
 
 def _row(

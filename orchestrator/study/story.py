@@ -25,6 +25,7 @@ from orchestrator.errors import (
     RunError,
     disk_trouble,
 )
+from orchestrator.faults.masking import masked_values
 from orchestrator.measuring.gate import host_gate
 from orchestrator.plan.planning import Plan, make_plan
 from orchestrator.plugins import installed
@@ -95,6 +96,7 @@ def load(folder: Path) -> Study:
     home = RunFolder(folder)
     config, plan, overrides = home.config(), home.plan(), home.overrides()
     config = as_it_began(config, installed())
+    home.check_roles(config, plan)
     records = read_records(home.journal)
     study = Study(config, home, plan, installed(), overrides, records, home.finalists())
     study.remeasured = Remeasured.read(folder)
@@ -117,7 +119,7 @@ def write_report(study: Study) -> Path:
         finalists=study.finalists,
         checks=study.checks,
         correlations=study.correlations,
-        plan=flat_config(study.config),
+        plan=masked_values(flat_config(study.config)),
         command=study.command,
         leading=study.leading,
         start=study.start,
@@ -146,7 +148,8 @@ def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
     try:
         with Cluster(_resources(study.config)) as cluster:
             common: dict[str, Any] = {
-                "config": json.dumps(flat_config(study.config)),
+                # Ray keeps what it is given in files of its own.
+                "config": json.dumps(masked_values(flat_config(study.config))),
                 "folder": str(study.folder.resolve()),
                 "mark": mark_of(study.folder),
                 "latency_cache": caches_latencies(),

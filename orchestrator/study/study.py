@@ -24,6 +24,7 @@ from orchestrator.analysis.remeasured import Remeasured
 from orchestrator.config import StudyConfig
 from orchestrator.contracts import Axis
 from orchestrator.errors import PluginError
+from orchestrator.faults.masking import masked
 from orchestrator.plan.planning import Plan
 from orchestrator.plugins import Plugins, version_of
 from orchestrator.pretrained.starting import credit_of
@@ -194,7 +195,7 @@ class Study:
     @property
     def command(self) -> str:
         """The command line that repeats it."""
-        return " ".join(["python -m orchestrator", *self.overrides])
+        return " ".join(["python -m orchestrator", *map(masked, self.overrides)])
 
     @property
     def summary(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.bundle import artifact_of, read_facts, start_of
+from orchestrator.bundle import artifact_of, is_bundle, read_facts, start_of
 from orchestrator.contracts import Artifact, Device
 from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.records import Finalist
@@ -20,7 +20,7 @@ __all__ = ["Registry", "owed"]
 def owed(finalist: Finalist) -> dict[str, str]:
     """Tags that say whom a finalist's starting weights are owed to; none where it had none."""
     folder = Path(finalist.folder)
-    if not (folder / "genotype.json").is_file():
+    if not is_bundle(folder):
         return {}
     start = start_of(read_facts(folder), folder)
     return {name: clipped(text) for name, text in start.labels.items()} if start else {}
@@ -127,6 +127,6 @@ def _recipe(finalist: Finalist) -> dict[str, Any] | None:
 def _artifact(finalist: Finalist) -> Artifact:
     """The file that leads, with what lies beside it."""
     folder, file = Path(finalist.folder), Path(finalist.file)
-    if finalist.label and (folder / "genotype.json").is_file():
+    if finalist.label and is_bundle(folder):
         return artifact_of(read_facts(folder), finalist.label, folder)
     return Artifact(file, finalist.file_format or file.suffix[1:])

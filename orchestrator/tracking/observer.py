@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.config import TrackingConfig
+from orchestrator.faults.masking import masked
 from orchestrator.hookspecs import hookimpl
 from orchestrator.records import Check, Record
 from orchestrator.tracking.naming import clipped
@@ -49,7 +50,7 @@ class Tracker:
         self._experiment = config.experiment
         self._default_path = default_path
         self._devices = devices
-        self._warn = warn
+        self._warning = warn
         self._jobs: queue.Queue[Callable[[Writer], None] | None] = queue.Queue()
         self._thread: threading.Thread | None = None
         self._correlate_at = 0
@@ -97,6 +98,9 @@ class Tracker:
             )
         return not self._thread.is_alive()
 
+    def _warn(self, text: str) -> None:
+        self._warning(masked(text))
+
     def _ranks(self, study: TrackedRun) -> dict[str, float]:
         """Correlations, once every few candidates."""
         count = len(study.records)
@@ -133,7 +137,7 @@ def tracking_uri(config: TrackingConfig, default_path: Path) -> str:
 
 def ui_hint(config: TrackingConfig, default_path: Path) -> str:
     """What to type, and what to open, to see the runs; MLflow's start page is for chat traces."""
-    uri = tracking_uri(config, default_path)
+    uri = masked(tracking_uri(config, default_path))
     page = "/#/experiments?workflowType=machine_learning"
     if uri.startswith("http"):
         return uri.rstrip("/") + page

@@ -17,6 +17,7 @@ from orchestrator.analysis.display import needs
 from orchestrator.analysis.ledger import Ledger
 from orchestrator.errors import RunError
 from orchestrator.faults.locks import LockTaken, named, take
+from orchestrator.faults.masking import masked
 from orchestrator.files import read_json, write_json
 from orchestrator.records import Finalist, Record, ShippedFile
 from orchestrator.tracking import naming
@@ -141,7 +142,7 @@ class Writer:
 
         path = folder / STATE_FILE
         state = read_json(path, format=_FORMAT) if path.is_file() else {}
-        if state.get("uri") != self.uri:
+        if masked(state.get("uri", "")) != masked(self.uri):
             return ""
         try:
             info = self.client.get_run(state["run_id"]).info
@@ -185,7 +186,7 @@ class Writer:
         )
         run_id = str(created.info.run_id)
         self._log(run_id, params=run.params)
-        state = {"uri": self.uri, "experiment_id": self.experiment, "run_id": run_id}
+        state = {"uri": masked(self.uri), "experiment_id": self.experiment, "run_id": run_id}
         write_json(run.folder / STATE_FILE, state, format=_FORMAT)
         return run_id
 

@@ -21,6 +21,10 @@ _TEST_SHARE = 0.2
 _BRIGHTEST = 16
 
 
+# Beyond it enlarged digits are memory that says nothing.
+_LARGEST = 512
+
+
 class Digits(Dataset):
     """1,797 images of ten classes, enlarged; 60 % train, 20 % validation, 20 % test.
 
@@ -37,8 +41,8 @@ class Digits(Dataset):
     def __init__(
         self, *, image_size: int = 32, in_channels: Literal[1, 3] = 1, seed: int = 0
     ) -> None:
-        if image_size < 8:
-            raise ConfigError(f"dataset.image_size: found {image_size}, expected 8 or more.")
+        if not 8 <= image_size <= _LARGEST:
+            raise ConfigError(f"dataset.image_size: found {image_size}, expected 8 to {_LARGEST}.")
         self.classes = tuple("0123456789")
         self.image_size = image_size
         self.in_channels = in_channels

@@ -57,7 +57,7 @@ def test_an_unknown_key_is_told_what_is_valid(
         ("objective.params.max=abc", "objective.params.max: Input should be a valid number"),
         ("objective.params.max=nan", "objective.params.max: found nan, expected a finite number"),
         ("dataset.image_size=big", "dataset.image_size: Input should be a valid integer"),
-        ("dataset.image_size=4", "dataset.image_size: found 4, expected 8 or more"),
+        ("dataset.image_size=4", "dataset.image_size: found 4, expected 8 to 512"),
         ("device.threads=0", "device.onnxruntime.threads is 0, expected 1 or more"),
         ("compressor.pruning.ratios=[2.0]", "compressor.pruning.ratios"),
         ("sampler.startup=x", "sampler.startup: Input should be a valid integer"),

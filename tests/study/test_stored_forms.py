@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from orchestrator.analysis.agreement import read_checks
+from orchestrator.config import check_config
 from orchestrator.contracts import Axis
 from orchestrator.errors import RunError
 from orchestrator.estimators.anchors import Anchor, read_anchors, write_anchors
@@ -40,8 +41,6 @@ CONFIG = {group: {"name": "some"} for group in ("space", "dataset", "device")} |
 
 @pytest.fixture
 def home(tmp_path: Path) -> RunFolder:
-    from orchestrator.config import check_config
-
     folder = RunFolder(tmp_path / "run")
     folder.start(check_config(CONFIG), PLAN, ["+search=toy"])
     folder.write_finalists([Finalist("0001")])
@@ -106,3 +105,23 @@ def test_what_a_worker_kept_and_a_check_too(tmp_path: Path) -> None:
     write_json(tmp_path / "0000.json", {**record.to_json(), "format": 99})
     with pytest.raises(RunError, match=r"0000\.json: .* has format 99"):
         _result(tmp_path / "0000.json")
+
+
+SECRET = "S3cr3t"
+URI = f"http://me:{SECRET}@127.0.0.1:9/x?token={SECRET}&page=2"
+
+
+def test_a_run_s_folder_keeps_it_for_its_owner_alone(tmp_path: Path) -> None:
+    config = check_config({**CONFIG, "tracking": {"uri": URI}})
+    home = RunFolder(tmp_path / "run")
+    home.start(config, PLAN, ["+search=toy", f"tracking.uri={URI}"])
+    telling = [path.name for path in home.path.iterdir() if SECRET in path.read_text()]
+    assert telling == ["secrets.json"]
+    assert (home.path / "secrets.json").stat().st_mode & 0o777 == 0o600
+    assert home.config() == config
+
+
+def test_nothing_is_kept_where_there_is_no_secret(tmp_path: Path) -> None:
+    home = RunFolder(tmp_path / "run")
+    home.start(check_config(CONFIG), PLAN, [])
+    assert not (home.path / "secrets.json").exists()
