@@ -40,7 +40,7 @@ class Question:
         """
         if self._long:
             return [0.5**0.5, self._place(answer)]
-        return self._codes[_key(answer)]
+        return self._codes[_key(answer) if answer.__class__ is bool else answer]
 
     def _coded(self, rank: int) -> list[float]:
         weight = (0.25 if self._ranked else 0.5) ** 0.5
@@ -53,13 +53,13 @@ class Question:
 
     def has(self, answer: Any) -> bool:
         """Whether it is one of the options, or lies between the two of a real question."""
-        if self.kind == "real":
+        if self._long:
+            if self.kind != "real":
+                return not isinstance(answer, bool) and answer in self.options
             low, high = self.options
             return bool(low <= answer <= high)
-        if self._long:
-            return not isinstance(answer, bool) and answer in self.options
         try:
-            return _key(answer) in self._codes
+            return (_key(answer) if answer.__class__ is bool else answer) in self._codes
         except TypeError:  # a list, which has no hash
             return answer in self.options
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from orchestrator.contracts.objective import Axis, Budget
@@ -96,7 +97,7 @@ class SamplerContext:
         self._questions: dict[str, Question] = {}
         self._starts: dict[str, int] = {}
         self._columns: tuple[str, ...] = ()
-        self._drawn: dict[str, tuple[Genotype, Choices]] = {}
+        self._drawn: dict[Hashable, tuple[Genotype, Choices]] = {}
         self._static: dict[str, Mapping[str, float]] = {}
 
     @property
@@ -122,7 +123,7 @@ class SamplerContext:
         With a `number` it is that draw of the search, the same whenever and wherever it is asked.
         """
         drawn = self._random.getrandbits(63) if number is None else self._seed_of(str(number))
-        return self._answered({}, drawn)[1]
+        return self._answered({}, lambda: drawn)[1]
 
     def complete(self, choices: Choices) -> Choices:
         """All answers, and only those, that drawing asks for where `choices` are given.
@@ -162,30 +163,31 @@ class SamplerContext:
         """
         import numpy as np
 
-        if any(name not in self._questions for name in choices):
+        if not choices.keys() <= self._questions.keys():
             self._draw(choices)
         self._place_columns()
-        found = [0.0] * len(self._columns)
+        found, starts, questions = [0.0] * len(self._columns), self._starts, self._questions
         for name, answer in choices.items():
-            if name in self._starts:
-                start, question = self._starts[name], self._questions[name]
-                found[start : start + question.columns] = question.code(answer)
+            if name in starts:
+                start, code = starts[name], questions[name].code(answer)
+                found[start : start + len(code)] = code
         return np.array(found, dtype=np.float64)
 
     def _draw(self, choices: Choices) -> tuple[Genotype, Choices]:
-        text = _told(choices)
-        found = self._drawn.get(text)
+        known = _key_of(choices)
+        found = self._drawn.get(known)
         if found is None:
-            found = self._answered(choices, self._seed_of(text))
-            _remember(self._drawn, text, found)
+            found = self._answered(choices, lambda: self._seed_of(_told(choices)))
+            _remember(self._drawn, known, found)
             # Whoever has asked for all answers draws by them next.
-            _remember(self._drawn, _told(found[1]), found)
+            if (whole := _key_of(found[1])) != known:
+                _remember(self._drawn, whole, found)
         return found
 
     def _seed_of(self, text: str) -> int:
         return zlib.crc32(f"{self.search_seed}{text}".encode())
 
-    def _answered(self, choices: Choices, seed: int) -> tuple[Genotype, Choices]:
+    def _answered(self, choices: Choices, seed: Callable[[], int]) -> tuple[Genotype, Choices]:
         trial = _Answers(choices, seed, self._questions)
         return self._ground.draw(trial), trial.given
 
@@ -211,59 +213,83 @@ class Sampler(ABC):
 
 
 class _Answers:
-    """A trial that answers what is known, draws the rest, and keeps the questions."""
+    """A trial that answers what is known, draws the rest, and keeps the questions.
 
-    def __init__(self, known: Choices, seed: int, questions: dict[str, Question]) -> None:
+    Hundreds of candidates are drawn for each proposal, so what is known takes the shortest way, and
+    the `seed` is asked for only where something is open.
+    """
+
+    def __init__(
+        self, known: Choices, seed: Callable[[], int], questions: dict[str, Question]
+    ) -> None:
         self.given: dict[str, Any] = {}
-        self._known = FixedTrial(known)
-        self._open = RandomTrial(seed)
+        self._known = known
+        self._seed = seed
         self._questions = questions
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """The known answer, which must be one of `choices`, or any of them."""
-        options = tuple(choices)
-        question = self._met(name, "categorical", options)
-        if name in self._known.known and self._fits(name, question, options):
-            return self._keep(name, self._known.known[name])
+        if self._fits(name, "categorical", tuple(choices)):
+            return self._keep(name, self._known[name])
         return self._keep(name, self._of(name).suggest_categorical(name, choices))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
         """The known answer, which must be low + n·step and at most high, or any such number."""
-        options = range(low, high + 1, step)
-        question = self._met(name, "ordered", options)
-        if name in self._known.known and self._fits(name, question, options):
-            return int(self._keep(name, self._known.known[name]))
+        if self._fits(name, "ordered", range(low, high + 1, step)):
+            return int(self._keep(name, self._known[name]))
         return int(self._keep(name, self._of(name).suggest_int(name, low, high, step=step)))
 
     def suggest_float(self, name: str, low: float, high: float) -> float:
         """The known answer, which must lie in [low, high], or any such number."""
-        self._met(name, "real", (low, high))
+        self._fits(name, "real", (low, high))
         return float(self._keep(name, self._of(name).suggest_float(name, low, high)))
 
+    @cached_property
+    def _fixed(self) -> FixedTrial:
+        return FixedTrial(self._known)
+
+    @cached_property
+    def _open(self) -> RandomTrial:
+        return RandomTrial(self._seed())
+
     def _of(self, name: str) -> FixedTrial | RandomTrial:
-        return self._known if name in self._known.known else self._open
+        return self._fixed if name in self._known else self._open
 
-    def _met(
+    def _fits(
         self, name: str, kind: Literal["categorical", "ordered", "real"], options: Sequence[Any]
-    ) -> Question:
-        if name not in self._questions:
-            self._questions[name] = Question(name, kind, options)
-        return self._questions[name]
-
-    def _fits(self, name: str, question: Question, options: Sequence[Any]) -> bool:
-        """The quick way to know it, as hundreds of candidates are drawn for each proposal."""
-        return question.options == options and question.has(self._known.known[name])
+    ) -> bool:
+        """Whether there is a known answer to the question, which is kept, that is an option."""
+        question = self._questions.get(name)
+        if question is None:
+            question = self._questions[name] = Question(name, kind, options)
+        return (
+            name in self._known and question.options == options and question.has(self._known[name])
+        )
 
     def _keep(self, name: str, value: Any) -> Any:
         self.given[name] = value
         return value
 
 
+def _key_of(choices: Choices) -> Hashable:
+    """What tells answers from others at a third of their text's price: 1, 1.0 and True differ.
+
+    It depends on their order, which is that of the questions where all are answered.
+    """
+    values = tuple(choices.values())
+    key = (tuple(choices), values, tuple(map(type, values)))
+    try:
+        hash(key)
+    except TypeError:  # a list, which has no hash
+        return _told(choices)
+    return key
+
+
 def _told(choices: Choices) -> str:
     return repr(sorted(choices.items()))
 
 
-def _remember(kept: dict[str, Any], key: str, value: Any) -> None:
+def _remember(kept: dict[Any, Any], key: Hashable, value: Any) -> None:
     if len(kept) >= _REMEMBERED:
         del kept[next(iter(kept))]
     kept[key] = value

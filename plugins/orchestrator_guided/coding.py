@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator import Choices, SamplerContext
-from orchestrator_guided.pool import text_of
+from orchestrator_guided.pool import told_of
 
 __all__ = ["Coder"]
 
@@ -24,13 +24,13 @@ class Coder:
     """Codes by the questions of known networks and of some draws.
 
     Which those are follows from the records alone: what else was met while candidates were bred is
-    left out, so that a resumed search sees what the first one saw. `texts` are those of all known
+    left out, so that a resumed search sees what the first one saw. `told` are those of all known
     networks.
     """
 
     context: SamplerContext
     drawn: list[Choices] = field(init=False)
-    texts: set[str] = field(default_factory=set)
+    told: set[Hashable] = field(default_factory=set)
     _asked: set[str] = field(default_factory=set)
     _known: Floats = field(default_factory=lambda: np.zeros((0, 0)))
 
@@ -49,7 +49,7 @@ class Coder:
         new = [self.context.complete(chosen) for chosen in choices[len(self._known) :]]
         for chosen in new:
             self._asked.update(chosen)
-            self.texts.add(text_of(chosen))
+            self.told.add(told_of(chosen))
         codes = [self.context.encode(chosen) for chosen in new]
         width = len(self.context.columns)
         if new or self._known.shape[1] < width:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +14,7 @@ from orchestrator_guided.coding import Coder
 from orchestrator_guided.evidence import Evidence
 from orchestrator_guided.improvement import Belief, Boxes, layer
 from orchestrator_guided.process import Observations, Process
+from orchestrator_guided.start import Counted, Start
 
 __all__ = ["Knowledge", "Memory"]
 
@@ -46,6 +48,7 @@ class Memory:
     """What is kept from proposal to proposal to save time; all of it follows from the records."""
 
     coder: Coder
+    start: Start
     processes: dict[str, Process] = field(default_factory=dict)
     statics: dict[str, _Static] = field(default_factory=dict)
     _learnt: dict[str, int] = field(default_factory=dict)
@@ -91,6 +94,7 @@ class Knowledge:
         self._costs, self._failed = evidence.costs, evidence.failed
         self._raw, self._predicted = evidence.raw, evidence.predicted
         self._pooled: dict[int, Floats] = {}
+        self._corrected: dict[str, Process] = {}
         self._tell_static()
         self._features = self._features_of(self._logs(self._costs), self._predicted)
         self._targets = {
@@ -115,25 +119,41 @@ class Knowledge:
 
     def _tell_of(self, place: int, usable: Places, static: _Static) -> None:
         static.told, static.questions = len(usable), self._questions
-        static.logarithmic = bool((self._costs[usable, place] > 0).all())
-        static.centre = self._codes[usable[-_MOST_STATIC:]].mean(0)
+        known = [values[self._names[place]] for _, values in self._memory.start.counted]
+        static.logarithmic = min([*self._costs[usable, place], *known]) > 0
         process = self._memory.process(
             self._names[place],
             len(usable),
             _LEARN_STATIC,
             lambda count: self._static_told(place, usable[:count]),
         )
-        process.see(self._static_told(place, usable))
+        told = self._static_told(place, usable)
+        static.centre = told.codes.mean(0)
+        process.see(told)
 
     def _static_told(self, place: int, rows: Places) -> Observations:
-        """What is static follows the choices closely: a trend in each column of the codes."""
-        rows = rows[-_MOST_STATIC:]
-        codes = self._codes[rows]
-        static = self._memory.statics[self._names[place]]
-        values = self._costs[rows, place]
-        values = np.log(values) if static.logarithmic else values
-        centred = codes - codes.mean(0)
-        return Observations(codes, centred, values, np.zeros(len(rows)), self._questions)
+        """What is static follows the choices closely: a trend in each column of the codes.
+
+        Records alone say little of what lies over a budget: what was drawn and counted for the
+        start says more.
+        """
+        codes, values = self._counted(place, self._memory.start.counted)
+        rows = rows[-(_MOST_STATIC - len(codes)) :]
+        codes = np.concatenate([codes, self._codes[rows]])
+        values = np.concatenate([values, self._log(place, self._costs[rows, place])])
+        none = np.zeros(len(values))
+        return Observations(codes, codes - codes.mean(0), values, none, self._questions)
+
+    def _counted(self, place: int, entries: Sequence[Counted]) -> tuple[Floats, Floats]:
+        """Codes, and one static objective as it is modelled."""
+        codes = self._memory.coder.pool([choices for choices, _ in entries])
+        values = np.array([values[self._names[place]] for _, values in entries], dtype=np.float64)
+        return codes, self._log(place, values)
+
+    def _log(self, place: int, costs: Floats) -> Floats:
+        """Of one static objective, where it is modelled so."""
+        logarithmic = self._memory.statics[self._names[place]].logarithmic
+        return np.log(np.maximum(costs, 1e-12)) if logarithmic else costs
 
     def _tell(self, place: int) -> bool:
         """One loss; whether enough is known of it."""
@@ -211,9 +231,8 @@ class Knowledge:
 
     def _logs(self, costs: Floats) -> Floats:
         found = costs.copy()
-        for place, name in enumerate(self._names):
-            if self._memory.statics[name].logarithmic:
-                found[:, place] = np.log(np.maximum(costs[:, place], 1e-12))
+        for place in range(len(self._names)):
+            found[:, place] = self._log(place, costs[:, place])
         return found
 
     def _standard(self, logs: Floats, known: Floats) -> Floats:
@@ -235,9 +254,22 @@ class Knowledge:
         codes = self._coded(pool)
         found = np.zeros((len(pool), len(self._names)))
         for place, name in enumerate(self._names):
-            process, static = self._memory.processes[name], self._memory.statics[name]
-            found[:, place] = process.expect(codes, codes - static.centre)
+            process = self._corrected.get(name, self._memory.processes[name])
+            found[:, place] = process.expect(codes, codes - self._memory.statics[name].centre)
         return found
+
+    def correct(self, entries: Sequence[Counted]) -> None:
+        """What was counted makes this proposal's guesses better, and no later one's.
+
+        Those follow from the records alone, as a resumed search has nothing else.
+        """
+        for place, name in enumerate(self._names):
+            codes, values = self._counted(place, entries)
+            centred, none = codes - self._memory.statics[name].centre, np.zeros(len(values))
+            self._corrected[name] = copy(self._memory.processes[name])
+            self._corrected[name].believe(
+                Observations(codes, centred, values, none, self._questions)
+            )
 
     def exact(self, values: Sequence[Mapping[str, float]]) -> Floats:
         """(n, static): what is static, counted."""

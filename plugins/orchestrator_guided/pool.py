@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Container, Sequence
+from collections.abc import Container, Hashable, Sequence
 from typing import Any
 
 from orchestrator import Choices, Question, SamplerContext
 from orchestrator.errors import ConfigError
 
-__all__ = ["Breeder", "text_of"]
+__all__ = ["Breeder", "told_of"]
 
 _CROSSED = 0.35
 _NEIGHBOUR = 0.6
@@ -17,15 +17,15 @@ _CHANGES, _SHARES = (1, 2, 3), (1 / 2, 1 / 3, 1 / 6)
 
 
 class Breeder:
-    """Makes new candidates of parents, none of which is in the pool or `known` by its text."""
+    """Makes new candidates of parents, none of which is in the pool or `known`."""
 
     def __init__(
-        self, context: SamplerContext, rng: random.Random, known: Container[str] = ()
+        self, context: SamplerContext, rng: random.Random, known: Container[Hashable] = ()
     ) -> None:
         self._context = context
         self._rng = rng
         self._known = known
-        self._met: set[str] = set()
+        self._met: set[Hashable] = set()
 
     def children(self, parents: Sequence[Choices], count: int) -> list[Choices]:
         """As many as are found in three tries each."""
@@ -44,7 +44,7 @@ class Breeder:
         return [choices for choices in drawn if self._is_new(choices)]
 
     def _is_new(self, choices: Choices) -> bool:
-        told = text_of(choices)
+        told = told_of(choices)
         if told in self._met or told in self._known:
             return False
         self._met.add(told)
@@ -81,6 +81,11 @@ class Breeder:
         return options[(place + 1 + rng.randrange(len(options) - 1)) % len(options)]
 
 
-def text_of(choices: Choices) -> str:
-    """The same for the same answers, whatever their order."""
-    return repr(sorted(choices.items()))
+def told_of(choices: Choices) -> Hashable:
+    """The same for the same answers to the same questions, all of them in their order."""
+    told = (tuple(choices), tuple(choices.values()))
+    try:
+        hash(told)
+    except TypeError:  # a list, which has no hash
+        return repr(told)
+    return told

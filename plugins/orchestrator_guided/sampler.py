@@ -10,7 +10,7 @@ probability that its budgets are kept and that it works at all.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -23,8 +23,8 @@ from orchestrator_guided.evidence import Evidence
 from orchestrator_guided.improvement import layer
 from orchestrator_guided.knowledge import Knowledge, Memory
 from orchestrator_guided.losses import losses_of
-from orchestrator_guided.pool import Breeder
-from orchestrator_guided.start import Start, counted
+from orchestrator_guided.pool import Breeder, told_of
+from orchestrator_guided.start import Counted, Start, counted
 
 __all__ = ["GuidedSampler"]
 
@@ -34,6 +34,8 @@ _STRANGERS = 30
 _CHILDREN, _ROUNDS, _GRANDCHILDREN, _BEST = 110, 2, 45, 8
 _EXACT, _MOST_COUNTED = 4, 24
 _PARENTS = 8
+# So often is looked for one that keeps the budgets on what is static.
+_CORRECTIONS = 3
 # Scores that differ by less are the same: what rounding makes of them depends on the process.
 _DIGITS = 7
 
@@ -67,13 +69,13 @@ class GuidedSampler(Sampler):
         known.evidence.read(history.records)
         rng = random.Random(repr((context.search_seed, len(history.records), len(history.pending))))
         known.memory.coder.records(known.evidence.choices)
-        breeder = Breeder(context, rng, known.memory.coder.texts)
+        breeder = Breeder(context, rng, known.memory.coder.told)
         if self._begins(history, known.evidence):
             return known.start.next(history, known.evidence, breeder)
         knowledge = Knowledge(context, known.evidence, known.memory)
         knowledge.believe(history.pending, history.climbing)
         turn = _Turn(history, context, knowledge, breeder)
-        return turn.best() or known.start.allowed(history)
+        return turn.best() or known.start.allowed(history, breeder)
 
     def _begins(self, history: History, evidence: Evidence) -> bool:
         """Whether too little is known for models."""
@@ -98,7 +100,8 @@ class _Known:
         static = next((tuple(v) for c in coder.drawn if (v := counted(context, c)) is not None), ())
         losses = losses_of(context.axes, context.budgets, static)
         evidence = Evidence(losses, len(context.axes), static)
-        return cls(context, evidence, Memory(coder), Start(context, coder.drawn, startup))
+        start = Start(context, coder.drawn, startup)
+        return cls(context, evidence, Memory(coder, start), start)
 
     def is_of(self, history: History, context: SamplerContext) -> bool:
         """Whether that search is the same, some records further."""
@@ -116,6 +119,8 @@ class _Turn:
 
     def __post_init__(self) -> None:
         self._boxes = self.knowledge.boxes()
+        self._met: set[Hashable] = set()
+        self._counted: list[Counted] = []
 
     def best(self) -> Choices | None:
         """Breed, rank, breed of the best, and count exactly only for the last few."""
@@ -126,21 +131,34 @@ class _Turn:
             leading = [pool[int(i)] for i in _falling(scores)[:_BEST]]
             children = self.breeder.children(leading, _GRANDCHILDREN)
             pool, scores = [*pool, *children], np.concatenate([scores, self._guess(children)])
-        ranked = [pool[int(i)] for i in _falling(scores)]
-        exact = list(islice(self._counted(ranked[:_MOST_COUNTED]), _EXACT))
-        if not exact:
-            return None
+        for _ in range(_CORRECTIONS):
+            ranked = [pool[int(i)] for i in _falling(scores)]
+            exact = list(islice(self._kept(ranked[:_MOST_COUNTED]), _EXACT))
+            if exact:
+                return self._best_of(exact)
+            # What was guessed to keep the budgets and does not says where the guesses are wrong.
+            self.knowledge.correct(self._counted)
+            pool = [choices for choices in pool if told_of(choices) not in self._met]
+            scores = self._guess(pool)
+        return None
+
+    def _best_of(self, exact: Sequence[Counted]) -> Choices:
         chosen = [choices for choices, _ in exact]
         logs = self.knowledge.exact([values for _, values in exact])
         return chosen[int(_falling(self._scores(chosen, logs))[0])]
 
-    def _counted(self, ranked: Sequence[Choices]) -> Iterator[tuple[Choices, dict[str, float]]]:
+    def _kept(self, ranked: Sequence[Choices]) -> Iterator[Counted]:
         """Those that are new, exist and keep the budgets on what is static, and exact values."""
         for choices in ranked:
+            self._met.add(told_of(choices))
             if self.history.knows(self.context.draw(choices)):
                 continue
             values = counted(self.context, choices)
-            if values is not None and not self.context.violations(values):
+            if values is None:
+                continue
+            if self.context.violations(values):
+                self._counted.append((choices, values))
+            else:
                 yield choices, values
 
     def _guess(self, pool: Sequence[Choices]) -> Floats:

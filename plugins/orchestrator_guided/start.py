@@ -15,7 +15,7 @@ from orchestrator.errors import CandidateError
 from orchestrator_guided.evidence import Evidence
 from orchestrator_guided.pool import Breeder
 
-__all__ = ["Start", "counted"]
+__all__ = ["Counted", "Start", "counted"]
 
 Floats = NDArray[np.float64]
 Counted = tuple[Choices, Mapping[str, float]]
@@ -33,13 +33,13 @@ class Start:
 
     def next(self, history: History, evidence: Evidence, breeder: Breeder) -> Choices | None:
         """A draw whose cost lies where no earlier one's does."""
-        open_ones = [entry for entry in self._counted if not self._is_known(history, entry[0])]
-        if not open_ones or not open_ones[0][1]:
+        open_ones = self._open(history, self.counted)
+        if not self._static:
             strangers = [choices for choices, _ in open_ones] or breeder.strangers(self.wanted)
             return strangers[0] if strangers else None
         kept = [entry for entry in open_ones if not self.context.violations(entry[1])]
         if not kept:
-            return min(open_ones, key=self._over)[0]
+            return self.allowed(history, breeder)
         before = [values for record in evidence.trainings if (values := record.values)]
         pending = [counted(self.context, proposal.choices) for proposal in history.pending]
         told = self._costs([*before, *(values for values in pending if values)])
@@ -48,13 +48,24 @@ class Start:
             return kept[int(np.argsort(costs, kind="stable")[len(costs) // 2])][0]
         return kept[int(np.abs(costs[:, None] - told[None]).min(1).argmax())][0]
 
-    def allowed(self, history: History) -> Choices | None:
-        """One that is new and keeps the budgets, else the one that breaks them least."""
-        open_ones = [entry for entry in self._counted if not self._is_known(history, entry[0])]
+    def allowed(self, history: History, breeder: Breeder) -> Choices | None:
+        """One that is new and keeps the budgets; where none is found, one that breaks them least.
+
+        Looked for first among the draws, then among children of those that come nearest.
+        """
+        found = self.counted
+        open_ones = self._open(history, found)
+        for _ in range(_ROUNDS):
+            kept = [entry for entry in open_ones if not self.context.violations(entry[1])]
+            if kept or not found:
+                return kept[0][0] if kept else None
+            # The latest come first among equals, so that a place that is used up is left behind.
+            children = self._of(breeder.children(self._nearest(found), _CHILDREN))
+            found, open_ones = [*children, *found], self._open(history, [*open_ones, *children])
         return min(open_ones, key=self._over)[0] if open_ones else None
 
     @cached_property
-    def _counted(self) -> list[Counted]:
+    def counted(self) -> list[Counted]:
         """The draws; where few of them keep the budgets, children of those that come nearest."""
         found = self._of(self.drawn)
         breeder = Breeder(self.context, random.Random(self.context.search_seed))
@@ -62,9 +73,19 @@ class Start:
             kept = [entry for entry in found if not self.context.violations(entry[1])]
             if len(kept) >= self.wanted or not found:
                 break
-            parents = sorted(found, key=self._over)[:_PARENTS]
-            found += self._of(breeder.children([choices for choices, _ in parents], _CHILDREN))
+            found += self._of(breeder.children(self._nearest(found), _CHILDREN))
         return found
+
+    @property
+    def _static(self) -> bool:
+        """Whether anything is known before it is paid for."""
+        return any(values for _, values in self.counted)
+
+    def _nearest(self, found: Sequence[Counted]) -> list[Choices]:
+        return [choices for choices, _ in sorted(found, key=self._over)[:_PARENTS]]
+
+    def _open(self, history: History, found: Sequence[Counted]) -> list[Counted]:
+        return [e for e in found if not history.knows(self.context.draw(e[0]))]
 
     def _of(self, pool: Sequence[Choices]) -> list[Counted]:
         told = [(choices, counted(self.context, choices)) for choices in pool]
@@ -86,12 +107,9 @@ class Start:
     @property
     def _leading(self) -> str:
         """The first that is searched for, else the first that is known at all."""
-        names = list(self._counted[0][1])
+        names = list(self.counted[0][1])
         searched = [axis.name for axis in self.context.axes if axis.name in names]
         return (searched or names)[0]
-
-    def _is_known(self, history: History, choices: Choices) -> bool:
-        return history.knows(self.context.draw(choices))
 
 
 def counted(context: SamplerContext, choices: Choices) -> dict[str, float] | None:

@@ -165,6 +165,16 @@ def test_open_answers_are_drawn_alike_and_closed_ones_kept() -> None:
         asked.draw({"width": 9})
 
 
+@pytest.mark.parametrize("options", [(1, True), ([3, 5], [5, 3])])
+def test_answers_that_look_alike_are_drawn_as_they_are(options: tuple[Any, ...]) -> None:
+    def of(trial: Trial) -> Genotype:
+        return Genotype("toy", "small", {"kind": trial.suggest_categorical("kind", options)})
+
+    asked = SamplerContext(Ground(AXES, of), 0)
+    for answer in options:
+        assert repr(asked.draw({"kind": answer}).architecture["kind"]) == repr(answer)
+
+
 def test_random_answers_differ_from_call_to_call_and_not_from_seed_to_seed() -> None:
     first, again, other = context(1), context(1), context(2)
     draws = [[asked.random() for _ in range(8)] for asked in (first, again, other)]

@@ -14,6 +14,7 @@ from orchestrator_guided.evidence import Evidence
 from orchestrator_guided.knowledge import Knowledge, Memory
 from orchestrator_guided.losses import losses_of
 from orchestrator_guided.sampler import GuidedSampler
+from orchestrator_guided.start import Start
 
 from orchestrator import (
     Axis,
@@ -127,7 +128,8 @@ def test_pending_candidates_leave_less_to_be_gained_near_them() -> None:
     context, records = searched(16)
     found = Evidence(losses_of(AXES, {}, ("macs",)), len(AXES), ("macs",))
     found.read(records)
-    knowledge = Knowledge(context, found, Memory(Coder(context)))
+    coder = Coder(context)
+    knowledge = Knowledge(context, found, Memory(coder, Start(context, coder.drawn, 10)))
     pool = [context.random(number) for number in range(900, 930)]
     guessed = knowledge.guessed(pool)
 
@@ -138,7 +140,8 @@ def test_pending_candidates_leave_less_to_be_gained_near_them() -> None:
     best = int(before.argmax())
     knowledge.believe([Proposal(99, context.draw(pool[best]), pool[best], "sampler")], {})
     after = gains()
-    assert after[best] < 0.7 * before[best] and (after <= before + 1e-9).all()
+    # The mean of a log-normal loss falls a little as it is doubted less.
+    assert after[best] < 0.7 * before[best] and (after <= 1.001 * before).all()
 
 
 def test_how_far_a_training_came_counts_before_it_ends() -> None:
@@ -150,7 +153,8 @@ def test_how_far_a_training_came_counts_before_it_ends() -> None:
     for reached in (0.2, 0.7):
         found = Evidence(losses_of(AXES, {}, ("macs",)), len(AXES), ("macs",))
         found.read(told)
-        knowledge = Knowledge(context, found, Memory(Coder(context)))
+        coder = Coder(context)
+        knowledge = Knowledge(context, found, Memory(coder, Start(context, coder.drawn, 10)))
         paused = Record(99, proposal.genotype, "stopped", choices=open_one, curve=(reached,))
         knowledge.believe([proposal], {99: paused})
         beliefs, _ = knowledge.beliefs([open_one], knowledge.guessed([open_one]))

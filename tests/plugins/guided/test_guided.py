@@ -91,6 +91,12 @@ def test_a_budget_that_one_in_a_hundred_keeps_is_kept_from_the_start(tmp_path: P
     assert max(record.values["cost"] for record in searched(asked, 6)) <= 5.0
 
 
+def test_a_budget_is_broken_only_where_no_other_network_is_left(tmp_path: Path) -> None:
+    records = searched(proposer(tmp_path, budgets={"cost": Budget(max=7.5)}), 52)
+    over = [record.values["cost"] > 7.5 for record in records]
+    assert not any(over[:46]) and sum(over) == 52 - 48  # so many of the 729 keep it
+
+
 def test_networks_like_those_that_failed_are_left_alone(tmp_path: Path) -> None:
     def told(record: Record) -> Record:
         bad = record.genotype.architecture["kinds"][0] == "dear"
