@@ -16,7 +16,6 @@ import argparse
 import random
 import statistics
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -28,7 +27,7 @@ from typing import Any
 
 import optuna
 
-from orchestrator import Genotype, Ground, Proposal, Record
+from orchestrator import Genotype, Ground, Proposal, Record, WorkingFolder
 from orchestrator.analysis import pareto
 from orchestrator.plugins import installed
 from orchestrator.search.proposer import Proposer
@@ -123,8 +122,8 @@ def searched(judge: Judge, sampler: str, seed: int, looked_at: Sequence[int]) ->
 
     ground = Ground(problem.axes, problem.draw, problem.static, problem.budgets)
     paid, scores, cpu_s, rejected = list[Record](), list[float](), 0.0, 0
-    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
-        proposer = Proposer(Path(folder) / "study.journal", ground, make, seed=seed)
+    with WorkingFolder("samplers") as folder:
+        proposer = Proposer(folder / "study.journal", ground, make, seed=seed)
         while len(paid) < looked_at[-1] and rejected < 20 * looked_at[-1]:
             begun = time.process_time()
             proposal = proposer.propose()
@@ -174,11 +173,6 @@ def _told(problem: Any, proposal: Proposal, seed: int) -> Record:
 def _excess(problem: Any, values: Mapping[str, float]) -> dict[str, float]:
     found = {n: b.excess(values[n]) for n, b in problem.budgets.items() if n in values}
     return {name: over for name, over in found.items() if over}
-
-
-def _memory() -> str | None:
-    """Where a journal costs no disk."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def show(problem: str, sampler: str, found: Sequence[Searched]) -> str:

@@ -32,6 +32,7 @@ _NAME = re.compile(r"[\w.]+-[a-z0-9]{8}")
 _BESIDE = ".part"
 _NAMES = ("TMPDIR", "TEMP", "TMP")
 _SWEEP_SECONDS = 5.0
+_TRIES = 5
 # With less than this a disk is full: some block is always left.
 _LEAST_BYTES = 2**18
 
@@ -48,14 +49,7 @@ class WorkingFolder:
         suffix = "" if within is None else _BESIDE
         _sweep_once(parent)
         self.path = parent / f"{kind}-{secrets.token_hex(4)}{suffix}"
-        unswept = _shared(parent)
-        try:
-            self.path.mkdir(mode=0o700)
-            self._lock = _locked(self.path, fcntl.LOCK_EX)
-        except OSError as error:
-            raise _trouble(parent, error) from error
-        finally:
-            _free(unswept)
+        self._lock = _made(self.path)
 
     def __enter__(self) -> Path:
         return self.path
@@ -76,10 +70,9 @@ class WorkingFolder:
 
     def kept(self) -> Self:
         """Itself, made again where the system swept it; raises RunError."""
-        try:
-            self.path.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise _trouble(self.path.parent, error) from error
+        if not _stands(self.path, self._lock):
+            _free(self._lock)
+            self._lock = _made(self.path, again=True)
         return self
 
 
@@ -160,6 +153,35 @@ def _removed(path: Path) -> bool:
     shutil.rmtree(path, ignore_errors=True)
     _free(lock)
     return True
+
+
+def _made(path: Path, *, again: bool = False) -> int | None:
+    """Make a folder and lock it; whose sweeper was quicker is made anew.
+
+    Raises RunError where it cannot be made.
+    """
+    unswept = _shared(path.parent)
+    try:
+        for _ in range(_TRIES):
+            path.mkdir(mode=0o700, exist_ok=again)
+            lock = _locked(path, fcntl.LOCK_EX)
+            if _stands(path, lock):
+                return lock
+            _free(lock)
+        raise FileNotFoundError(errno.ENOENT, "what is made there goes at once", str(path))
+    except OSError as error:
+        raise _trouble(path.parent, error) from error
+    finally:
+        _free(unswept)
+
+
+def _stands(path: Path, lock: int | None) -> bool:
+    """Whether the folder is there, and the one that is locked: one of that name is not enough."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return lock is None or os.path.samestat(found, os.fstat(lock))
 
 
 def _shared(folder: Path) -> int | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import RunError, disk_trouble
+from orchestrator.faults import temporary
 from orchestrator.faults.temporary import WorkingFolder, own_root, private, sweep
 from orchestrator.measuring.gate import host_gate
 
@@ -108,7 +109,26 @@ def test_a_folder_that_the_system_swept_is_made_again(root: Path) -> None:
     working = WorkingFolder("test")
     working.path.rmdir()
     assert working.kept().path.is_dir()
+    assert sweep(root) == [] and working.path.is_dir()  # it is held as the first one was
     working.close()
+    assert not working.path.exists()
+
+
+def test_a_folder_that_is_swept_before_it_is_locked_is_made_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept, locked = list[Path](), temporary._locked
+
+    def late(folder: Path, kind: int) -> int | None:
+        if folder.name.startswith("test-") and len(swept) < 2:
+            swept.append(folder)
+            folder.rmdir()
+        return locked(folder, kind)
+
+    monkeypatch.setattr(temporary, "_locked", late)
+    with WorkingFolder("test") as folder:
+        assert len(swept) == 2 and folder.is_dir()
+        assert sweep(root) == [] and folder.is_dir()
 
 
 @pytest.mark.parametrize(
