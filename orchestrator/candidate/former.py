@@ -31,7 +31,7 @@ def with_absolute_paths(config: StudyConfig, plugins: Plugins) -> StudyConfig:
     chosen = config.dataset
     paths = plugins.resolve("dataset", chosen.name).paths
     options = {
-        name: _absolute(value) if name in paths and value else value
+        name: _absolute(value) if name in paths and value and isinstance(value, str) else value
         for name, value in chosen.options.items()
     }
     teacher = config.teacher

@@ -111,7 +111,8 @@ class Plan:
         axes = [made(Axis, axis) for axis in data["axes"]]
         seeds = [made(Seed, seed) for seed in data["seeds"]]
         ranges = {name: tuple(ends) for name, ends in data["ranges"].items()}
-        known = {**data, "axes": axes, "seeds": seeds, "ranges": ranges}
+        strips = [tuple(strip) for strip in data.get("strips", ())]
+        known = {**data, "axes": axes, "seeds": seeds, "ranges": ranges, "strips": strips}
         if told := data.get("forecast"):
             known["forecast"] = Forecast.from_json(told)
         if told := data.get("within"):

@@ -171,8 +171,8 @@ def open_storage(path: Path, *, mend: bool) -> JournalStorage:
         return (OneWriter if mend else JournalStorage)(_Journal(path))
     except (ValueError, LookupError, AssertionError, TypeError, AttributeError, OSError) as error:
         raise RunError(
-            f"{_fault(path)} cannot be read as a study's journal: {error!r}. Restore it from a "
-            "copy, or start a new search in another folder."
+            f"{path} cannot be read as a study's journal{_fault(path)}: {error!r}. Restore it from "
+            "a copy, or start a new search in another folder."
         ) from error
 
 
@@ -192,9 +192,9 @@ def _tells_record(log: Any, trial: FrozenTrial) -> bool:
 
 
 def _fault(path: Path) -> str:
-    """The journal, and the first of its lines that is none of a journal."""
+    """Which is the first of a journal's lines that is none of a journal."""
     line = _line(path, lambda log: not isinstance(log, dict) or "op_code" not in log)
-    return f"{path}, line {line}," if line else str(path)
+    return f", line {line}" if line else ""
 
 
 def _line(path: Path, sought: Callable[[Any], bool]) -> int | None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator import Choices, History, Sampler, SamplerContext
+from orchestrator.errors import ConfigError
 from orchestrator_guided.coding import Coder
 from orchestrator_guided.evidence import Evidence
 from orchestrator_guided.improvement import layer
@@ -51,6 +52,8 @@ class GuidedSampler(Sampler):
     name = "guided"
 
     def __init__(self, *, startup: int = 10) -> None:
+        if startup < 0:
+            raise ConfigError(f"sampler.startup: found {startup}, expected 0 or more.")
         self.startup = startup
         self._known: _Known | None = None
 

@@ -11,7 +11,7 @@ SEARCH = "+search=mobilenetv3"
 
 def _real(*rest: str, wanted: tuple[str, ...]) -> Case:
     """A plan of a real search, for what its own files say."""
-    return Case(" ".join(rest), ("plan", SEARCH, *rest), wanted)
+    return Case(f"real: {' '.join(rest)}", ("plan", SEARCH, *rest), wanted)
 
 
 _KEYS = {

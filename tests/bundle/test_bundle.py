@@ -198,7 +198,7 @@ def test_truncated_weights_are_refused(kept, contents, tmp_path):
     folder = write_bundle(tmp_path / "best", contents)
     path = folder / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(errors.RunError, match=r"weights\.safetensors is damaged"):
+    with pytest.raises(errors.RunError, match=r"weights\.safetensors is not the file that was"):
         rebuild(folder)
 
 
@@ -243,7 +243,7 @@ def test_edited_facts_about_images_are_found(contents, tmp_path):
 
 def test_a_name_outside_of_the_folder_is_refused(contents, tmp_path):
     folder = write_bundle(tmp_path / "best", contents)
-    edit(folder, sha256={"../secret": "00"})
+    edit(folder, sha256={**read_facts(folder)["sha256"], "../secret": "00"})
     with pytest.raises(errors.RunError, match="outside of the folder"):
         verify(folder)
 
@@ -251,7 +251,7 @@ def test_a_name_outside_of_the_folder_is_refused(contents, tmp_path):
 def test_a_file_that_is_another_function_is_found(exported, tmp_path):
     folder = write_bundle(tmp_path / "best", exported)
     files = read_facts(folder)["artifacts"]
-    edit(folder, artifacts={"fp32": {**files["int8"], "exact": True}})
+    edit(folder, artifacts={"fp32": {**files["int8"], "exact": True}}, recommended="fp32")
     with pytest.raises(errors.ParityError, match=r"model\.int8\.onnx is not the same function"):
         verify(folder, LocalRuntime())
 

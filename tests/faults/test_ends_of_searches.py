@@ -70,7 +70,7 @@ def test_budgets_that_nothing_keeps_are_no_failure() -> None:
 def test_finalists_that_lie_elsewhere_are_refused(tmp_path: Path, where: str, field: str) -> None:
     run = RunFolder(tmp_path)
     run.write_finalists([Finalist("0", **{field: where})])
-    with pytest.raises(RunError, match="outside of the run's folder"):
+    with pytest.raises(RunError, match="outside of the folder"):
         run.finalists()
     text = (tmp_path / "finalists.json").read_text()
     (tmp_path / "finalists.json").write_text(text.replace(json.dumps(where), '"models/0"'))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,8 @@ def test_a_compressor_that_lacks_what_it_requires_is_refused(tmp_path: Path) -> 
 
 
 def test_every_seed_of_a_finalist_is_forecast(tmp_path: Path) -> None:
-    seconds = [plan(tmp_path, budget={"seeds": seeds}).seconds for seeds in (1, 1_000_000)]
-    assert seconds[1] > 10 * seconds[0]
+    seconds = [plan(tmp_path, budget={"seeds": seeds}).seconds for seeds in (1, 100)]
+    assert seconds[1] > 2 * seconds[0]
 
 
 def test_what_a_device_cannot_tell_is_said_before_anything_is_paid(tmp_path: Path) -> None:
@@ -185,3 +186,9 @@ def test_what_rises_on_a_device_spans_from_the_largest_to_the_smallest_network(
     made = plan(tmp_path, objective={"throughput": {"name": "throughput"}})
     (axis,) = [axis for axis in made.axes if axis.name == "throughput"]
     assert 0 < axis.reference < axis.best == 1e6 / SMALLEST_PARAMS
+
+
+def test_a_plan_with_images_survives_its_file_as_text(tmp_path: Path) -> None:
+    made = plan(tmp_path)
+    assert made.strips
+    assert Plan.from_json(json.loads(json.dumps(made.to_json()))).strips == made.strips

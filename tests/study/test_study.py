@@ -172,7 +172,7 @@ def copied(original: Study, folder: Path, **changed: str) -> Path:
 @pytest.mark.parametrize("content", ["garbage", "[1, 2]\n[3]\n"])
 def test_a_damaged_file_is_named(study: Study, tmp_path: Path, part: str, content: str) -> None:
     folder = copied(study, tmp_path / "run", **{part: content})
-    with pytest.raises(RunError, match=rf"{part}\.\w+.* cannot be"):
+    with pytest.raises(RunError, match=rf"{part}\.\w+.* (cannot be|is damaged)"):
         load(folder)
 
 
@@ -221,4 +221,4 @@ def test_the_plan_is_kept(study: Study) -> None:
     assert plan.pop("format") == 1
     assert [seed["name"] for seed in plan["seeds"]][:1] == ["large-small"]
     assert plan["ranges"]["params"][0] <= LIMIT
-    assert study.plan.to_json() == {**plan, "ranges": study.plan.to_json()["ranges"]}
+    assert json.loads(json.dumps(study.plan.to_json())) == plan
