@@ -230,13 +230,13 @@ class _Answers:
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """The known answer, which must be one of `choices`, or any of them."""
         if self._fits(name, "categorical", tuple(choices)):
-            return self._keep(name, self._known[name])
+            return self.given[name]
         return self._keep(name, self._of(name).suggest_categorical(name, choices))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
         """The known answer, which must be low + n·step and at most high, or any such number."""
         if self._fits(name, "ordered", range(low, high + 1, step)):
-            return int(self._keep(name, self._known[name]))
+            return int(self.given[name])
         return int(self._keep(name, self._of(name).suggest_int(name, low, high, step=step)))
 
     def suggest_float(self, name: str, low: float, high: float) -> float:
@@ -258,13 +258,16 @@ class _Answers:
     def _fits(
         self, name: str, kind: Literal["categorical", "ordered", "real"], options: Sequence[Any]
     ) -> bool:
-        """Whether there is a known answer to the question, which is kept, that is an option."""
+        """Whether there is a known answer that is an option; it is kept."""
         question = self._questions.get(name)
         if question is None:
             question = self._questions[name] = Question(name, kind, options)
-        return (
-            name in self._known and question.options == options and question.has(self._known[name])
-        )
+        if name in self._known and question.options == options:
+            answer = self._known[name]
+            if question.has(answer):
+                self.given[name] = answer
+                return True
+        return False
 
     def _keep(self, name: str, value: Any) -> Any:
         self.given[name] = value

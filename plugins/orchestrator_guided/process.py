@@ -115,10 +115,15 @@ class Process:
         covariance[np.diag_indices_from(covariance)] += own
         self._factor = linalg.cho_factor(covariance, lower=True, check_finite=False)
         self._weights = linalg.cho_solve(self._factor, values, check_finite=False)
+        self._trended = (told.features.T @ self._weights, (told.features**2).T @ self._weights)
 
     def expect(self, codes: Floats, features: Floats) -> Floats:
-        """Means (m,) at codes (m, columns)."""
-        mean: Floats = self._centre + self._width * (self._across(codes, features) @ self._weights)
+        """Means (m,) at codes (m, columns); the trend's part costs no (m, observations)."""
+        by_choice = self._near(codes * self._stretch, self._scaled) @ self._weights
+        linear, square = self._trended
+        trended = features @ linear + 0.25 * features**2 @ square
+        by_trend = self._weights.sum() + trended / max(1, features.shape[1])
+        mean: Floats = self._centre + self._width * (by_choice + np.exp(self.trend) * by_trend)
         return mean
 
     def ask(self, codes: Floats, features: Floats) -> tuple[Floats, Floats]:
@@ -140,10 +145,21 @@ class Process:
         return _log_rates(scales, self.common, len(self.scales))
 
     def _between(self, a: Floats, ua: Floats, b: Floats, ub: Floats) -> Floats:
-        apart = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
-        near = np.exp(self.signal - np.maximum(apart, 0.0))
-        found: Floats = near + np.exp(self.trend) * (1 + _trend(ua, ub))
+        found: Floats = _trend(ua, ub)
+        found += 1
+        found *= np.exp(self.trend)
+        found += self._near(a, b)
         return found
+
+    def _near(self, a: Floats, b: Floats) -> Floats:
+        """(n, m): what equal choices share; in place, as these arrays are what a proposal costs."""
+        found: Floats = a @ b.T
+        found *= 2
+        found -= (a**2).sum(1)[:, None]
+        found -= (b**2).sum(1)
+        np.minimum(found, 0.0, out=found)
+        found += self.signal
+        return np.exp(found, out=found)
 
 
 class _Fit:
@@ -213,7 +229,9 @@ def _trend(a: Floats, b: Floats) -> Floats:
     """(n, m): mean over features of u u' + ¼ u² u'²; 0 without features."""
     if not a.shape[1]:
         return np.zeros((len(a), len(b)))
-    found: Floats = (a @ b.T + 0.25 * a**2 @ (b**2).T) / a.shape[1]
+    found: Floats = a @ b.T
+    found += 0.25 * a**2 @ (b**2).T
+    found /= a.shape[1]
     return found
 
 
