@@ -52,6 +52,7 @@ BUILT_IN = (
     "orchestrator_robustness",
     "orchestrator_distillation",
     "orchestrator_guided",
+    "orchestrator_papers",
     "orchestrator_pruning",
     "orchestrator_qat",
     "orchestrator_onnxruntime",

@@ -202,13 +202,19 @@ class Sampler(ABC):
 
     name: ClassVar[str] = ""
 
+    def check(self, context: SamplerContext) -> None:  # noqa: B027
+        """Raise PluginError where it cannot search this: what it needs, and what to do.
+
+        Called once, before anything is paid. By default everything can be searched.
+        """
+
     @abstractmethod
     def propose(self, history: History, context: SamplerContext) -> Choices | None:
         """Answers for the next candidate, name → JSON value; None leaves it to chance.
 
         Questions without an answer are answered at random, answers without a question are
         ignored. An answer that is not among a question's options ends the search with PluginError,
-        as does whatever this raises.
+        as does whatever this raises; a PluginError is told as it is.
         """
 
 

@@ -66,6 +66,7 @@ class Proposer:
         self._sampler = adapted(sampler(seed))
         self._study.sampler = chance(self._sampler, seed)
         self._context = SamplerContext(ground, seed, search_seed)
+        self._sampler.check(self._context)
         self._open_trials: dict[int, Trial] = {}
         self._known: dict[str, FrozenTrial | None] = {}
         # What a network is → the key that was proposed first; another key of the same → that one.
@@ -152,6 +153,8 @@ class Proposer:
         try:
             choices = self._sampler.propose(self.history, self._context)
             complete = None if choices is None else self._context.complete(choices)
+        except PluginError:
+            raise
         except ConfigError as error:
             raise PluginError(
                 f"sampler {_name(self._sampler)} proposed what cannot be: {error}"

@@ -65,6 +65,7 @@ class _Search:
         self.told = list(told or [])
         self.pending: dict[int, Proposal] = dict(pending or {})
         self.context = SamplerContext(Ground(_AXES, _draw, _static, _BUDGETS), seed)
+        sampler.check(self.context)
         self.always = always
 
     def finish(self, count: int) -> None:

@@ -1,0 +1,29 @@
+"""The searches of papers, as samplers: what to compare others with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator import Offer, hookimpl
+
+__all__ = ["orchestrator_samplers"]
+
+ORCHESTRATOR_API = 2
+
+
+@hookimpl
+def orchestrator_samplers() -> Sequence[Offer]:
+    """NetAdapt's descent and EfficientNet's compound scaling."""
+    here = "orchestrator_papers"
+    return [
+        Offer(
+            "netadapt",
+            f"{here}.netadapt:NetAdaptSampler",
+            "NetAdapt: from the largest network, each round what loses least accuracy.",
+        ),
+        Offer(
+            "compound",
+            f"{here}.compound:CompoundSampler",
+            "EfficientNet's scaling of depth, width and resolution together.",
+        ),
+    ]
