@@ -14,6 +14,7 @@ import pytest
 
 from orchestrator.analysis.agreement import Agreement, correlate, read_checks
 from orchestrator.contracts.objective import Axis
+from orchestrator.errors import RunError
 from orchestrator.plugins import installed
 from orchestrator.records import Check, Genotype, Record
 from orchestrator.study import Study
@@ -92,17 +93,22 @@ def test_a_check_that_broke_tells_nothing() -> None:
     assert [c.number for c in Agreement.of([*checks((0.2, 0.6)), failed, untrained]).checks] == [0]
 
 
-def test_checks_are_read_again_and_a_broken_file_is_none(tmp_path: Path) -> None:
+def test_checks_are_read_again_and_a_torn_file_is_none(tmp_path: Path) -> None:
     written = [check(1, 0.3, 0.7), check(0, 0.2, 0.6), check(0, 0.2, 0.8, epochs=6)]
     for one in written:
         name = f"{one.number:04d}-{one.epochs:03d}.json"
         (tmp_path / name).write_text(json.dumps(one.to_json()))
     (tmp_path / "0002-002.json").write_text('{"record": {"number": 2')
-    (tmp_path / "0003-002.json").write_text("[]")
-    (tmp_path / "0004-002.json").write_text('{"estimated": 0.5}')
     assert [(c.number, c.epochs) for c in read_checks(tmp_path)] == [(0, 2), (1, 2), (0, 6)]
     assert read_checks(tmp_path)[1] == written[0]
     assert read_checks(tmp_path / "missing") == []
+
+
+@pytest.mark.parametrize("told", ["[]", '{"estimated": 0.5}'])
+def test_a_check_of_another_shape_is_named(tmp_path: Path, told: str) -> None:
+    (tmp_path / "0003-002.json").write_text(told)
+    with pytest.raises(RunError, match=r"0003-002\.json is damaged"):
+        read_checks(tmp_path)
 
 
 def test_a_study_takes_a_candidate_for_what_its_longest_training_says(tmp_path: Path) -> None:

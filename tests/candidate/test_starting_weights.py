@@ -92,8 +92,11 @@ def test_what_the_search_trained_comes_before_it(tmp_path: Path) -> None:
 
 
 def test_estimators_are_told_and_without_weights_there_is_none(tmp_path: Path) -> None:
-    assert begun(tmp_path / "begun").estimation().start is not None
-    assert factory(tmp_path / "noise").estimation().start is None
+    started, noise = tmp_path / "started", tmp_path / "noise"
+    for folder in (started, noise):
+        folder.mkdir()
+    assert begun(started).estimation().start is not None
+    assert factory(noise).estimation().start is None
 
 
 def test_a_run_that_has_not_begun_says_so(tmp_path: Path) -> None:

@@ -50,5 +50,5 @@ def test_normalisation_is_that_of_the_training_images() -> None:
 
 
 def test_digits_do_not_shrink() -> None:
-    with pytest.raises(ConfigError, match="image_size: found 4, expected 8 or more"):
+    with pytest.raises(ConfigError, match="image_size: found 4, expected 8 to 512"):
         Digits(image_size=4)

@@ -106,12 +106,12 @@ def test_a_file_that_is_no_network_is_a_compile_error(device: Device, tmp_path: 
         device.runner(Artifact(tmp_path / "it.onnx", "onnx"))
 
 
-def test_another_format_and_a_missing_file_are_device_errors(
+def test_another_format_and_a_missing_file_cost_their_candidate_alone(
     device: Device, tmp_path: Path
 ) -> None:
-    with pytest.raises(DeviceError, match="'pte'"):
+    with pytest.raises(CompileError, match="'pte'"):
         device.runner(Artifact(tmp_path / "it.pte", "pte"))
-    with pytest.raises(DeviceError, match="compile it again"):
+    with pytest.raises(CompileError, match="cannot be read"):
         device.runner(Artifact(tmp_path / "it.onnx", "onnx"))
 
 

@@ -158,7 +158,7 @@ def test_images_of_another_size_and_other_files_are_told(
     (tmp_path / "it.xml").write_text("no network")
     with pytest.raises(CompileError, match=r"does not load it\.xml"):
         device.runner(Artifact(tmp_path / "it.xml", "openvino"))
-    with pytest.raises(DeviceError, match="'onnx'"):
+    with pytest.raises(CompileError, match="'onnx'"):
         device.runner(replace(artifact, format="onnx"))
 
 

@@ -114,7 +114,9 @@ def test_a_pruned_network_is_rebuilt_from_its_bundle(decoder: str, tmp_path: Pat
         assert torch.equal(rebuild(folder)(images), network(images))
     card = (folder / "card.md").read_text()
     assert f"with a head for segmentation (decoder {decoder}, width 32)" in card
-    assert "| class | count | iou |\n| --- | --- | --- |\n| 0 | 10 | 0.25 |\n| 1 | 3 | – |" in card
+    assert (
+        "| class | count | iou |\n| --- | --- | --- |\n| 0 | 10 | 25.0 % |\n| 1 | 3 | – |" in card
+    )
 
 
 def test_networks_share_the_weights_of_backbone_and_head() -> None:
