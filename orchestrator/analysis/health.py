@@ -235,8 +235,11 @@ def _shared(failed: Sequence[Record], records: Sequence[Record]) -> str:
 
 
 def idle_choices(records: Sequence[Record], axes: Sequence[Axis]) -> Finding | None:
-    """Choices that were answered often in several ways, and explain no objective."""
-    usable = [r for r in records if r.outcome == "feasible"]
+    """Choices that were answered often in several ways, and explain no objective.
+
+    Of each training one candidate is looked at: what its other files differ in, nobody chose.
+    """
+    usable = [r for r in records if r.outcome == "feasible" and r.network is None]
     if len(usable) < LEAST_CANDIDATES or not axes:
         return None
     idle: set[str] | None = None

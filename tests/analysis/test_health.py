@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,6 +97,9 @@ def test_a_choice_that_changes_nothing_is_named_and_one_that_does_is_not() -> No
     told = idle_choices(records, [ACCURACY, MACS])
     assert told is not None and "no objective depends on idle." in told.seen
     assert idle_choices(records[:39], [ACCURACY, MACS]) is None
+    files = [replace(one, network=one.number - 1) if one.number % 2 else one for one in records]
+    alone = idle_choices(files, [ACCURACY, MACS])
+    assert alone is None or "idle" not in alone.seen
 
 
 def test_an_estimator_that_does_not_rank_is_told() -> None:
