@@ -245,7 +245,7 @@ def test_reading_leaves_a_journal_as_it_is(tmp_path: Path) -> None:
 def test_an_unreadable_journal_is_named_and_left_alone(tmp_path: Path, content: bytes) -> None:
     journal = tmp_path / "study.journal"
     journal.write_bytes(content)
-    message = r"study\.journal, line \d+, cannot be read as a study's journal"
+    message = r"study\.journal cannot be read as a study's journal, line \d+: "
     with pytest.raises(RunError, match=message):
         proposer(tmp_path)
     with pytest.raises(RunError, match="cannot be read"):
