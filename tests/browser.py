@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-__all__ = ["Page", "browser_or_reason", "started"]
+__all__ = ["Page", "browser_or_reason", "rows", "show_all", "started"]
 
 # Debian's packages chromium and chromium-driver; other systems call the first one otherwise.
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -137,3 +137,17 @@ class Page:
         told = [e["message"] for e in entries if e["level"] in ("SEVERE", "WARNING")]
         # Software that stands in for a graphics card says how slow it is.
         return [message for message in told if "GL Driver Message" not in message]
+
+
+def rows(page: Page) -> list[list[str]]:
+    """The cells of all rows that are shown, after asking for all of them."""
+    show_all(page)
+    script = "return [...document.querySelectorAll('#candidates tr.row')].map("
+    found = page.run(script + "(row) => [...row.cells].map((cell) => cell.textContent))")
+    return [list(row) for row in found]
+
+
+def show_all(page: Page) -> None:
+    for button in page.all("#candidates button"):
+        if button.text.startswith("Show "):
+            page.press(button)

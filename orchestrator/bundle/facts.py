@@ -49,7 +49,10 @@ def read_facts(folder: Path) -> dict[str, Any]:
     """genotype.json, checked, in today's form; raises RunError."""
     path = folder / "genotype.json"
     if not is_bundle(folder):
-        raise RunError(f"{folder} is no finalist's folder: it holds no genotype.json.")
+        raise RunError(
+            f"{folder} is no finalist's folder: it holds no genotype.json. "
+            "The folders of a run's finalists are below its models."
+        )
     with reading(path, _MEND):
         stored = json.loads(read_text(path, _MOST_BYTES))
         if isinstance(stored, dict) and stored.get("format") == 1:

@@ -47,10 +47,14 @@ class Unread:
 
 @dataclass(frozen=True)
 class ImagesFound:
-    """Files to look at; `labels` are their classes where folders are called for all of them."""
+    """Files to look at; `labels` are their classes where folders are called for all of them.
+
+    `strange` are sub-folders with images that are called as no class, so that there are no labels.
+    """
 
     paths: tuple[Path, ...]
     labels: tuple[int, ...] = ()
+    strange: tuple[str, ...] = ()
 
 
 def recipe_of(facts: dict[str, Any], folder: Path) -> PixelRecipe:
@@ -84,13 +88,23 @@ def found_images(given: Sequence[Path], classes: Sequence[str]) -> ImagesFound:
             f"{', '.join(map(str, given))} holds no images, expected files such as "
             f"{', '.join(sorted(image_suffixes())[:6])}."
         )
-    return ImagesFound(paths)
+    strange = _strange(given[0], classes) if len(given) == 1 and given[0].is_dir() else ()
+    return ImagesFound(paths, strange=strange)
+
+
+def _strange(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in _folders(folder) if name not in classes)
+
+
+def _folders(folder: Path) -> dict[str, list[Path]]:
+    """Sub-folder → its images, where it has some."""
+    folders = [path for path in sorted(folder.iterdir()) if _visible(path) and path.is_dir()]
+    return {path.name: files for path in folders if (files := _below(path))}
 
 
 def _by_class(folder: Path, classes: Sequence[str]) -> dict[int, list[Path]]:
     """Label → files; {} where a folder with images is called otherwise, or images lie loose."""
-    folders = [path for path in sorted(folder.iterdir()) if _visible(path) and path.is_dir()]
-    found = {path.name: files for path in folders if (files := _below(path))}
+    found = _folders(folder)
     loose = [path for path in _below(folder) if path.parent == folder]
     if loose or not set(found) <= set(classes):
         return {}

@@ -301,9 +301,11 @@ def _plugins(arguments: list[str]) -> None:
     if as_json:
         print(json.dumps({"offers": rows, "problems": problems}, indent=1))
         return
+    wide = max(len(row["name"]) for row in rows)
     for row in rows:
         print(
-            f"{row['family']:<11}{row['name']:<18}{row['package']:<24}{row['summary']}{_needs(row)}"
+            f"{row['family']:<11}{row['name']:<{wide + 2}}{row['package']:<24}{row['summary']}"
+            f"{_needs(row)}"
         )
     for problem in problems:
         print(f"left out: {problem['plugin']} of {problem['package']}: {problem['message']}")

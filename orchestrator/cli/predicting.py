@@ -55,6 +55,13 @@ def predict(asked: Asked) -> None:
             f"predict: {others[0]} is a finalist's folder too, expected one, then images. Name one."
         )
     found = found_images(asked.files, facts["classes"])
+    if found.strange:
+        strange = ", ".join(map(repr, found.strange[:5]))
+        print(
+            f"note no accuracy: {strange} is no class of this network. Its folders of images would "
+            f"have to be called as {', '.join(facts['classes'][:5])}.",
+            file=sys.stderr,
+        )
     with ExitStack() as stack:
         device = bundle_device(asked.bundle, asked.label, asked.device)
         if device is not None:

@@ -123,6 +123,7 @@ def test_folders_called_otherwise_give_no_labels(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         Image.fromarray(NOISE).save(tmp_path / name / "1.png")
     assert found_images([tmp_path], "abc").labels == ()
+    assert found_images([tmp_path], "abc").strange == ("z",)
     assert found_images([tmp_path], "abz").labels == (0, 2)
     assert len(found_images([tmp_path / "a", tmp_path / "z"], "abz").paths) == 2
 

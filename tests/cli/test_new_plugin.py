@@ -47,6 +47,17 @@ def test_a_name_that_cannot_be_a_package_is_refused(
     assert "lower-case letters" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["spaces", "mobilenetv3", "accuracy"])
+def test_a_name_that_is_taken_is_refused(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["new-plugin", name, "--folder", str(tmp_path)])
+    assert end.value.code == 2
+    assert f"{name!r} cannot name a plugin: " in capsys.readouterr().err
+    assert not (tmp_path / name).exists()
+
+
 def test_a_folder_that_exists_is_kept(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["new-plugin", "edge", "--folder", str(package.parent)])

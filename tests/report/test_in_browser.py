@@ -19,7 +19,7 @@ import pytest
 if not os.environ.get("CI"):
     pytest.importorskip("selenium", reason="a browser is driven by selenium: pip install selenium")
 
-from browser import Page, started
+from browser import Page, rows, show_all, started
 from made_search import study
 from selenium import webdriver
 from selenium.webdriver.common.keys import Keys
@@ -440,17 +440,3 @@ def in_order(keys: dict[int, Any], turned: bool) -> list[int]:
     known = [number for number, key in keys.items() if key is not None]
     ordered = sorted(known, key=lambda number: keys[number], reverse=turned)
     return ordered + [number for number, key in keys.items() if key is None]
-
-
-def rows(page: Page) -> list[list[str]]:
-    """The cells of all rows that are shown, after asking for all of them."""
-    show_all(page)
-    script = "return [...document.querySelectorAll('#candidates tr.row')].map("
-    found = page.run(script + "(row) => [...row.cells].map((cell) => cell.textContent))")
-    return [list(row) for row in found]
-
-
-def show_all(page: Page) -> None:
-    for button in page.all("#candidates button"):
-        if button.text.startswith("Show "):
-            page.press(button)
