@@ -107,5 +107,7 @@ def test_what_the_card_says_to_run_runs(study: Study, finalist: Finalist) -> Non
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == [40, 50]
+    # Of the square in the photo's middle, which is what the network sees of it.
+    side = json.loads((folder / "genotype.json").read_text())["pixels"]["size"]
+    assert json.loads(done.stdout.splitlines()[-1]) == [side, side]
     assert (folder / "mask.png").is_file()
