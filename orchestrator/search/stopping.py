@@ -26,8 +26,10 @@ class Stopping:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            # What is ignored stays so: that is how nohup keeps a search from its terminal's end.
-            heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+            # That is how nohup keeps a search from its terminal's end. An ignored SIGINT says no
+            # more than that a script started the search: whoever sends it means to stop it.
+            nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            heard = [number for number in _SIGNALS if not (nohup and number == signal.SIGHUP)]
             self._before = {number: signal.signal(number, self._stop) for number in heard}
         return self
 
