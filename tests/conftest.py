@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ pytest_plugins = ["orchestrator.testing.fixtures", "weights_hub", "loopback"]
 # Idle threads that spin cost more than the work on a busy machine; set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# As the product has it. Where it cannot report, OpenVINO's telemetry forks this process and ends
+# the copy, which takes the Ray that a test has started with it.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 # What the user's own searches measured is no business of tests.
 os.environ.setdefault("ORCHESTRATOR_LATENCY_CACHE", "off")
 # Workers of Ray and command lines find the fakes of `toys`.
