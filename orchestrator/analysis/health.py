@@ -108,13 +108,11 @@ class Health:
     @property
     def all_alike(self) -> list[Record]:
         """The failures of a search in which nothing else came of a training, all of one kind."""
-        if (
-            len(self._failed) != 1
-            or self._ledger.counts["feasible"] + self._ledger.counts["stopped"]
-        ):
+        if len(self._failed) != 1 or self._ledger.feasible:
             return []
         (alike,) = self._failed.values()
-        return alike
+        # What was trained and then kept no budget came of its training, too.
+        return alike if sum(record.paid for record in alike) == self._ledger.paid else []
 
     @property
     def standing(self) -> list[Finding]:

@@ -45,6 +45,11 @@ class CommandLine:
     shows: tuple[str, ...] = ()
 
     @property
+    def place(self) -> Path:
+        """The folder with the configuration's files."""
+        return self.config_path or config_dir()
+
+    @property
     def words(self) -> list[str]:
         """What repeats it: the flags that say where configuration is, then the overrides."""
         found = [f"--config-dir={self.config_dir}"] if self.config_dir else []
@@ -144,7 +149,7 @@ def show(line: CommandLine) -> None:
 
     if line.overrides and "--shell-completion" not in line.shows:
         _composed(line.overrides, line, complete=False)
-    place = str(line.config_path or config_dir())
+    place = str(line.place)
     _register_search_path()
     extra = [f"--config-dir={line.config_dir}"] if line.config_dir else []
     before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
@@ -219,7 +224,7 @@ def _as_hydra_does(
 
     _register_search_path()
     beside = [f"hydra.searchpath=['file://{line.config_dir}']"] if line.config_dir else []
-    place = str(line.config_path or config_dir())
+    place = str(line.place)
     with initialize_config_dir(place, version_base="1.3"), _explaining(overrides, line):
         _check_groups(overrides, line)
         composed = hydra_compose(line.config_name, overrides=[*beside, *overrides])
@@ -233,7 +238,7 @@ def _check_groups(overrides: Sequence[str], line: CommandLine) -> None:
     """Raise ConfigError where a group is set to something else than names of its members."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    place = line.config_path or config_dir()
+    place = line.place
     groups = {path.name for path in place.iterdir() if path.is_dir()}
     for item in OverridesParser.create().parse_overrides(list(overrides)):
         if not item.key_or_group:
@@ -281,7 +286,7 @@ def _explained(error: Exception, overrides: Sequence[str], line: CommandLine) ->
         quoted = f"{word.partition('=')[0]}='…'"
         return f"{word}: cannot be read as a value: {text}. A plain text may be quoted: {quoted}"
     if lost := re.search(r"Could not load '(\w+)/(\w+)'", text):
-        members = [path.stem for path in (config_dir() / lost[1]).glob("*.yaml")]
+        members = [path.stem for path in (line.place / lost[1]).glob("*.yaml")]
         return f"there is no {lost[1]}/{lost[2]}; {closest(lost[2], members)}"
     if error.__cause__ is not None and str(error.__cause__).strip() not in text:
         text = f"{text}\n{error.__cause__}"

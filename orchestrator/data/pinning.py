@@ -6,6 +6,7 @@ data.json holds the summary and, of each split, every image's name, label and ha
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -85,16 +86,12 @@ def _check_classes(before: tuple[str, ...], now: tuple[str, ...]) -> None:
 
 def _check_moved(before: Mapping[str, Pins], now: Mapping[str, Pins]) -> None:
     """By name where files have one; else by what they show."""
+    keys = {name: set(_keys(before[name])) for name in SPLITS}
     moved = []
-    for was in SPLITS:
-        keys = set(_keys(before[was]))
-        for is_ in SPLITS:
-            # What was in both, as a duplicate is, has not moved.
-            stayed = set(_keys(before[is_]))
-            if is_ != was:
-                moved += [
-                    f"{key} from {was} to {is_}" for key in _keys(now[is_]) if key in keys - stayed
-                ]
+    for was, is_ in permutations(SPLITS, 2):
+        # What was in both, as a duplicate is, has not moved.
+        gone = keys[was] - keys[is_]
+        moved += [f"{key} from {was} to {is_}" for key in _keys(now[is_]) if key in gone]
     if moved:
         more = f" and {len(moved) - _NAMED} more" if len(moved) > _NAMED else ""
         raise DataError(

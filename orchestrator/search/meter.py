@@ -128,7 +128,11 @@ class Meter:
             return
         key = ray.get_runtime_context().get_actor_name().encode()
         internal_kv._internal_kv_put(key, asked_by.encode())
-        yield
+        try:
+            yield
+        except Exception:  # no more: what takes the process with it has to leave the name
+            internal_kv._internal_kv_del(key)
+            raise
         internal_kv._internal_kv_del(key)
 
     def close(self) -> None:

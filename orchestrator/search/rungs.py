@@ -55,25 +55,23 @@ class Rungs:
         done = len(before.curve) if before else 0
         if before:
             record = replace(record, seconds=before.seconds + record.seconds)
-        places = self._note(record, done)
+        self._note(record, done)
         rung = len(record.curve)
-        if record.outcome != "stopped" or rung not in places:
+        seen = self._seen.get(rung)
+        if record.outcome != "stopped" or rung <= done or not seen:
             return record
-        better, of = places[rung]
+        better, of = _place(seen, self._axes), len(seen)
         if better < math.ceil(self._ladder.kept * of):
             self._climbing[record.number] = record
             return None
         reason = f"after {rung} epochs behind {better} of the {of} that were trained so far"
         return replace(record, reason=reason)
 
-    def _note(self, record: Record, done: int) -> dict[int, tuple[int, int]]:
-        """Rung → (how many are before it there, how many there are), of those it reached since."""
-        places = {}
+    def _note(self, record: Record, done: int) -> None:
+        """Keep what it had at each rung that it reached since."""
         for rung, seen in self._seen.items():
             if done < rung <= len(record.curve):
                 seen.append({**record.values, self._leading: record.curve[rung - 1]})
-                places[rung] = _place(seen, self._axes), len(seen)
-        return places
 
 
 def _place(points: Sequence[Mapping[str, float]], axes: Sequence[Axis]) -> int:

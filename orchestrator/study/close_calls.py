@@ -12,8 +12,7 @@ from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.remeasuring import foreseen
 from orchestrator.errors import DeviceError
 from orchestrator.records import Latency, Record
-from orchestrator.search.cluster import Job
-from orchestrator.study.phases import Phases, worker
+from orchestrator.study.phases import Phases
 from orchestrator.study.study import Study
 
 __all__ = ["settle", "settle_close_calls"]
@@ -34,8 +33,7 @@ def settle(phases: Phases) -> None:
 def _by_worker(phases: Phases, asked: Mapping[str, Any]) -> Mapping[str, Any]:
     count = len(asked["genotypes"])
     phases.viewer.phase("measured again", count)
-    job = Job(worker("measure_again"), phases.common)
-    for _, found in phases.cluster.map(job, [asked]):
+    for _, found in phases.cluster.map(phases.job("measure_again"), [asked]):
         if isinstance(found, DeviceError):
             raise found
         if isinstance(found, Exception):

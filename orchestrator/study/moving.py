@@ -79,7 +79,11 @@ def _device(config: StudyConfig, told: str, value: str, plugins: Plugins) -> _Ch
         name, option = next(iter(config.device)), told
     if name not in config.device or option not in _place_options(config, name, plugins):
         raise ConfigError(_refused(f"device.{told}={value}", config, plugins))
-    item, now = config.device[name], yaml.safe_load(value)
+    try:
+        item, now = config.device[name], yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        where = f"device.{told}={value}"
+        raise ConfigError(f"{where}: cannot be read as a value: {error}") from None
     # A place's options may stand at the device, as its file has them, or at the place.
     at_place = option in item.place.options
     before = (item.place.options if at_place else item.options).get(option)

@@ -74,7 +74,8 @@ class Phases:
         """Who is told what happens."""
         return self.factory.plugins
 
-    def _job(self, name: str) -> Job:
+    def job(self, name: str) -> Job:
+        """One of the workers' functions, by name; at home, and ended where it takes too long."""
         return Job(worker(name), self.common, longest_s(self.study), at_home=True)
 
     def begin(self) -> None:
@@ -129,7 +130,7 @@ class Phases:
         start = self.factory.start
         # The checkpoint's own network knows most, and least of it is new.
         genotype = study.plan.teacher if start is None else start.genotype.to_json()
-        job = self._job("train_teacher")
+        job = self.job("train_teacher")
         for _, result in self.cluster.map(job, [{"genotype": genotype}]):
             if isinstance(result, Exception):
                 raise OrchestratorError(f"the teacher cannot be trained: {result}") from result
@@ -144,7 +145,7 @@ class Phases:
         if type(estimator).prepare is Estimator.prepare:
             return
         self.viewer.phase(estimator.name, _PERCENT)
-        job, folder = self._job("prepare_estimator"), self.study.folder
+        job, folder = self.job("prepare_estimator"), self.study.folder
         if estimator.workers > 1:
             # What the group leaves on disk is found by the same job again, which then only tells.
             run_together(job, estimator.workers, self.cluster.resources)
@@ -226,7 +227,7 @@ class Phases:
             }
             for record in ahead
         ]
-        job = self._job("check_candidate")
+        job = self.job("check_candidate")
         for finished, (index, result) in enumerate(self.cluster.map(job, payloads), start=1):
             if isinstance(result, DeviceError):
                 raise result
@@ -311,7 +312,7 @@ class Phases:
         self._tell_overruns()
         refuse_failure(study, chosen)
         self.viewer.phase("finalists", len(chosen))
-        job = self._job("finish_candidate")
+        job = self.job("finish_candidate")
         for index, result in self.cluster.map(job, [self._elected(r) for r in ahead]):
             if isinstance(result, Exception):
                 self.viewer.note(f"finalist {ahead[index].id} is lost: {result}")

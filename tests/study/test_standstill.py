@@ -56,3 +56,10 @@ def test_ten_that_fail_alike_and_nothing_else_end_it_with_their_reason() -> None
     another = record(10, "failed", step="export", reason="no file")
     assert not over(seen([*failures, another]), None)
     assert not over(seen([*failures, *reached(0.5)]), None)
+
+
+def test_failures_beside_what_was_trained_and_kept_no_budget_do_not_end_it() -> None:
+    failures = [record(n, "failed", step="export", reason="no file") for n in range(10)]
+    over_budget = {"extra": {"trained": True}, "violations": {"latency_ms": 1.0}}
+    assert over(seen(failures), None)
+    assert not over(seen([record(10, "rejected", **over_budget), *failures]), None)
