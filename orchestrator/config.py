@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from orchestrator.errors import ConfigError, closest
-from orchestrator.faults.masking import masked
+from orchestrator.faults.printable import printable
 
 __all__ = [
     "INSTANCES",
@@ -405,5 +405,4 @@ def _sentence(error: Any) -> str:
     told = error["msg"].removeprefix("Value error, ")
     if error["type"] == "missing":
         return f"{where}: {told}."
-    found = masked(repr(error["input"]))
-    return f"{where}: {told}, found {found if len(found) <= _TOLD else found[:_TOLD] + '…'}"
+    return f"{where}: {told}, found {printable(repr(error['input']), _TOLD)}"

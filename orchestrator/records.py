@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args
 
 from orchestrator.credit import Credit
@@ -123,9 +124,9 @@ class Genotype:
         """The same text for the same genotype, whatever the order of its keys."""
         return json.dumps(self._plainly(), sort_keys=True, separators=(",", ":"))
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Twelve hexadecimal digits that name this genotype."""
+        """Twelve hexadecimal digits that name this genotype; samplers ask for it all the time."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()[:12]
 
     def plain(self) -> Genotype:
@@ -413,6 +414,11 @@ class Finalist:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "marks", tuple(printable(mark, LINE) for mark in self.marks))
+
+    def validated(self, leading: str) -> float:
+        """What it is ordered by: test tells, and does not choose. Old runs knew test alone."""
+        names = f"validation_{leading}", f"test_{leading}"
+        return float(next((self.figures[name] for name in names if name in self.figures), 0))
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""

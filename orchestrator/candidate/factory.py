@@ -219,7 +219,10 @@ class Factory:
         self, artifact: Artifact, split: Split, *, gate: Gate | None, runtime: str = ""
     ) -> Judge:
         """The task's judge, having seen what a file answers to a whole split in its runtime."""
-        return self.examined(artifact, split, gate=gate, runtime=runtime)[0]
+        judge = self.footing.task.judge(self.assembly.facts)
+        for (answers,), targets in self._answers([(artifact, runtime)], split, gate):
+            judge.add(answers, targets)
+        return judge
 
     def examined(
         self, artifact: Artifact, split: Split, *, gate: Gate | None, runtime: str = ""

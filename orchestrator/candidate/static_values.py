@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -70,8 +70,7 @@ class StaticValues:
 
     def _values(self, genotype: Genotype, network: nn.Module) -> dict[str, float]:
         subject = Subject(genotype, network, self._assembly.facts.shape)
-        found: Mapping[str, float] = {
+        return {
             target.name: self._measure(target.objective, subject)
             for target in self._assembly.tier("static")
         }
-        return dict(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.records import Finalist, ShippedFile
     from orchestrator.study import Study
 
-__all__ = ["show_figures", "show_finalists", "show_paths"]
+__all__ = ["plain", "show_figures", "show_finalists", "show_paths"]
 
 # What the table of eleven columns takes without breaking words.
 _TABLE_WIDTH = 150
@@ -27,7 +27,7 @@ _TABLE_WIDTH = 150
 def show_finalists(study: Study, out: Console) -> None:
     """All files of all finalists, best on validation first; then where those picked lie."""
     name = f"test_{study.leading}"
-    ordered = sorted(study.finalists, key=_by_validation(study.leading))
+    ordered = sorted(study.finalists, key=lambda each: each.validated(study.leading), reverse=True)
     if out.width >= _TABLE_WIDTH:
         out.print(_table(ordered, name))
     else:
@@ -42,7 +42,7 @@ def show_figures(rows: Sequence[Mapping[str, str]], out: Console) -> None:
     if out.width >= _TABLE_WIDTH:
         table = Table(*rows[0], box=None, pad_edge=False)
         for row in rows:
-            table.add_row(*map(_plain, row.values()))
+            table.add_row(*map(plain, row.values()))
         out.print(table)
         return
     for row in rows:
@@ -57,17 +57,9 @@ def show_paths(named: Sequence[tuple[str, str]], out: Console) -> None:
         out.print(Text(printable(f"{what}: {path}")), soft_wrap=True)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A cell that is shown as it is, whatever it holds."""
     return escape(printable(text))
-
-
-def _by_validation(leading: str) -> Callable[[Finalist], float]:
-    def reached(finalist: Finalist) -> float:
-        figures = finalist.figures
-        return -float(figures.get(f"validation_{leading}", figures[f"test_{leading}"]))
-
-    return reached
 
 
 def _picked(finalists: Sequence[Finalist], folder: Path) -> list[tuple[str, str]]:
@@ -87,10 +79,10 @@ def _table(finalists: Sequence[Finalist], name: str) -> Table:
     table = Table(*heads, "agreement", "picks", "marks", pad_edge=False, box=None)
     for entry in finalists:
         if not entry.files:
-            table.add_row(*_row_of_old(entry, name))
+            table.add_row(*map(plain, _row_of_old(entry, name)))
         for number, file in enumerate(entry.files):
             cells = _file_row(file, entry.figures.get("test_images"))
-            table.add_row("" if number else _plain(entry.id), *map(_plain, cells))
+            table.add_row("" if number else plain(entry.id), *map(plain, cells))
     return table
 
 
@@ -126,8 +118,8 @@ def _row_of_old(entry: Finalist, name: str) -> list[str]:
     """Of a run in which a finalist was one file."""
     figures = entry.figures
     return [
-        _plain(entry.id),
-        _plain(entry.file.rpartition("/")[2]),
+        entry.id,
+        entry.file.rpartition("/")[2],
         MISSING,
         MISSING,
         _change(figures, name, "share"),
@@ -136,7 +128,7 @@ def _row_of_old(entry: Finalist, name: str) -> list[str]:
         human(figures["macs"], "") if "macs" in figures else MISSING,
         MISSING,
         ", ".join(entry.picks) or MISSING,
-        _plain("; ".join(entry.marks)) or MISSING,
+        "; ".join(entry.marks) or MISSING,
     ]
 
 

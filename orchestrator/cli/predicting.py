@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.analysis.display import human, interval
-from orchestrator.bundle.facts import read_facts
+from orchestrator.bundle.facts import is_bundle, read_facts
 from orchestrator.bundle.predicting import Guess, Predictor, Unread, found_images
 from orchestrator.cli.inspecting import bundle_device
 from orchestrator.cli.terminal import Terminal, figure_table
@@ -49,7 +49,7 @@ def predict(asked: Asked) -> None:
     if asked.label and asked.label not in facts["artifacts"]:
         near = closest(asked.label, facts["artifacts"])
         raise ConfigError(f"{asked.bundle} has no file {asked.label!r}; {near}")
-    others = [path for path in asked.files if (path / "genotype.json").is_file()]
+    others = [path for path in asked.files if is_bundle(path)]
     if others and len(asked.files) > 1:
         raise ConfigError(
             f"predict: {others[0]} is a finalist's folder too, expected one, then images. Name one."

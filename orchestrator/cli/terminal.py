@@ -15,9 +15,8 @@ from rich.table import Table
 from orchestrator.analysis.display import MISSING, human, label
 from orchestrator.analysis.more_budget import gain_of_doubling, rise
 from orchestrator.analysis.pareto import leader
-from orchestrator.cli.finalists import show_finalists
+from orchestrator.cli.finalists import plain, show_finalists
 from orchestrator.data import DataSummary
-from orchestrator.faults.printable import printable
 from orchestrator.plan.time_left import TimeLeft
 from orchestrator.plugins import installed
 
@@ -89,7 +88,7 @@ class Terminal:
     def note(self, text: str) -> None:
         """A remark above the live line."""
         (self._progress.console if self._progress else self._live).print(
-            f"[yellow]note[/yellow] {escape(text)}", highlight=False, soft_wrap=True
+            f"[yellow]note[/yellow] {plain(text)}", highlight=False, soft_wrap=True
         )
 
     def working(self, doing: str) -> Status:
@@ -100,11 +99,11 @@ class Terminal:
         """The front's finalists and where everything lies."""
         self._close()
         show_finalists(study, self.out)
-        self.out.print(escape(study.summary), highlight=False)
+        self.out.print(plain(study.summary), highlight=False)
         gain = gain_of_doubling(rise(study.records, study.axes))
         if gain is not None:
             self.out.print(gain.sentence, highlight=False)
-        self.out.print(f"Report: {escape(str(study.home.report))}", highlight=False)
+        self.out.print(f"Report: {plain(str(study.home.report))}", highlight=False)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -147,11 +146,6 @@ class Terminal:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
-
-
-def escape(text: str) -> str:
-    """Text from anywhere that may contain brackets, for rich."""
-    return printable(text).replace("[", r"\[")
 
 
 def _minutes(seconds: float) -> str:
@@ -202,7 +196,7 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
         f"then {config.budget.finalists} finalists"
         + (f", each the best of {config.budget.seeds} seeds" if config.budget.seeds > 1 else ""),
     }.items():
-        facts.add_row(f"[bold]{name}[/bold]", escape(text))
+        facts.add_row(f"[bold]{name}[/bold]", plain(text))
     tables = [facts, *_class_table(plan), _objective_table(config, plan)]
     return [*tables, _unchanged_table(plan.unchanged)] if plan.unchanged else tables
 
@@ -234,7 +228,7 @@ def _class_table(plan: Plan) -> list[Table]:
     ordered = sorted(rows, key=lambda row: row[1]) if ends else rows
     half = _MOST_CLASSES // 2
     for row in [*ordered[:half], *ordered[-half:]] if ends else ordered:
-        table.add_row(*(escape(str(cell)) for cell in row))
+        table.add_row(*(plain(str(cell)) for cell in row))
     if ends:
         table.caption = f"the {half} smallest and the {half} largest of {len(rows)} classes"
     return [table]
@@ -288,7 +282,7 @@ def _unchanged_table(unchanged: Mapping[str, str]) -> Table:
         layers.setdefault(reason, []).append(name)
     table = Table("not searched", "why", box=None, pad_edge=False)
     for reason, names in layers.items():
-        table.add_row(escape(", ".join(names)), escape(reason))
+        table.add_row(plain(", ".join(names)), plain(reason))
     return table
 
 
@@ -302,5 +296,5 @@ def figure_table(entries: Sequence[Mapping[str, Any]], names: Sequence[str]) -> 
     """Rows of figures by name, for `pick` and `networks`."""
     table = Table(*names, box=None, pad_edge=False)
     for entry in entries:
-        table.add_row(*(escape(str(entry.get(name, "–"))) for name in names))
+        table.add_row(*(plain(str(entry.get(name, "–"))) for name in names))
     return table

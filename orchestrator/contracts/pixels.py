@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from orchestrator.contracts.pixel_reading import FLOATS, read_pixels
+from orchestrator.contracts.pixel_reading import FLOATS, opened_image, read_pixels
 from orchestrator.errors import DataError, RunError
 
 if TYPE_CHECKING:
@@ -89,6 +89,17 @@ class PixelRecipe:
             raise
         except Exception as error:  # decoders raise whatever damaged bytes lead them to
             raise DataError(_reason(error)) from error
+
+    @staticmethod
+    def trouble(path: str) -> str:
+        """Why a file does not begin as a picture, "" if it does; what follows is not looked at."""
+        try:
+            with open(path, "rb") as file, opened_image(file):
+                return ""
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise whatever damaged bytes lead them to
+            return _reason(error)
 
 
 def _reason(error: Exception) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from orchestrator.contracts.compressor import ArtifactCompressor, CompressionContext
+from orchestrator.contracts.device import Kernel
 from orchestrator.contracts.space import Trial
 from orchestrator.errors import CompressionError, ConfigError
 from orchestrator.records import Choices
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["Quantizer"]
+
+# Of the layers that stayed in float so many are named.
+_TOLD = 3
 
 
 class Quantizer(ArtifactCompressor, ABC):
@@ -25,6 +30,8 @@ class Quantizer(ArtifactCompressor, ABC):
 
     known: ClassVar[tuple[str, ...]] = ("none", "int8")
     preview_images: ClassVar[int] = 8
+    # Operators that cost a network's time; the rest moves or scales what these compute.
+    heavy: ClassVar[frozenset[str]] = frozenset()
     provides = frozenset({"quantized"})
     conflicts = frozenset({"quantized"})
 
@@ -62,3 +69,16 @@ class Quantizer(ArtifactCompressor, ABC):
         count = self.preview_images if context.preview else self.calibration_images
         order = np.random.default_rng(context.seed).permutation(len(images))[:count]
         return np.ascontiguousarray(images[np.sort(order)], dtype=np.float32)
+
+    def refuse_float(self, kernels: Sequence[Kernel], label: str) -> None:
+        """Raise CompressionError unless an operator of `heavy` is computed with integers."""
+        heavy = [kernel for kernel in kernels if kernel.operator in self.heavy]
+        if any(kernel.integer for kernel in heavy):
+            return
+        stayed = heavy or kernels
+        told = ", ".join(f"{kernel.operator} ({kernel.layer})" for kernel in stayed[:_TOLD])
+        more = f" and {len(stayed) - _TOLD} more" if len(stayed) > _TOLD else ""
+        raise CompressionError(
+            f"no layer is computed with integers, so the file is not {label}: {told}{more} stayed "
+            "in float. Leave the scheme out for this network."
+        )

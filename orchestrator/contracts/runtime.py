@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from orchestrator.contracts.place import HERE, Place
 from orchestrator.errors import CompileError, DeviceError, OrchestratorError
 from orchestrator.measuring.agent import Timing
 from orchestrator.measuring.link import AgentDied, AgentLink, AgentRefused
+from orchestrator.measuring.reference import REFERENCE_IMAGE, reference_network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,14 +58,29 @@ class Runtime(Device):
     _partners: Mapping[str, Runtime] = MappingProxyType({})
     _agent: AgentLink
 
-    @property
-    @abstractmethod
-    def options(self) -> Mapping[str, Any]:
-        """What the loader is told, as JSON values: threads, say."""
+    def __init__(self, *, threads: int = 1) -> None:
+        if threads < 1:
+            raise DeviceError(f"device.{self.name}.threads is {threads}, expected 1 or more.")
+        self.threads = threads
 
-    @abstractmethod
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What the loader is told, as JSON values; by default the number of threads."""
+        return {"threads": self.threads}
+
     def reference(self, folder: Path) -> Artifact:
-        """A small fixed network, the same on every run, that others are compared with."""
+        """A small fixed network, the same on every run, that others are compared with.
+
+        By default `reference_network`, compiled into `folder` if it is not there; for runtimes of
+        one format, which is its suffix.
+        """
+        (form,) = self.formats
+        path = folder / f"reference.{form}"
+        if not path.exists():
+            import torch
+
+            self.compile(reference_network(), torch.zeros(1, *REFERENCE_IMAGE), path)
+        return Artifact(path, form, exact=True)
 
     def at(self, place: Place) -> Self:
         """The same runtime at another place."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
+from orchestrator.faults.printable import printable
+
 __all__ = ["annotated", "faults", "made"]
 
 T = TypeVar("T")
@@ -21,9 +23,10 @@ def made(kind: type[T], values: Mapping[str, Any]) -> T:
     Nothing is converted: a number that came as text is damage.
     """
     if not isinstance(values, Mapping):
-        raise TypeError(f"found {values!r}, expected names and values of a {kind.__name__}")
-    if found := faults(kind, values, strict=True):
-        raise TypeError(found[0])
+        found = printable(repr(values), _TOLD)
+        raise TypeError(f"found {found}, expected names and values of a {kind.__name__}")
+    if wrong := faults(kind, values, strict=True):
+        raise TypeError(wrong[0])
     return kind(**values)
 
 
@@ -47,9 +50,7 @@ def annotated(kind: type) -> list[str]:
 
 def _sentence(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
-    found = repr(error["input"])
-    found = found if len(found) <= _TOLD else found[:_TOLD] + "…"
-    return f"{where}: {error['msg']}, found {found}"
+    return f"{where}: {error['msg']}, found {printable(repr(error['input']), _TOLD)}"
 
 
 @cache

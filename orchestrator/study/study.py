@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -208,7 +208,7 @@ class Study:
         name = f"test_{self.leading}"
         if not self.finalists:
             return f"{text}."
-        best = max(self.finalists, key=_on_validation(self.leading))
+        best = max(self.finalists, key=lambda each: each.validated(self.leading))
         known = "Most accurate finalist"
         if self.leading != "accuracy":
             known = f"Finalist with the highest {label(self.leading)}"
@@ -257,14 +257,6 @@ def _renumbered(found: Record, before: Record) -> Record:
     if found is before:
         return before
     return replace(found, number=before.number, network=before.network, variants=())
-
-
-def _on_validation(leading: str) -> Callable[[Finalist], float]:
-    """What finalists are ordered by: test tells, and does not choose. Old runs knew test alone."""
-    names = f"validation_{leading}", f"test_{leading}"
-    return lambda finalist: float(
-        next((finalist.figures[n] for n in names if n in finalist.figures), 0)
-    )
 
 
 def _told(check: Check) -> list[Record]:

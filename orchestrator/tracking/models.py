@@ -117,7 +117,7 @@ def _led_by_others(finalist: Finalist) -> list[Finalist]:
 def _recipe(finalist: Finalist) -> dict[str, Any] | None:
     """How a file becomes the model's input, as `PixelRecipe` and `ImageFacts` read it."""
     folder = Path(finalist.folder)
-    if not (folder / "genotype.json").is_file():
+    if not is_bundle(folder):
         return None
     facts = read_facts(folder)
     names = ("pixels", "mean", "deviation", "classes")

@@ -13,7 +13,7 @@ from typing import IO
 
 import numpy as np
 
-from orchestrator import PixelRecipe, WorkingFolder
+from orchestrator import PixelRecipe, WorkingFolder, cache_dir
 from orchestrator.errors import DataError, RunError
 from orchestrator_datasets.listing import ImageFile
 
@@ -81,19 +81,7 @@ class Decoded:
 
 def cache_folder(chosen: str | None) -> Path:
     """`chosen`, or else where the environment says that caches go."""
-    if chosen:
-        return Path(chosen).expanduser() / "images"
-    named = os.environ.get("ORCHESTRATOR_CACHE")
-    if named:
-        return Path(named) / "images"
-    try:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError as error:
-        raise DataError(
-            f"there is no home folder to keep decoded images in: {error} Set dataset.cache or "
-            "ORCHESTRATOR_CACHE to a folder that can be written."
-        ) from error
-    return Path(base) / "orchestrator" / "images"
+    return (Path(chosen).expanduser() if chosen else cache_dir()) / "images"
 
 
 def decoded(cache: Path, files: Sequence[ImageFile], recipe: Recipe, decode: Decode) -> Decoded:

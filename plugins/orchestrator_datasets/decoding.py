@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from orchestrator import PixelRecipe
 from orchestrator.errors import DataError
 
-__all__ = ["Crop", "decode", "why_no_image"]
+__all__ = ["Crop", "decode"]
 
 _ASPECT = 4 / 3
 
@@ -40,21 +39,6 @@ class Crop:
         wide, high = min(wide, width), min(high, height)
         left, top = self.left * (width - wide), self.top * (height - high)
         return left, top, left + wide, top + high
-
-
-def why_no_image(path: str) -> str:
-    """Why a file does not begin as an image does, "" if it does; what follows is not looked at."""
-    try:
-        with Image.open(path):
-            return ""
-    except MemoryError:
-        raise
-    except Image.DecompressionBombError:  # decoding will tell whether a fraction can be had
-        return ""
-    except FileNotFoundError:
-        return "a link to nowhere"
-    except Exception:  # decoders raise whatever damaged bytes lead them to
-        return "no image, or of a format that is not read"
 
 
 def decode(path: str, recipe: PixelRecipe, crop: Crop | None = None) -> np.ndarray | str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import DataError
+from orchestrator import write_whole
+from orchestrator.errors import DataError, RunError
 
 __all__ = ["keep", "kept"]
 
@@ -25,11 +25,8 @@ def kept(path: Path, names: Sequence[str]) -> dict[str, Any] | None:
 def keep(path: Path, known: Mapping[str, Any]) -> None:
     """Whole or not at all; processes that look at once write the same. Raises DataError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as part:
-            json.dump(known, part)
-        Path(part.name).replace(path)
-    except OSError as error:
+        write_whole(path, json.dumps(known))
+    except RunError as error:
         raise DataError(
             f"cannot keep what was seen of images in {path.parent}: {error}. Free some space, or "
             "set dataset.cache (or ORCHESTRATOR_CACHE) to a folder that can be written."

@@ -15,7 +15,7 @@ import numpy as np
 
 from orchestrator.errors import DataError
 from orchestrator_datasets.decoded import Recipe, colour_sums, key_of, statistics
-from orchestrator_datasets.decoding import Crop, decode, why_no_image
+from orchestrator_datasets.decoding import Crop, decode
 from orchestrator_datasets.keeping import keep, kept
 from orchestrator_datasets.listing import ImageFile
 
@@ -124,7 +124,7 @@ def found(cache: Path, files: Sequence[ImageFile], recipe: Recipe, least_area: f
 def _look(files: Sequence[ImageFile], recipe: Recipe) -> dict[str, tuple[Any, ...]]:
     paths = [str(recipe.root / file.path) for file in files]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        reasons = list(pool.map(why_no_image, paths))
+        reasons = list(pool.map(recipe.pixels.trouble, paths))
         good = [path for path, reason in zip(paths, reasons, strict=True) if not reason]
         some = good[:: max(1, len(good) // _LOOKED_AT)]
         read = partial(decode, recipe=recipe.pixels)

@@ -18,7 +18,6 @@ import torch
 from orchestrator import (
     Artifact,
     CompressionContext,
-    Kernel,
     Quantizer,
     exported,
     failure_of,
@@ -31,9 +30,7 @@ from orchestrator_executorch.program import executed
 
 __all__ = ["ProgramQuantization"]
 
-# What costs the time of a network; the rest moves or scales what these compute.
 _HEAVY = frozenset({"Conv2d", "DepthwiseConv2d", "FullyConnected", "BatchMatrixMultiply"})
-_TOLD = 3
 
 
 class ProgramQuantization(Quantizer):
@@ -48,6 +45,7 @@ class ProgramQuantization(Quantizer):
     name = "executorch_quantization"
     requires = frozenset({"pte"})
     known: ClassVar[tuple[str, ...]] = ("none", "int8", "int8_dynamic")
+    heavy: ClassVar[frozenset[str]] = _HEAVY
 
     def transform(
         self, artifact: Artifact, choices: Mapping[str, Any], context: CompressionContext
@@ -68,7 +66,7 @@ class ProgramQuantization(Quantizer):
         target = artifact.path.with_suffix(f".{label}.pte")
         write_whole(target, content)
         try:
-            _refuse_float(executed(target), label)
+            self.refuse_float(executed(target), label)
             _refuse_unloadable(target)
         except CompressionError:
             target.unlink()
@@ -108,19 +106,6 @@ def _refuse(artifact: Artifact, context: CompressionContext) -> None:
             f"{artifact.path.name} is {artifact.label} already, which quantizing from the network "
             "would lose. Quantize the file that was compiled."
         )
-
-
-def _refuse_float(kernels: list[Kernel], label: str) -> None:
-    heavy = [kernel for kernel in kernels if kernel.operator in _HEAVY]
-    if any(kernel.integer for kernel in heavy):
-        return
-    stayed = heavy or kernels
-    told = ", ".join(f"{kernel.operator} ({kernel.layer})" for kernel in stayed[:_TOLD])
-    more = f" and {len(stayed) - _TOLD} more" if len(stayed) > _TOLD else ""
-    raise CompressionError(
-        f"no layer is computed with integers, so the file is not {label}: {told}{more} stayed in "
-        "float. Leave the scheme out for this network."
-    )
 
 
 def _refuse_unloadable(target: Path) -> None:

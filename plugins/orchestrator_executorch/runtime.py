@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from orchestrator import (
-    REFERENCE_IMAGE,
     Artifact,
     Kernel,
     Runtime,
     Usage,
     exported,
-    reference_network,
     write_whole,
 )
-from orchestrator.errors import CompileError, DeviceError
+from orchestrator.errors import CompileError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,16 +35,6 @@ class ExecuTorch(Runtime):
     quantizers: ClassVar[tuple[str, ...]] = ("executorch_quantization",)
     loader: ClassVar[Path] = Path(__file__).with_name("loader.py")
 
-    def __init__(self, *, threads: int = 1) -> None:
-        if threads < 1:
-            raise DeviceError(f"device.{self.name}.threads is {threads}, expected 1 or more.")
-        self.threads = threads
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """The number of threads."""
-        return {"threads": self.threads}
-
     def compile(
         self, network: nn.Module, example: Tensor, path: Path, *, final: bool = False
     ) -> Artifact:
@@ -56,15 +44,6 @@ class ExecuTorch(Runtime):
         target = path if path.suffix == ".pte" else path.with_name(f"{path.name}.pte")
         write_whole(target, lowered(exported(network, example)))
         return Artifact(target, "pte", exact=True)
-
-    def reference(self, folder: Path) -> Artifact:
-        """A fixed convolutional network, written to `folder`/reference.pte if it is not there."""
-        import torch
-
-        path = folder / "reference.pte"
-        if not path.exists():
-            self.compile(reference_network(), torch.zeros(1, *REFERENCE_IMAGE), path)
-        return Artifact(path, "pte", exact=True)
 
     def signature(self, artifact: Artifact) -> str:
         """The program and XNNPACK's graphs, without the values of weights."""

@@ -9,7 +9,7 @@ static did not (0.209 against 0.279 ms). So it is measured, not assumed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -19,7 +19,6 @@ import numpy as np
 from orchestrator import (
     Artifact,
     CompressionContext,
-    Kernel,
     Quantizer,
     WorkingFolder,
     write_whole,
@@ -37,7 +36,6 @@ _RECIPES = MappingProxyType(
         "weights8": "weight_only_wi8_afp32",
     }
 )
-_TOLD = 3
 
 
 class ModelQuantization(Quantizer):
@@ -53,6 +51,7 @@ class ModelQuantization(Quantizer):
     name = "litert_quantization"
     requires = frozenset({"tflite"})
     known: ClassVar[tuple[str, ...]] = ("none", *_RECIPES)
+    heavy: ClassVar[frozenset[str]] = HEAVY
 
     def transform(
         self, artifact: Artifact, choices: Mapping[str, Any], context: CompressionContext
@@ -77,7 +76,7 @@ class ModelQuantization(Quantizer):
         write_whole(target, content)
         if scheme != "weights8":
             try:
-                _refuse_float(executed(target), scheme)
+                self.refuse_float(executed(target), scheme)
             except CompressionError:
                 target.unlink()
                 raise
@@ -92,16 +91,3 @@ def _quantized(source: Path, recipe: str, images: np.ndarray | None) -> bytes:
         request = {"op": "quantize", "source": str(source.resolve()), "target": str(made)}
         Environment.usual().ask({**request, "recipe": recipe, "images": str(shown)})
         return made.read_bytes()
-
-
-def _refuse_float(kernels: Sequence[Kernel], label: str) -> None:
-    heavy = [kernel for kernel in kernels if kernel.operator in HEAVY]
-    if any(kernel.integer for kernel in heavy):
-        return
-    stayed = heavy or kernels
-    told = ", ".join(f"{kernel.operator} ({kernel.layer})" for kernel in stayed[:_TOLD])
-    more = f" and {len(stayed) - _TOLD} more" if len(stayed) > _TOLD else ""
-    raise CompressionError(
-        f"no layer is computed with integers, so the file is not {label}: {told}{more} stayed in "
-        "float. Leave the scheme out for this network."
-    )

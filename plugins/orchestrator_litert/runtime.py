@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from orchestrator import (
-    REFERENCE_IMAGE,
     Artifact,
     Kernel,
     Runtime,
     Usage,
     WorkingFolder,
     exported,
-    reference_network,
     write_whole,
 )
-from orchestrator.errors import CompileError, DeviceError
+from orchestrator.errors import CompileError
 from orchestrator_litert.environment import Environment
 
 if TYPE_CHECKING:
@@ -39,16 +37,6 @@ class LiteRt(Runtime):
     packages: ClassVar[tuple[str, ...]] = ("ai-edge-litert",)
     quantizers: ClassVar[tuple[str, ...]] = ("litert_quantization",)
     loader: ClassVar[Path] = Path(__file__).with_name("loader.py")
-
-    def __init__(self, *, threads: int = 1) -> None:
-        if threads < 1:
-            raise DeviceError(f"device.{self.name}.threads is {threads}, expected 1 or more.")
-        self.threads = threads
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """The number of threads."""
-        return {"threads": self.threads}
 
     def check(self) -> None:
         """Raise DeviceError as every runtime does, and where its converter has no environment."""
@@ -73,15 +61,6 @@ class LiteRt(Runtime):
             environment.ask({"op": "convert", "source": str(source), "target": str(made)})
             write_whole(target, made.read_bytes())
         return Artifact(target, "tflite", exact=True)
-
-    def reference(self, folder: Path) -> Artifact:
-        """A fixed convolutional network, in `folder`/reference.tflite, written if it is missing."""
-        import torch
-
-        path = folder / "reference.tflite"
-        if not path.exists():
-            self.compile(reference_network(), torch.zeros(1, *REFERENCE_IMAGE), path)
-        return Artifact(path, "tflite", exact=True)
 
     def signature(self, artifact: Artifact) -> str:
         """The graph, its shapes and types, without the values of weights."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from orchestrator import Artifact, Device, Kernel, NativeBenchmark, Runtime, Usage
-from orchestrator.errors import CompileError, DeviceError
+from orchestrator.errors import CompileError
 from orchestrator_onnxruntime.perf_test import PERF_TEST
 
 if TYPE_CHECKING:
@@ -38,15 +38,8 @@ class OnnxRuntime(Runtime):
         threads: int = 1,
         exporter: Literal["auto", "dynamo", "torchscript"] = "auto",
     ) -> None:
-        if threads < 1:
-            raise DeviceError(f"device.{self.name}.threads is {threads}, expected 1 or more.")
-        self.threads = threads
+        super().__init__(threads=threads)
         self.exporter = exporter
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """The number of threads."""
-        return {"threads": self.threads}
 
     def compile(
         self, network: nn.Module, example: Tensor, path: Path, *, final: bool = False

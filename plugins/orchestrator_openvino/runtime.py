@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from orchestrator import Artifact, Device, Kernel, Runtime, Usage
-from orchestrator.errors import CompileError, DeviceError
+from orchestrator.errors import CompileError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -39,9 +39,7 @@ class OpenVino(Runtime):
         precision: Literal["f32", "bf16", "f16"] = "f32",
         exporter: Literal["auto", "onnx", "torch"] = "auto",
     ) -> None:
-        if threads < 1:
-            raise DeviceError(f"device.{self.name}.threads is {threads}, expected 1 or more.")
-        self.threads = threads
+        super().__init__(threads=threads)
         self.precision = precision
         self.exporter = exporter
 

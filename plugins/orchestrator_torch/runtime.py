@@ -45,11 +45,6 @@ class Eager(Runtime):
     costly: ClassVar[str] = "an export takes seconds, and other runtimes are faster"
     loader: ClassVar[Path] = Path(__file__).with_name("loader.py")
 
-    def __init__(self, *, threads: int = 1) -> None:
-        if threads < 1:
-            raise DeviceError(f"device.{self.name}.threads is {threads}, expected 1 or more.")
-        self.threads = threads
-
     @property
     def options(self) -> Mapping[str, Any]:
         """The number of threads, and how files are executed."""
