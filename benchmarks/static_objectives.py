@@ -26,7 +26,8 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 import torch
-from orchestrator_objectives.counting import ExactCounter, visible_attention
+from orchestrator_objectives.counting import ExactCounter
+from orchestrator_objectives.operations import visible_attention
 from orchestrator_objectives.params import count_parameters
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode

@@ -154,8 +154,9 @@ if TYPE_CHECKING:
     from orchestrator.training.exporting import exported, failure_of, quiet_export
     from orchestrator.training.left_out import LeftOut, leave_out
     from orchestrator.training.modes import evaluated, refuse_meta
-    from orchestrator.training.outlines import blockwise, elements, is_outline, outlined
+    from orchestrator.training.outlines import is_outline, outlined
     from orchestrator.training.policies import vary
+    from orchestrator.training.stand_ins import blockwise, elements
     from orchestrator.training.statistics import settle_statistics
     from orchestrator.training.teaching import Ensemble, SoftLabelLoss, Teacher
 
@@ -177,9 +178,8 @@ _LATER = {
         "orchestrator.measuring.reference",
     ),
     "settle_statistics": "orchestrator.training.statistics",
-    **dict.fromkeys(
-        ("blockwise", "elements", "is_outline", "outlined"), "orchestrator.training.outlines"
-    ),
+    **dict.fromkeys(("blockwise", "elements"), "orchestrator.training.stand_ins"),
+    **dict.fromkeys(("is_outline", "outlined"), "orchestrator.training.outlines"),
     **dict.fromkeys(("Ensemble", "SoftLabelLoss", "Teacher"), "orchestrator.training.teaching"),
     "vary": "orchestrator.training.policies",
     **dict.fromkeys(

@@ -4,7 +4,8 @@ Counting a network's multiply-adds takes less time than building it. Networks of
 blocks, and a block is known by what makes it: a class or a function, and the arguments. While an
 outline is drawn, a maker that is `outlined` gives a module that stands for the block, without
 layers or weights; whoever counts remembers what equal blocks did to inputs of one shape. A block
-that nobody has met is made then, on the meta device, of the blocks inside it.
+that nobody has met is made then, on the meta device, of the blocks inside it. torch's own layers
+with weights are outlined, so that none is made twice.
 
 A stand-in that is looked into turns into the block, so that a space may read a block's attributes.
 What walks over all modules of a network, as initialisation does, passes stand-ins by.
@@ -13,39 +14,26 @@ What walks over all modules of a network, as initialisation does, passes stand-i
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import itertools
-import marshal
-import types
 from collections.abc import Callable, Hashable, Iterator
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import init
 from torch.utils._device import DeviceContext
 
 from orchestrator.errors import BuildError
+from orchestrator.training.block_names import block_name
+from orchestrator.training.stand_ins import Block, StandIn, evaluated_outline
 
-__all__ = ["Outlines", "StandIn", "blockwise", "elements", "is_outline", "outlined"]
+__all__ = ["Outlines", "is_outline", "outlined"]
 
 MakerT = TypeVar("MakerT", bound=Callable[..., Any])
-# What stands in a block's place asks for its output: the block's name, what runs it, its inputs.
-Recall = Callable[[Hashable, Callable[..., Any], tuple[tuple[Any, ...], dict[str, Any]]], Any]
 
 _MOST_BLOCKS = 100_000
-_PLAIN = frozenset({bool, int, float, str, bytes, types.NoneType})
-_MARSHALLED = _PLAIN | {tuple, list, dict}
-_BUILT_IN = frozenset(nn.Module().__dict__)
-_MODULE = dict(vars(nn.Module()))
-# Python's own, which the class of stand-ins hides.
-_CLASS: Any = object.__dict__["__class__"]
-_NUMBERS = itertools.count()
 
 _drawing: ContextVar[Outlines | None] = ContextVar("drawing", default=None)
-_recalling: ContextVar[Recall | None] = ContextVar("recalling", default=None)
 
 
 def outlined(maker: MakerT) -> MakerT:
@@ -82,111 +70,29 @@ def _outlined_function(maker: Callable[..., Any]) -> Callable[..., Any]:
     return make
 
 
-class StandIn(nn.Module):
-    """What stands for a block of an outline; it turns into the block where one looks into it."""
+def _outline_layer(layer: type[nn.Module]) -> None:
+    """As `outlined`, for a class of torch's, but not for what is derived from it.
 
-    def __init__(self, block: _Block) -> None:
-        # Not by nn.Module's own, which takes as long as all the rest. `taken`: part of a block.
-        vars(self).update(_blank(), block=block, taken=False)
+    Outside of outlines it is made as ever, which costs it a third of a microsecond.
+    """
 
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        maker = vars(self)["block"].maker
-        return maker if isinstance(maker, type) else nn.Module
+    def new(cls: type, *args: Any, **kwargs: Any) -> Any:
+        outlines = _drawing.get()
+        # A copy is made without arguments.
+        if outlines is None or cls is not layer or not (args or kwargs):
+            return object.__new__(cls)
+        stands = outlines.stand_in(cls, args, kwargs)
+        return object.__new__(cls) if stands is None else stands
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the block gives, from memory while somebody remembers."""
-        block, recall = self.block, _recalling.get()
-        if recall is None:
-            return block.whole(*args, **kwargs)
-        return recall(block.name, block.run, (args, kwargs))
-
-    def train(self, mode: bool = True) -> StandIn:
-        """Nothing, as the block is in evaluation mode."""
-        return self
-
-    def apply(self, change: Callable[[nn.Module], Any]) -> StandIn:
-        """Nothing, as there are no values here."""
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._become(), name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._become(), name, value)
-
-    def _become(self) -> nn.Module:
-        """The block itself, its own and nobody else's."""
-        whole = vars(self)["block"].make()
-        vars(self).clear()
-        vars(self).update(vars(whole))
-        _CLASS.__set__(self, type(whole))
-        return self
+    new.outlines = True  # type: ignore[attr-defined]
+    layer.__new__ = new  # type: ignore[assignment]
 
 
-def _blank() -> dict[str, Any]:
-    """What every module has, without what only looking into it would ask for."""
-    names = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
-    return {**_MODULE, **{name: {} for name in names}, "training": False}
-
-
-def _looking(name: str) -> Callable[..., Any]:
-    def look(self: StandIn, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self._become(), name)(*args, **kwargs)
-
-    return look
-
-
-for _name in (
-    *("__iter__", "__len__", "__getitem__", "__delattr__", "children", "named_children"),
-    *("add_module", "register_module", "register_buffer", "register_parameter"),
-    *("register_forward_hook", "register_forward_pre_hook", "get_submodule", "get_parameter"),
-    *("state_dict", "load_state_dict", "_apply", "requires_grad_"),
+for _layer in (
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear),
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm),
 ):
-    setattr(StandIn, _name, _looking(_name))
-
-
-class _Block:
-    """One block by its name; made when it is first run or weighed, and kept."""
-
-    def __init__(self, outlines: Outlines, made: tuple[Callable[..., Any], Any, Any]) -> None:
-        self.outlines = outlines
-        self.maker, self.args, self.kwargs = made
-        self.name = ("block", next(_NUMBERS))
-        self._whole: nn.Module | None = None
-        self._parameters: int | None = None
-
-    def make(self) -> nn.Module:
-        """A new one in evaluation mode, of stand-ins."""
-        with self.outlines.drawing(), torch._C._DisableTorchDispatch():
-            return _evaluated(self._made())
-
-    def _made(self) -> nn.Module:
-        maker, args = self.maker, [_another(value) for value in self.args]
-        kwargs = {name: _another(value) for name, value in self.kwargs.items()}
-        if not isinstance(maker, type):
-            return cast("nn.Module", maker(*args, **kwargs))
-        block: Any = object.__new__(maker)
-        block.__init__(*args, **kwargs)
-        return cast("nn.Module", block)
-
-    @property
-    def whole(self) -> nn.Module:
-        if self._whole is None:
-            self._whole = self.make()
-        return self._whole
-
-    def run(self, *args: Any, **kwargs: Any) -> Any:
-        return self.whole(*args, **kwargs)
-
-    @property
-    def parameters(self) -> int:
-        """Elements of its parameters, those that are used twice counted once."""
-        if self._parameters is None:
-            self._parameters = elements(self.whole)
-        return self._parameters
+    _outline_layer(_layer)
 
 
 class Outlines:
@@ -197,14 +103,14 @@ class Outlines:
     """
 
     def __init__(self) -> None:
-        self._blocks: dict[Hashable, _Block] = {}
+        self._blocks: dict[Hashable, Block] = {}
 
     def draw(self, build: Callable[[], nn.Module]) -> nn.Module:
         """What `build` gives, in evaluation mode, on the meta device, of blocks that stand in."""
         if len(self._blocks) > _MOST_BLOCKS:
             self._blocks = {}
         with self.drawing():
-            network = _evaluated(build())
+            network = evaluated_outline(build())
         vars(network)["outlined"] = True
         return network
 
@@ -221,15 +127,8 @@ class Outlines:
     def stand_in(self, maker: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What stands for such a block; None where it is not known by its arguments."""
         given: list[StandIn] = []
-        try:
-            if _MARSHALLED.issuperset(map(type, args)) and not kwargs:
-                key: Hashable = (maker, marshal.dumps(args, 2))
-            else:
-                parts = [_described(value, given) for value in args]
-                for name, value in kwargs.items():
-                    parts += [name, _described(value, given)]
-                key = (maker, *parts)
-        except (_UnknownError, ValueError, TypeError):
+        name = block_name(maker, args, kwargs, given)
+        if name is None:
             return None
         for inner in given:
             if vars(inner)["taken"]:
@@ -237,74 +136,10 @@ class Outlines:
                     f"a block is part of two, one of them {maker.__name__}: no outline is one."
                 )
             vars(inner)["taken"] = True
-        block = self._blocks.get(key)
+        block = self._blocks.get(name)
         if block is None:
-            block = self._blocks[key] = _Block(self, (maker, args, kwargs))
+            block = self._blocks[name] = Block(self, (maker, args, kwargs))
         return StandIn(block)
-
-
-def _evaluated(network: nn.Module) -> nn.Module:
-    """In evaluation mode, as `eval` has it in ten times as long."""
-    modules = [network]
-    for module in modules:
-        vars(module)["training"] = False
-        modules += [part for part in vars(module)["_modules"].values() if part is not None]
-    return network
-
-
-def _another(value: Any) -> Any:
-    """What stands for the same block, as a block that is made twice holds two of it."""
-    return StandIn(vars(value)["block"]) if type(value) is StandIn else value
-
-
-class _UnknownError(Exception):
-    """An argument by which a block is not known."""
-
-
-def _described(value: Any, given: list[StandIn]) -> Hashable:
-    """A hashable that is equal for values that make equal blocks.
-
-    Stand-ins among them are added to `given`. Raises _UnknownError where that cannot be told.
-    """
-    kind = type(value)
-    if kind in _PLAIN:
-        return (kind, value)
-    if kind in _MARSHALLED:
-        # Unlike a hash it tells 1 from True and 1.0.
-        return marshal.dumps(value, 2)
-    if kind is StandIn:
-        given.append(value)
-        return cast("Hashable", vars(value)["block"].name)
-    if dataclasses.is_dataclass(value) and kind.__dataclass_params__.frozen:
-        return _described_fields(kind, tuple(vars(value).values()), given)
-    if isinstance(value, nn.Module):
-        return _described_layer(value)
-    if isinstance(value, type | types.BuiltinFunctionType):
-        return value
-    raise _UnknownError
-
-
-def _described_fields(kind: type, values: tuple[Any, ...], given: list[StandIn]) -> Hashable:
-    if _PLAIN.issuperset(map(type, values)):
-        return (kind, marshal.dumps(values, 2))
-    return (
-        kind,
-        *[
-            tuple(_described(item, given) for item in value)
-            if type(value) is tuple
-            else _described(value, given)
-            for value in values
-        ],
-    )
-
-
-def _described_layer(layer: nn.Module) -> Hashable:
-    """Of torch's layers without tensors or parts, such as activations."""
-    kind, state = type(layer), layer.__dict__
-    parts = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
-    if not kind.__module__.startswith("torch.nn.modules") or any(state[part] for part in parts):
-        raise _UnknownError
-    return (kind, marshal.dumps([item for item in state.items() if item[0] not in _BUILT_IN], 2))
 
 
 class _Shapes(DeviceContext):
@@ -334,48 +169,3 @@ class _Shapes(DeviceContext):
 def is_outline(network: nn.Module) -> bool:
     """Whether `Outlines.draw` drew it."""
     return "outlined" in vars(network)
-
-
-@contextlib.contextmanager
-def blockwise(recall: Recall) -> Iterator[None]:
-    """While open, stand-ins ask `recall` for their output: (name, what runs the block, inputs)."""
-    before = _recalling.set(recall)
-    try:
-        yield
-    finally:
-        _recalling.reset(before)
-
-
-def elements(network: nn.Module) -> int:
-    """Elements of all distinct parameters, those of blocks that stand in included.
-
-    Raises BuildError for a lazy layer. Cost: some tens of microseconds.
-    """
-    # nn.Module.parameters() builds every name on the way, which costs ten times the sum.
-    modules: list[nn.Module] = [network]
-    seen: set[int] = {id(network)}
-    total = 0
-    for module in modules:
-        if type(module) is StandIn:
-            if vars(module)["taken"]:
-                raise BuildError("a block stands in the network and in another block too.")
-            total += vars(module)["block"].parameters
-            continue
-        state = module.__dict__
-        for parameter in state["_parameters"].values():
-            if parameter is not None and id(parameter) not in seen:
-                seen.add(id(parameter))
-                total += _elements(parameter)
-        for child in state["_modules"].values():
-            if child is not None and id(child) not in seen:
-                seen.add(id(child))
-                modules.append(child)
-    return total
-
-
-def _elements(parameter: nn.Parameter) -> int:
-    if isinstance(parameter, nn.parameter.UninitializedParameter):
-        raise BuildError(
-            "a lazy layer has no shape yet; run the network once on an example before counting."
-        )
-    return parameter.numel()

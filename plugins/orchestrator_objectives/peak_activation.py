@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from orchestrator import Objective, Subject
-from orchestrator_objectives.counting import OperationCounting, executed
+from orchestrator_objectives.counting import executed
+from orchestrator_objectives.operations import OperationCounting
 from orchestrator_objectives.operators import (
     is_folded,
     is_pointwise,

@@ -32,11 +32,17 @@ _IN_PLACE = frozenset(
 )
 _BATCH_NORM = _ATEN._native_batch_norm_legit_no_training.default
 _CONVOLUTION = _ATEN.convolution.default
+_ENLARGED = _ATEN.upsample_bilinear2d.default
+_MEAN = _ATEN.mean.dim
+# Product of matrices → dimensions. It lies in memory as its shape says, wherever its factors do.
+_PRODUCTS = {_ATEN.mm.default: 2, _ATEN.addmm.default: 2, _ATEN.bmm.default: 3}
 
 
 def ruled(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The output, on the meta device; None where no rule tells it."""
     first = args[0] if args else None
+    if operator in _PRODUCTS:
+        return None if kwargs else _multiplied(operator, *args)
     if not (isinstance(first, Tensor) and first.is_meta and first.is_contiguous()):
         return None
     if operator in _IN_PLACE:
@@ -48,6 +54,10 @@ def ruled(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return (_like(first), _like(args[1]), _like(args[1]))
     if operator is _CONVOLUTION and not kwargs:
         return _convolved(*args)
+    if operator is _ENLARGED and len(first.shape) == 4:
+        return _sized((*first.shape[:2], *args[1]), first)
+    if operator is _MEAN and not kwargs and len(args) > 1 and args[1]:
+        return _averaged(*args)
     return None
 
 
@@ -56,7 +66,30 @@ def _same(first: Tensor, other: Tensor) -> bool:
 
 
 def _like(tensor: Tensor) -> Tensor:
-    return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+    return _sized(tensor.shape, tensor)
+
+
+def _sized(shape: Sequence[int], like: Tensor) -> Tensor:
+    return torch.empty(shape, dtype=like.dtype, device="meta")
+
+
+def _multiplied(operator: Any, *tensors: Tensor) -> Tensor | None:
+    """(…, rows, inner) and (…, inner, columns), after what is added, → (…, rows, columns)."""
+    *added, left, right = tensors
+    fits = len(left.shape) == len(right.shape) == _PRODUCTS[operator]
+    fits = fits and left.shape[:-2] == right.shape[:-2] and left.shape[-1] == right.shape[-2]
+    fits = fits and all(each.shape == right.shape[-1:] for each in added)
+    if not fits or any(not each.is_meta or each.dtype != left.dtype for each in tensors):
+        return None
+    return _sized((*left.shape[:-1], right.shape[-1]), left)
+
+
+def _averaged(image: Tensor, axes: Sequence[int], keepdim: bool = False) -> Tensor:
+    """Over some axes, which stay as 1 or go."""
+    gone = {axis % len(image.shape) for axis in axes}
+    sizes = enumerate(image.shape)
+    kept = [1 if axis in gone else size for axis, size in sizes if keepdim or axis not in gone]
+    return _sized(kept, image)
 
 
 def _convolved(image: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor | None:
@@ -72,8 +105,7 @@ def _convolved(image: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) ->
     ]
     if min(places) < 0:
         return None  # torch says what is wrong
-    shape = (image.shape[0], weight.shape[0], *(place + 1 for place in places))
-    return torch.empty(shape, dtype=image.dtype, device="meta")
+    return _sized((image.shape[0], weight.shape[0], *(place + 1 for place in places)), image)
 
 
 def _at(values: Sequence[int], axis: int) -> int:

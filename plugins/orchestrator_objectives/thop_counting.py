@@ -25,7 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from orchestrator.errors import BuildError
-from orchestrator_objectives.counting import OperationCounting, example, visible_attention
+from orchestrator_objectives.counting import example
+from orchestrator_objectives.operations import OperationCounting, visible_attention
 from orchestrator_objectives.lending import lent
 
 __all__ = ["count_by_thop"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -256,9 +257,7 @@ class EdgeViT(nn.Module):
         self.norm = nn.BatchNorm2d(width)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(width, classes)
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                _initialise(layer, xavier=table.xavier)
+        self.apply(partial(_initialise, xavier=table.xavier))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) → (B, classes)."""
@@ -342,13 +341,15 @@ def _block_shape(stage: Mapping[str, int], head_width: int, side: int) -> BlockS
     )
 
 
-def _initialise(linear: nn.Linear, *, xavier: bool) -> None:
-    """Narrow layers need larger weights than the published ones."""
+def _initialise(module: nn.Module, *, xavier: bool) -> None:
+    """Linear layers; narrow ones need larger weights than the published ones."""
+    if not isinstance(module, nn.Linear):
+        return
     if xavier:
-        nn.init.xavier_uniform_(linear.weight)
+        nn.init.xavier_uniform_(module.weight)
     else:
-        nn.init.trunc_normal_(linear.weight, std=DEVIATION)
-    nn.init.zeros_(linear.bias)
+        nn.init.trunc_normal_(module.weight, std=DEVIATION)
+    nn.init.zeros_(module.bias)
 
 
 PAPER = "Pan et al. 2022, arXiv:2205.03436"

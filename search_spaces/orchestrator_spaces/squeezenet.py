@@ -147,7 +147,7 @@ def _stem(in_channels: int, architecture: Mapping[str, Any], *, stride: int) -> 
     width, kernel = architecture["stem"]["width"], architecture["stem"]["kernel"]
     conv = nn.Conv2d(in_channels, width, kernel, stride, bias=not architecture["norm"])
     draw(conv, fan_in=in_channels * kernel**2)
-    return activated(conv, width, architecture["activation"])
+    return activated(conv, width, architecture["activation"], architecture["norm"])
 
 
 def _shapes(

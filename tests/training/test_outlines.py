@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from orchestrator import outlined
 from orchestrator.errors import BuildError
-from orchestrator.training.outlines import Outlines, StandIn, elements, is_outline
+from orchestrator.training.outlines import Outlines, is_outline
+from orchestrator.training.stand_ins import StandIn, elements
 
 IMAGE = (3, 8, 8)
 

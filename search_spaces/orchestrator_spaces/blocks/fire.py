@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -86,15 +87,15 @@ class Fire(nn.Module):
     def __init__(self, shape: FireShape) -> None:
         super().__init__()
         squeeze, plain = shape.squeeze, not shape.norm
-        self.squeeze = activated(
-            JoinedConv(shape.widths_in, squeeze, bias=plain), squeeze, shape.activation
-        )
+        style = (shape.activation, shape.norm)
+        joined = JoinedConv(shape.widths_in, squeeze, bias=plain)
+        self.squeeze = activated(joined, squeeze, *style)
         expand1 = nn.Conv2d(squeeze, shape.expand1, 1, bias=plain)
         expand3 = nn.Conv2d(squeeze, shape.expand3, 3, padding=1, bias=plain)
         draw(expand1, fan_in=squeeze)
         draw(expand3, fan_in=9 * squeeze)
-        self.expand1 = activated(expand1, shape.expand1, shape.activation)
-        self.expand3 = activated(expand3, shape.expand3, shape.activation)
+        self.expand1 = activated(expand1, shape.expand1, *style)
+        self.expand3 = activated(expand3, shape.expand3, *style)
         self.bypass = shape.bypass
 
     def forward(self, maps: Maps) -> Maps:
@@ -110,14 +111,13 @@ class Fire(nn.Module):
         return f"bypass={self.bypass}"
 
 
-def activated(conv: nn.Conv2d | JoinedConv, width: int, act: str) -> nn.Sequential:
-    """`conv` of `width` outputs and `act`; a batch norm in between if `conv` has no bias.
+def activated(conv: nn.Conv2d | JoinedConv, width: int, act: str, norm: bool) -> nn.Sequential:
+    """`conv` of `width` outputs and `act`; a batch norm in between if `norm`, as it has no bias.
 
     The name of `conv` tells which, as weights before a norm are none for a place without.
     """
-    first = conv.parts[0] if isinstance(conv, JoinedConv) else conv
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    if first.bias is None:
+    if norm:
         layers["unbiased"] = conv
         layers["norm"] = nn.BatchNorm2d(width)
     else:
@@ -131,7 +131,11 @@ def draw(conv: nn.Conv2d, *, fan_in: int) -> None:
 
     He et al. 2015, arXiv:1502.01852; `fan_in` counts all inputs of one output.
     """
-    bound = math.sqrt(6 / fan_in)
+    conv.apply(partial(_uniform, bound=math.sqrt(6 / fan_in)))
+
+
+def _uniform(conv: nn.Module, bound: float) -> None:
+    assert isinstance(conv, nn.Conv2d)
     nn.init.uniform_(conv.weight, -bound, bound)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)

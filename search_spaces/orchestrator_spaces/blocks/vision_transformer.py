@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import isqrt
 from typing import Any
 
@@ -125,9 +126,7 @@ class VisionTransformer(nn.Module):
         )
         self.norm = nn.LayerNorm(width, eps=EPS)
         self.classifier = nn.Linear(width, classes)
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                _initialise(layer, deviations.linear)
+        self.apply(partial(_initialise, deviation=deviations.linear))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) → (B, classes)."""
@@ -166,7 +165,7 @@ class DistilledVisionTransformer(VisionTransformer):
         width = architecture["width"]
         self.distillation_token = LearnedToken(width, deviations.tokens)
         self.distillation_classifier = nn.Linear(width, classes)
-        _initialise(self.distillation_classifier, deviations.linear)
+        self.distillation_classifier.apply(partial(_initialise, deviation=deviations.linear))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) → (B, classes)."""
@@ -204,7 +203,8 @@ def _drawn(shape: tuple[int, ...], deviation: float) -> nn.Parameter:
     return nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=deviation))
 
 
-def _initialise(linear: nn.Linear, deviation: float | None) -> None:
-    deviation = linear.in_features**-0.5 if deviation is None else deviation
-    nn.init.trunc_normal_(linear.weight, std=deviation)
-    nn.init.zeros_(linear.bias)
+def _initialise(module: nn.Module, *, deviation: float | None) -> None:
+    if isinstance(module, nn.Linear):
+        deviation = module.in_features**-0.5 if deviation is None else deviation
+        nn.init.trunc_normal_(module.weight, std=deviation)
+        nn.init.zeros_(module.bias)

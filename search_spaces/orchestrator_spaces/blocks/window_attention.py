@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -142,11 +143,11 @@ def share_bias(full: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[Part, ..
 
 def _offsets(window: int) -> Tensor:
     """(window², window²) places in a flat table: those of a token as seen from another."""
-    place = torch.arange(window)
-    row, column = place.repeat_interleave(window), place.repeat(window)
+    # Not by torch, which takes seconds at first where tensors have no memory.
+    row, column = np.divmod(np.arange(window**2), window)
     rows = row[:, None] - row[None, :] + window - 1
     columns = column[:, None] - column[None, :] + window - 1
-    return rows * (2 * window - 1) + columns
+    return torch.tensor(rows * (2 * window - 1) + columns)
 
 
 def _apart(grid: Grid) -> Tensor:
@@ -155,9 +156,9 @@ def _apart(grid: Grid) -> Tensor:
     Rolling brings the map's first rows and columns behind its last; three bands in each direction
     tell which tokens met only by that.
     """
-    place = torch.arange(grid.padded)
-    band = (place >= grid.padded - grid.window).long() + (place >= grid.padded - grid.shift).long()
-    regions = (3 * band[:, None] + band)[None, :, :, None]  # (1, padded, padded, 1)
-    region = partition(regions, grid)[0]  # (count², window², 1)
-    apart = (region != region.transpose(1, 2)) * APART  # (count², window², window²)
-    return apart[:, None]
+    place, count, window = np.arange(grid.padded), grid.count, grid.window
+    band = (place >= grid.padded - window).astype(int) + (place >= grid.padded - grid.shift)
+    regions = (3 * band[:, None] + band).reshape(count, window, count, window)
+    region = regions.swapaxes(1, 2).reshape(count**2, window**2)
+    apart = (region[:, :, None] != region[:, None, :]) * np.float32(APART)
+    return torch.tensor(apart)[:, None]

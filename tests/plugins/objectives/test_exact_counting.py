@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 from networks import fresh
-from orchestrator_objectives.counting import ExactCounter, visible_attention
+from orchestrator_objectives.counting import ExactCounter
+from orchestrator_objectives.operations import visible_attention
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from orchestrator_objectives.counting import OperationCounting
+from orchestrator_objectives.operations import OperationCounting
 from orchestrator_objectives.shape_rules import _ELEMENTWISE, _IN_PLACE, ruled
 
 ATEN = torch.ops.aten
