@@ -31,7 +31,7 @@ def block_name(
             map(type, kwargs.values())
         ):
             # Unlike a hash it tells 1 from True and 1.0.
-            return (maker, marshal.dumps((args, list(kwargs.items())), 2))
+            return (maker, marshal.dumps([*args, *kwargs.items()], 2))
         parts = [_described(value, given) for value in args]
         for name, value in kwargs.items():
             parts += [name, _described(value, given)]

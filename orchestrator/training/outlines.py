@@ -85,7 +85,7 @@ def _outline_layer(layer: type[nn.Module]) -> None:
         return object.__new__(cls) if stands is None else stands
 
     new.outlines = True  # type: ignore[attr-defined]
-    layer.__new__ = new  # type: ignore[assignment]
+    layer.__new__ = new  # type: ignore[method-assign]
 
 
 for _layer in (

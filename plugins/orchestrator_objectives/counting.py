@@ -91,9 +91,9 @@ class ExactCounter:
             self._shapes = Memory()
         image = Shaped.like(example(network, input_shape, meta=True))
         counting = ShapedCounting(self._shapes, self._cost)
-        with torch.no_grad(), visible_attention():
-            with blockwise(counting.recall), followed(counting.follow), counting:
-                network(image)
+        asked = blockwise(counting.recall)
+        with torch.no_grad(), visible_attention(), asked, followed(counting.follow), counting:
+            network(image)
         return counting.total
 
     def _by_tensors(self, network: nn.Module, input_shape: tuple[int, int, int]) -> int:

@@ -121,7 +121,7 @@ def _of_elements(operator: Any) -> Rule:
         if not orderly(x):
             return None
         number = type(other) in (int, float) and x.dtype.is_floating_point
-        if not number and not (_alike(x, other) or _fit(x, other) and _reaches(other, x)):
+        if not number and not (_alike(x, other) or (_fit(x, other) and _reaches(other, x))):
             return None
         out = like(x)
         return out, [(operator, (x, other), out)]
@@ -221,16 +221,19 @@ def _pooled(x: Any, window: tuple[list[int], ...], ceil_mode: bool) -> Shaped | 
         sides.append(over // stride + (0 if outside else 1))
     if plain(x):
         return filled((*x.shape[:2], *sides), x)
-    batch, channels, height, width = (*x.shape[:2], *sides)
-    step = (height * width * channels, 1, width * channels, channels)
-    return Shaped((torch.Size((batch, channels, height, width)), step, x.dtype))
+    shape = (*x.shape[:2], *sides)
+    return Shaped((torch.Size(shape), _last(*shape[1:]), x.dtype))
 
 
 def _channels_last(x: Any) -> bool:
     if not orderly(x):
         return False
-    _, channels, height, width = x.shape
-    return bool(x.stride() == (height * width * channels, 1, width * channels, channels))
+    return bool(x.stride() == _last(*x.shape[1:]))
+
+
+def _last(channels: int, height: int, width: int) -> tuple[int, ...]:
+    """Strides of maps whose channels lie next to one another."""
+    return (height * width * channels, 1, width * channels, channels)
 
 
 def _dropout(x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Told:

@@ -36,7 +36,9 @@ def lent(network: nn.Module, *, meta: bool = True) -> Iterator[list[Loan]]:
     With `meta` False the parameters stay real and buffers are copied. Cost: some µs a tensor.
     """
     substitute = blank if meta else _copied
-    loans = [Loan(m, m.__dict__, _state(m.__dict__, substitute)) for m in network.modules()]
+    # What stands for a block of an outline has no state to be kept.
+    modules = [module for module in network.modules() if "_modules" in module.__dict__]
+    loans = [Loan(m, m.__dict__, _state(m.__dict__, substitute)) for m in modules]
     try:
         for loan in loans:
             object.__setattr__(loan.module, "__dict__", loan.lent)

@@ -25,6 +25,9 @@ _ATOMS = frozenset({bool, int, float, str, type(None)}) | {
 }
 
 
+_SERIES = frozenset({tuple, list})
+
+
 class Counting(Protocol):
     """Who adds up what operations count."""
 
@@ -115,14 +118,12 @@ def _described(value: Any, tensors: list[Any]) -> Hashable:
         return _form(value)
     if kind in _ATOMS:
         return (kind, value)
-    if kind is tuple or kind is list:
+    if kind in _SERIES:
         return (kind, *[_described(item, tensors) for item in value])
     if kind is dict:
         return (kind, *[(key, _described(item, tensors)) for key, item in value.items()])
-    if kind is slice:
-        return (kind, _described((value.start, value.stop, value.step), tensors))
-    if value is Ellipsis:
-        return kind
+    if kind is slice or value is Ellipsis:
+        return repr(value)  # of numbers; a tensor's would tell too much, and never come again
     raise OpaqueError
 
 
@@ -165,7 +166,7 @@ def _tensor_recipe(value: Any, tensors: list[Any]) -> Callable[[list[Any]], Any]
     form = _form(value)
     if type(value) is Shaped:
         return lambda inputs: Shaped(form)
-    pattern = value.detach()
+    pattern: Tensor = value.detach()
 
     def fresh(inputs: list[Any]) -> Tensor:
         # Not the pattern itself, as the caller may reshape its tensor in place; and past the

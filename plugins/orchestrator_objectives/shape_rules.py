@@ -7,7 +7,7 @@ fit exactly, there is none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -30,35 +30,24 @@ _IN_PLACE = frozenset(
         *(_ATEN.sigmoid_.default, _ATEN.hardsigmoid_.default, _ATEN.hardtanh_.default),
     }
 )
-_BATCH_NORM = _ATEN._native_batch_norm_legit_no_training.default
-_CONVOLUTION = _ATEN.convolution.default
-_ENLARGED = _ATEN.upsample_bilinear2d.default
-_MEAN = _ATEN.mean.dim
 # Product of matrices → dimensions. It lies in memory as its shape says, wherever its factors do.
 _PRODUCTS = {_ATEN.mm.default: 2, _ATEN.addmm.default: 2, _ATEN.bmm.default: 3}
 
 
 def ruled(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The output, on the meta device; None where no rule tells it."""
-    first = args[0] if args else None
+    if kwargs and operator not in _ELEMENTWISE:
+        return None
     if operator in _PRODUCTS:
-        return None if kwargs else _multiplied(operator, *args)
+        return _multiplied(operator, *args)
+    first = args[0] if args else None
     if not (isinstance(first, Tensor) and first.is_meta and first.is_contiguous()):
         return None
-    if operator in _IN_PLACE:
-        return first
     if operator in _ELEMENTWISE:
         others = [value for value in args[1:] if isinstance(value, Tensor)]
         return _like(first) if all(_same(first, other) for other in others) else None
-    if operator is _BATCH_NORM and args[1] is not None and not kwargs:
-        return (_like(first), _like(args[1]), _like(args[1]))
-    if operator is _CONVOLUTION and not kwargs:
-        return _convolved(*args)
-    if operator is _ENLARGED and len(first.shape) == 4:
-        return _sized((*first.shape[:2], *args[1]), first)
-    if operator is _MEAN and not kwargs and len(args) > 1 and args[1]:
-        return _averaged(*args)
-    return None
+    rule = _RULES.get(operator)
+    return None if rule is None else rule(*args)
 
 
 def _same(first: Tensor, other: Tensor) -> bool:
@@ -84,8 +73,12 @@ def _multiplied(operator: Any, *tensors: Tensor) -> Tensor | None:
     return _sized((*left.shape[:-1], right.shape[-1]), left)
 
 
-def _averaged(image: Tensor, axes: Sequence[int], keepdim: bool = False) -> Tensor:
+def _averaged(
+    image: Tensor, axes: Sequence[int] | None = None, keepdim: bool = False
+) -> Tensor | None:
     """Over some axes, which stay as 1 or go."""
+    if not axes:
+        return None
     gone = {axis % len(image.shape) for axis in axes}
     sizes = enumerate(image.shape)
     kept = [1 if axis in gone else size for axis, size in sizes if keepdim or axis not in gone]
@@ -111,3 +104,24 @@ def _convolved(image: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) ->
 def _at(values: Sequence[int], axis: int) -> int:
     """One number stands for all axes."""
     return values[axis] if len(values) > 1 else values[0]
+
+
+def _normed(image: Tensor, weight: Tensor | None, *_: Any) -> tuple[Tensor, ...] | None:
+    return None if weight is None else (_like(image), _like(weight), _like(weight))
+
+
+def _resized(image: Tensor, sides: Sequence[int], *_: Any) -> Tensor | None:
+    return _sized((*image.shape[:2], *sides), image) if len(image.shape) == 4 else None
+
+
+def _overwritten(image: Tensor, *_: Any) -> Tensor:
+    return image
+
+
+_RULES: dict[Any, Callable[..., Any]] = {
+    **dict.fromkeys(_IN_PLACE, _overwritten),
+    _ATEN._native_batch_norm_legit_no_training.default: _normed,
+    _ATEN.convolution.default: _convolved,
+    _ATEN.upsample_bilinear2d.default: _resized,
+    _ATEN.mean.dim: _averaged,
+}

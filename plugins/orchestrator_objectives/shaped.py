@@ -23,6 +23,9 @@ Form: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
 # Function of torch, arguments, keyword arguments → what it gives.
 Follow: TypeAlias = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 
+_TRANSPOSED: Any = Tensor.T
+_TRANSPOSED_LAST: Any = Tensor.mT
+
 _following: ContextVar[Follow] = ContextVar("following")
 
 _SPECIAL = frozenset(
@@ -56,14 +59,14 @@ class Shaped:
     __slots__ = ("form",)
 
     # To isinstance it is a tensor; to torch, which looks at the type, it is not.
-    __class__ = property(lambda self: Tensor)  # type: ignore[assignment]
+    __class__ = property(lambda self: Tensor)
     device = torch.device("meta")
     layout = torch.strided
     is_meta = True
     requires_grad = is_cuda = is_cpu = is_sparse = is_quantized = is_nested = False
     grad_fn = None
-    T = property(lambda self: _following.get()(Tensor.T.__get__, (self,), {}))
-    mT = property(lambda self: _following.get()(Tensor.mT.__get__, (self,), {}))
+    T = property(lambda self: _following.get()(_TRANSPOSED.__get__, (self,), {}))
+    mT = property(lambda self: _following.get()(_TRANSPOSED_LAST.__get__, (self,), {}))
 
     def __init__(self, form: Form) -> None:
         self.form = form

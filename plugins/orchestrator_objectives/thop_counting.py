@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from orchestrator.errors import BuildError
 from orchestrator_objectives.counting import example
-from orchestrator_objectives.operations import OperationCounting, visible_attention
 from orchestrator_objectives.lending import lent
+from orchestrator_objectives.operations import OperationCounting, visible_attention
 
 __all__ = ["count_by_thop"]
 

@@ -47,7 +47,8 @@ def _flattened(x: Shaped, start_dim: int = 0, end_dim: int = -1) -> Told:
     start, end = start_dim % dims, end_dim % dims
     if start >= end:
         return (x, []) if start == end else None
-    return _reshaped(x, (*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
+    whole = math.prod(x.shape[start : end + 1])
+    return _reshaped(x, (*x.shape[:start], whole, *x.shape[end + 1 :]))
 
 
 def _unflattened(x: Shaped, dim: int, sizes: Sequence[int]) -> Told:

@@ -77,10 +77,16 @@ def cut(x: Tensor) -> Tensor:
     return x[..., : x.shape[-1] // 2 + 1]
 
 
-MAPS = [x for shape in [(1, 8, 4, 5), (2, 8, 4, 5), (1, 8, 1, 1), (1, 8, 1, 5), (1, 1, 4, 5)]
-        for x in turned(*shape)]
-ROWS = [x for shape in [(1, 5, 8), (2, 5, 8), (1, 1, 8), (5, 8), (1, 8), (1, 4, 5, 8)]
-        for x in turned(*shape)]
+MAPS = [
+    x
+    for shape in [(1, 8, 4, 5), (2, 8, 4, 5), (1, 8, 1, 1), (1, 8, 1, 5), (1, 1, 4, 5)]
+    for x in turned(*shape)
+]
+ROWS = [
+    x
+    for shape in [(1, 5, 8), (2, 5, 8), (1, 1, 8), (5, 8), (1, 8), (1, 4, 5, 8)]
+    for x in turned(*shape)
+]
 
 
 def per_channel(x: Tensor) -> list[Tensor]:
