@@ -13,9 +13,14 @@ ORCHESTRATOR_API = 2
 
 @hookimpl
 def orchestrator_samplers() -> Sequence[Offer]:
-    """NetAdapt's descent and EfficientNet's compound scaling."""
+    """EfficientFormer's and NetAdapt's descents and EfficientNet's compound scaling."""
     here = "orchestrator_papers"
     return [
+        Offer(
+            "slimming",
+            f"{here}.slimming:SlimmingSampler",
+            "EfficientFormer's slimming: what is least important for what it saves goes first.",
+        ),
         Offer(
             "netadapt",
             f"{here}.netadapt:NetAdaptSampler",

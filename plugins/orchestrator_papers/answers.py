@@ -9,11 +9,13 @@ from typing import Any
 
 from orchestrator import Choices, Question, SamplerContext
 
-__all__ = ["levels", "numbers_of", "with_answers"]
+__all__ = ["is_nothing", "levels", "numbers_of", "with_answers"]
 
 # So many of a long or a real question's answers are looked at.
 _LEVELS = 9
 _ROUNDS = 8
+# What answers are called that put nothing there.
+_NOTHING = frozenset({"", "none", "no", "off", "skip", "skip_connect", "identity", "zero", "empty"})
 
 
 def levels(question: Question) -> Sequence[Any]:
@@ -33,6 +35,13 @@ def numbers_of(question: Question) -> Sequence[float]:
     found = levels(question) if question.kind == "real" else list(question.options)
     plain = all(isinstance(option, Real) and not isinstance(option, bool) for option in found)
     return sorted(found) if plain and len(found) > 1 else []
+
+
+def is_nothing(answer: Any) -> bool:
+    """Whether an answer puts nothing there: a switch that is off, no number, a word like none."""
+    if isinstance(answer, str):
+        return answer.lower() in _NOTHING
+    return answer is None or answer is False or answer == 0
 
 
 def with_answers(context: SamplerContext, choices: Choices, changed: Mapping[str, Any]) -> Choices:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from orchestrator import Choices, SamplerContext
+from orchestrator import Choices, Question, SamplerContext
 from orchestrator_papers.aims import counted
-from orchestrator_papers.answers import levels, numbers_of, with_answers
+from orchestrator_papers.answers import is_nothing, levels, numbers_of, with_answers
 
-__all__ = ["Ladders"]
+__all__ = ["Ladders", "rungs_of"]
 
 _PASSES = 4
 
@@ -20,8 +20,8 @@ _PASSES = 4
 class Ladders:
     """The largest network, and each question's answers from its own down to the cheapest.
 
-    By the static objective `guide`. Where there is none, larger numbers count as dearer, and what
-    is no number stays as it is.
+    By the static objective `guide`. Where there is none, larger numbers count as dearer, and
+    anything as dearer than nothing; what is neither stays as it is.
     """
 
     context: SamplerContext
@@ -37,7 +37,7 @@ class Ladders:
             before, largest = largest, _enlarged(context, guide, largest)
             if before == largest:
                 break
-        rungs = {name: _rungs(context, guide, largest, name) for name in largest}
+        rungs = {name: rungs_of(context, guide, largest, name) for name in largest}
         return cls(context, guide, largest, {n: r for n, r in rungs.items() if len(r) > 1})
 
     def cost(self, choices: Choices) -> float:
@@ -80,19 +80,18 @@ def _enlarged(context: SamplerContext, guide: str, choices: Choices) -> Choices:
     for name in list(choices):
         if name not in choices:  # asked no more
             continue
-        rungs = _rungs(context, guide, choices, name, dearer=True)
+        rungs = rungs_of(context, guide, choices, name, dearer=True)
         choices = with_answers(context, choices, {name: rungs[-1]})
     return choices
 
 
-def _rungs(
+def rungs_of(
     context: SamplerContext, guide: str, choices: Choices, name: str, *, dearer: bool = False
 ) -> Sequence[Any]:
     """From the answer of `choices` on those that cost ever less, or ever more if `dearer`."""
     question, own = context.questions[name], choices[name]
     if not guide:
-        found = numbers_of(question)
-        return [own, *(n for n in found if n > own)] if dearer else _falling(found, own)
+        return _by_number(question, own, dearer=dearer)
     priced = [
         (_cost(context, guide, with_answers(context, choices, {name: answer})), answer)
         for answer in levels(question)
@@ -102,5 +101,12 @@ def _rungs(
     return [own, *(apart[cost] for cost in sorted(apart, reverse=not dearer))]
 
 
+def _by_number(question: Question, own: Any, *, dearer: bool) -> Sequence[Any]:
+    if numbers := numbers_of(question):
+        return [own, *(n for n in numbers if n > own)] if dearer else _falling(numbers, own)
+    other = [option for option in question.options if is_nothing(option) != is_nothing(own)]
+    return [own, *other[-1:]] if other and is_nothing(own) == dearer else [own]
+
+
 def _falling(numbers: Sequence[float], own: Any) -> Sequence[Any]:
-    return [own, *(n for n in reversed(numbers) if n < own)] if numbers else [own]
+    return [own, *(n for n in reversed(numbers) if n < own)]

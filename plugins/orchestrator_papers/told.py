@@ -55,13 +55,18 @@ class Told:
         """Whether it was handed out and is not told yet."""
         return point.key in self._pending
 
+    def number(self, point: Point) -> int | None:
+        """Of the candidate that it was or is; None where it was never proposed."""
+        record = self.record(point)
+        return self._pending.get(point.key) if record is None else record.number
+
     @cached_property
     def _records(self) -> dict[str, Record]:
         return {record.genotype.key: record for record in self.history.records}
 
     @cached_property
-    def _pending(self) -> frozenset[str]:
-        return frozenset(proposal.genotype.key for proposal in self.history.pending)
+    def _pending(self) -> Mapping[str, int]:
+        return {p.genotype.key: p.number for p in self.history.pending}
 
 
 def named(history: History) -> Sequence[tuple[str, Choices]]:

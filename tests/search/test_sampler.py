@@ -92,7 +92,7 @@ def test_a_third_party_s_sampler_passes_the_suite() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["guided", "netadapt", "compound", "tpe", "nsga2", "nsga3", "gp", "random"]
+    "name", ["guided", "slimming", "netadapt", "compound", "tpe", "nsga2", "nsga3", "gp", "random"]
 )
 def test_built_in_samplers_pass_the_suite(name: str) -> None:
     made = installed().create("sampler", name, {}, given={"seed": 1})

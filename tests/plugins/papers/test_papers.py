@@ -11,24 +11,12 @@ import pytest
 from orchestrator_papers.answers import with_answers
 from orchestrator_papers.compound import CompoundSampler
 from orchestrator_papers.netadapt import NetAdaptSampler
+from orchestrator_papers.slimming import SlimmingSampler
+from paper_searches import ACCURACY, COST, MS, asked_of, told
 
-from orchestrator import (
-    Axis,
-    Budget,
-    Genotype,
-    Ground,
-    Outcome,
-    Record,
-    Sampler,
-    SamplerContext,
-    Trial,
-)
+from orchestrator import Budget, Genotype, Ground, Sampler, SamplerContext, Trial
 from orchestrator.errors import PluginError
-from orchestrator.search.proposer import Proposer
 
-ACCURACY = Axis("accuracy", "share", "maximize", 0.0, leads=True)
-COST = Axis("cost", "", "minimize", 100.0)
-MS = Axis("latency_ms", "ms", "minimize", 100.0)
 # What a unit of width is worth and costs, stage by stage.
 WORTH, PRICE = (0.01, 0.02, 0.06), (1.0, 4.0, 3.0)
 
@@ -63,32 +51,11 @@ def ground(**changes: Any) -> Ground:
     return replace(Ground((ACCURACY, COST), draw, static), **changes)
 
 
-def asked_of(folder: Path, sampler: Sampler, on: Ground | None = None) -> Proposer:
-    folder.mkdir(exist_ok=True)
-    return Proposer(folder / "journal", on or ground(), lambda seed: sampler)
-
-
-def told(
-    asked: Proposer, count: int, of: Callable[[Genotype], dict[str, float]] = truth
-) -> list[Any]:
-    """So many candidates proposed and told, by their genotypes."""
-    found = []
-    for _ in range(count):
-        proposal = asked.propose()
-        assert proposal is not None
-        values = of(proposal.genotype)
-        outcome: Outcome = "feasible" if values else "failed"
-        record = Record(proposal.number, proposal.genotype, outcome, values, proposal.choices)
-        asked.tell(replace(record, origin=proposal.origin))
-        found.append(proposal.genotype)
-    return found
-
-
 # --- netadapt ---------------------------------------------------------------------------------
 
 
 def test_a_descent_goes_by_what_loses_least_for_what_it_saves(tmp_path: Path) -> None:
-    found = told(asked_of(tmp_path, NetAdaptSampler(step=0.05)), 7)
+    found = told(asked_of(tmp_path, NetAdaptSampler(step=0.05), ground()), 7, truth)
     # A step of the first stage saves 1 of 32: two are needed.
     assert [widths(genotype) for genotype in found] == [
         [4, 4, 4],
@@ -107,31 +74,35 @@ def test_the_most_accurate_of_a_round_goes_on_where_that_is_asked_for(tmp_path: 
     def known(genotype: Genotype) -> dict[str, float]:
         return {**static(genotype), "accuracy": worth.get(tuple(widths(genotype)), 0.95)}
 
-    found = told(asked_of(tmp_path, NetAdaptSampler(step=0.05, pick="accuracy")), 5, known)
+    found = told(
+        asked_of(tmp_path, NetAdaptSampler(step=0.05, pick="accuracy"), ground()), 5, known
+    )
     assert widths(found[-1])[0] <= 2
 
 
 def test_a_measured_latency_decides_and_a_static_cost_sizes_steps(tmp_path: Path) -> None:
     on = ground(axes=(ACCURACY, COST, MS))
-    found = told(asked_of(tmp_path, NetAdaptSampler(step=0.05), on), 5)
+    found = told(asked_of(tmp_path, NetAdaptSampler(step=0.05), on), 5, truth)
     assert widths(found[-1])[1] == 3  # the only one that was faster
     plain = asked_of(tmp_path / "plain", NetAdaptSampler(), ground(static=lambda genotype: {}))
-    assert [widths(g) for g in told(plain, 3)] == [[4, 4, 4], [3, 4, 4], [4, 3, 4]]
+    assert [widths(g) for g in told(plain, 3, truth)] == [[4, 4, 4], [3, 4, 4], [4, 3, 4]]
 
 
 def test_a_descent_begins_within_the_budgets_and_where_training_works(tmp_path: Path) -> None:
     limited = ground(budgets={"cost": Budget(max=24.0)})
-    assert [widths(g) for g in told(asked_of(tmp_path, NetAdaptSampler(), limited), 1)] == [[3] * 3]
+    assert [widths(g) for g in told(asked_of(tmp_path, NetAdaptSampler(), limited), 1, truth)] == [
+        [3] * 3
+    ]
 
     def failing(genotype: Genotype) -> dict[str, float]:
         return {} if cost(genotype) > 25 else truth(genotype)
 
-    found = told(asked_of(tmp_path / "failing", NetAdaptSampler()), 2, failing)
+    found = told(asked_of(tmp_path / "failing", NetAdaptSampler(), ground()), 2, failing)
     assert [widths(genotype) for genotype in found] == [[4] * 3, [3] * 3]
 
 
 def test_while_a_round_is_out_nobody_waits(tmp_path: Path) -> None:
-    asked = asked_of(tmp_path, NetAdaptSampler(step=0.05))
+    asked = asked_of(tmp_path, NetAdaptSampler(step=0.05), ground())
     out = [asked.propose() for _ in range(7)]
     keys = [proposal.genotype.key for proposal in out if proposal]
     assert len(set(keys)) == 7
@@ -139,12 +110,12 @@ def test_while_a_round_is_out_nobody_waits(tmp_path: Path) -> None:
 
 def test_after_its_end_a_descent_draws_what_keeps_the_budgets(tmp_path: Path) -> None:
     limited = ground(budgets={"cost": Budget(max=22.0)})
-    found = told(asked_of(tmp_path, NetAdaptSampler(step=0.5), limited), 30)
+    found = told(asked_of(tmp_path, NetAdaptSampler(step=0.5), limited), 30, truth)
     assert len({genotype.key for genotype in found}) == 30
     assert max(cost(genotype) for genotype in found) <= 22
 
 
-@pytest.mark.parametrize("made", [NetAdaptSampler, CompoundSampler])
+@pytest.mark.parametrize("made", [NetAdaptSampler, CompoundSampler, SlimmingSampler])
 def test_a_resumed_search_goes_on_as_if_nothing_had_happened(
     tmp_path: Path, made: Callable[[], Sampler]
 ) -> None:
@@ -236,7 +207,9 @@ def test_the_baseline_is_the_cheapest_named_network_or_the_one_named(tmp_path: P
 
 
 def draw_switches(trial: Trial) -> Genotype:
-    return Genotype("switches", "small", {"on": trial.suggest_categorical("on", ["yes", "no"])})
+    return Genotype(
+        "switches", "small", {"on": trial.suggest_categorical("on", ["sum", "product"])}
+    )
 
 
 SWITCHES = ground(draw=draw_switches, static=lambda genotype: {})
