@@ -1,13 +1,15 @@
 """Every sampler on problems of which all answers are known.
 
     python benchmarks/samplers.py [--problems row four-stages …] [--samplers guided tpe …]
+    python benchmarks/samplers.py --samplers guided slimming netadapt compound
 
 Problems are those of `examples/tabulated_plugin`. Printed is, for each problem and sampler, the
 hypervolume after 50, 100, 200 and 300 paid candidates as a share of the best that is known: the
 mean over seeds, the worst seed after it, then the CPU milliseconds of a proposal told and told
 back, and how many candidates a budget rejected before they were paid for. Optuna's samplers get
 what a search gives them: constraints for budgets, failed trials as failed. Scores go by accuracy
-without noise. About a quarter of an hour of one core for each of guided and TPE.
+without noise. About a quarter of an hour of one core for each of guided and TPE. A sampler that a
+problem does not suit says why.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import optuna
 
 from orchestrator import Genotype, Ground, Proposal, Record, WorkingFolder
 from orchestrator.analysis import pareto
+from orchestrator.errors import PluginError
 from orchestrator.plugins import installed
 from orchestrator.search.proposer import Proposer
 from orchestrator.trials import PartlyKnownTrial, every_answer
@@ -183,7 +186,7 @@ def show(problem: str, sampler: str, found: Sequence[Searched]) -> str:
     cpu_ms = statistics.mean(each.cpu_ms for each in found)
     rejected = statistics.mean(each.rejected for each in found)
     told = f"{rejected:6.0f} rejected" if rejected else ""
-    return f"{problem:18}{sampler:8}{len(found):3}{cells}{cpu_ms:8.1f} ms{told}"
+    return f"{problem:18}{sampler:9}{len(found):3}{cells}{cpu_ms:8.1f} ms{told}"
 
 
 def main() -> None:
@@ -192,13 +195,19 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     looked_at = [count for count in _LOOKED_AT if count <= options.candidates]
     heads = "".join(f"@{count}".rjust(16) for count in looked_at)
-    print(f"{'problem':18}{'sampler':8}{'  n'}{heads}", flush=True)
+    print(f"{'problem':18}{'sampler':9}{'  n'}{heads}", flush=True)
     for name in options.problems:
         judge = Judge(_problems()[name]())
         for sampler in options.samplers:
-            seeds = range(options.seeds)
-            found = [searched(judge, sampler, seed, looked_at) for seed in seeds]
-            print(show(name, sampler, found), flush=True)
+            print(_line(judge, sampler, range(options.seeds), looked_at), flush=True)
+
+
+def _line(judge: Judge, sampler: str, seeds: Sequence[int], looked_at: Sequence[int]) -> str:
+    name = judge.problem.name
+    try:
+        return show(name, sampler, [searched(judge, sampler, seed, looked_at) for seed in seeds])
+    except PluginError as error:
+        return f"{name:18}{sampler:9}   does not apply: {error}"
 
 
 def _problems() -> Mapping[str, Any]:

@@ -174,9 +174,13 @@ class _Replay:
         unknown = next((point for point in lessons if self.told.is_open(point)), None)
         before, last = -2, self._last(lessons, -1)
         while unknown is None and last > before:
-            known = [record for record in self.told.history.records if record.number <= last]
-            before, (unknown, last) = last, self._descended(self.slimming.rounds(known), last)
+            before, (unknown, last) = last, self._descended(self._rounds(last), last)
         return unknown
+
+    def _rounds(self, last: int) -> Rounds:
+        """By what became of all candidates up to that number, in their order."""
+        known = [record for record in self.told.history.records if record.number <= last]
+        return self.slimming.rounds(sorted(known, key=lambda record: record.number))
 
     def _descended(self, rounds: Rounds, last: int) -> tuple[Point | None, int]:
         """What a descent lacks, and the number of the last candidate that it led to."""
