@@ -133,7 +133,7 @@ def searched(judge: Judge, sampler: str, seed: int, looked_at: Sequence[int]) ->
             cpu_s += time.process_time() - begun
             if proposal is None:
                 break
-            record = _told(problem, proposal, seed)
+            record = told(problem, proposal, seed)
             begun = time.process_time()
             proposer.tell(record)
             cpu_s += time.process_time() - begun
@@ -149,7 +149,7 @@ def _score(judge: Judge, paid: Sequence[Record]) -> float:
     return judge.score([record.genotype for record in paid if record.outcome != "failed"])
 
 
-def _told(problem: Any, proposal: Proposal, seed: int) -> Record:
+def told(problem: Any, proposal: Proposal, seed: int) -> Record:
     """What an evaluation would tell: budgets first, then a training."""
     genotype = proposal.genotype
     values = problem.before(genotype, seed)
@@ -197,7 +197,7 @@ def main() -> None:
     heads = "".join(f"@{count}".rjust(16) for count in looked_at)
     print(f"{'problem':18}{'sampler':9}{'  n'}{heads}", flush=True)
     for name in options.problems:
-        judge = Judge(_problems()[name]())
+        judge = Judge(problems()[name]())
         for sampler in options.samplers:
             print(_line(judge, sampler, range(options.seeds), looked_at), flush=True)
 
@@ -210,14 +210,15 @@ def _line(judge: Judge, sampler: str, seeds: Sequence[int], looked_at: Sequence[
         return f"{name:18}{sampler:9}   does not apply: {error}"
 
 
-def _problems() -> Mapping[str, Any]:
+def problems() -> Mapping[str, Any]:
+    """Name → what makes it."""
     found: Mapping[str, Any] = import_module("orchestrator_tabulated.problems").PROBLEMS
     return found
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = list(_problems())
+    names = list(problems())
     parser.add_argument("--problems", nargs="+", default=names, choices=names)
     parser.add_argument("--samplers", nargs="+", default=list(_SAMPLERS[:4]))
     parser.add_argument("--seeds", type=int, default=10)

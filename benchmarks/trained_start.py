@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import Dataset, SearchSpace
-from orchestrator.config import Chosen, StudyConfig
+from orchestrator.config import Chosen, SamplerConfig, StudyConfig
 from orchestrator.plugins import installed
 from orchestrator.pretrained.loading import load_checkpoint
 from orchestrator.pretrained.settling import settled
@@ -26,7 +26,7 @@ def prepared(family: str, weights: str | None, data: Mapping[str, Any]) -> tuple
         dataset=Chosen("image_folder", dict(data)),
         device={},
         estimator=Chosen("train"),
-        sampler=Chosen("random"),
+        sampler=SamplerConfig("random"),
         objective={},
         weights=weights,
     )

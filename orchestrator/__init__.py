@@ -48,6 +48,7 @@ from orchestrator.contracts import (
     Dataset,
     Device,
     Direction,
+    Earlier,
     Estimate,
     EstimationContext,
     Estimator,
@@ -329,6 +330,7 @@ __all__ = [  # noqa: RUF022
     "SamplerContext",
     "Ground",
     "History",
+    "Earlier",
     "Proposal",
     "Question",
     # Observers

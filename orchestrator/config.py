@@ -22,6 +22,7 @@ __all__ = [
     "EarlyStopConfig",
     "ObjectiveConfig",
     "RunConfig",
+    "SamplerConfig",
     "StudyConfig",
     "TrackingConfig",
     "TrainConfig",
@@ -85,6 +86,17 @@ class Chosen:
     """Something a plugin offers, by name, and the options for its constructor."""
 
     name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """A sampler by name. `history` are folders of earlier runs of the same space that it starts
+    from: evaluations where all else is the same too, else a prior.
+    """
+
+    name: str
+    history: tuple[Name, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -242,7 +254,7 @@ class StudyConfig:
     dataset: Chosen
     device: Mapping[str, DeviceConfig]
     estimator: Chosen
-    sampler: Chosen
+    sampler: SamplerConfig
     objective: Mapping[str, ObjectiveConfig]
     task: Chosen = Chosen("classification")
     compressor: Mapping[str, Chosen] = field(default_factory=dict)
@@ -257,7 +269,11 @@ class StudyConfig:
 
 # Characters of a wrong value that are told.
 _TOLD = 200
-_SCHEMAS: Mapping[str, Any] = {"objective": ObjectiveConfig, "device": DeviceConfig}
+_SCHEMAS: Mapping[str, Any] = {
+    "objective": ObjectiveConfig,
+    "device": DeviceConfig,
+    "sampler": SamplerConfig,
+}
 
 
 def check_config(data: Mapping[str, Any]) -> StudyConfig:
@@ -310,7 +326,7 @@ def _nest(group: str, value: Any) -> Any:
             key: _with_options(_placed(_named(str(key), item, group), group), schema)
             for key, item in named.items()
         }
-    return _with_options(value, Chosen) if group in _PARTS else value
+    return _with_options(value, _SCHEMAS.get(group, Chosen)) if group in _PARTS else value
 
 
 def _placed(item: Any, group: str) -> Any:

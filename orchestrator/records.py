@@ -191,7 +191,8 @@ class Record:
 
     One training gives several records, as its network is compiled for several runtimes, quantized
     or not: `network` is the number of the one that was trained, None for that one itself, which
-    brings the others in `variants` until each is known under a number of its own.
+    brings the others in `variants` until each is known under a number of its own. `earlier` names
+    the run that paid for it where that is another one.
     """
 
     format: ClassVar[int] = 1
@@ -213,10 +214,12 @@ class Record:
     latencies: Mapping[str, Latency] = field(default_factory=dict)
     network: int | None = None
     variants: tuple[Record, ...] = ()
+    earlier: str = ""
 
     def __post_init__(self) -> None:
         """What plugins say, made fit to be stored, shown and read: here nobody can pass by."""
-        told = {name: printable(getattr(self, name), LINE) for name in ("reason", "step", "origin")}
+        lines = ("reason", "step", "origin", "earlier")
+        told = {name: printable(getattr(self, name), LINE) for name in lines}
         told["error"] = printable(self.error, TEXT)
         for name, text in told.items():
             object.__setattr__(self, name, text)
@@ -236,9 +239,9 @@ class Record:
     def paid(self) -> bool:
         """Whether it counts towards the candidates paid for: it passed its budgets, or failed.
 
-        What another's training gave along is paid with that.
+        What another's training gave along is paid with that, and what an earlier run knew by that.
         """
-        if self.network is not None:
+        if self.network is not None or self.earlier:
             return False
         return self.outcome != "rejected" or bool(self.extra.get("trained"))
 
@@ -251,6 +254,8 @@ class Record:
             "latencies": timed,
             "variants": [record.to_json() for record in self.variants],
         }
+        if not self.earlier:  # which an older version would not know
+            told.pop("earlier")
         return {"format": self.format, **told, **nested}
 
     @classmethod

@@ -86,8 +86,11 @@ class Health:
 
     def see(self, record: Record) -> list[Finding]:
         """Take one record more; what is found for the first time."""
-        self._records.append(record)
         self._ledger.add(record)
+        if record.earlier:  # its faults were that run's; what it reached is where this one begins
+            self._volume = self._ledger.hypervolume
+            return []
+        self._records.append(record)
         if record.outcome == "failed":
             self._failed.setdefault(_alike(record), []).append(record)
         if self._ledger.hypervolume > self._volume * (1 + FLAT_RISE):

@@ -92,12 +92,27 @@ def _scatter(figures: Values) -> float:
 
 def _groups(answers: Sequence[Any]) -> dict[str, list[int]]:
     """Text of a level → positions in `answers`, in order; many numbers become four ranges."""
-    if _numeric(answers) and len(set(answers)) > MOST_LEVELS:
+    rows_of: dict[Any, list[int]] = {}
+    for row, answer in enumerate(answers):
+        rows_of.setdefault(_hashed(answer), []).append(row)
+    # All else is asked of the few answers that there are, not of the candidates.
+    distinct = [answers[rows[0]] for rows in rows_of.values()]
+    if _numeric(distinct) and len(set(distinct)) > MOST_LEVELS:
         return _ranges([float(answer) for answer in answers])
     groups: dict[str, list[int]] = {}
-    for row, (_, _, text) in sorted(enumerate(map(_key, answers)), key=lambda pair: pair[1]):
-        groups.setdefault(text, []).append(row)
+    keyed = zip(map(_key, distinct), rows_of.values(), strict=True)
+    for (_, _, text), rows in sorted(keyed, key=lambda pair: pair[0]):
+        groups.setdefault(text, []).extend(rows)
     return groups
+
+
+def _hashed(answer: Any) -> Any:
+    """What tells answers apart; 1 and True are two, and a list has no hash."""
+    try:
+        hash(answer)
+    except TypeError:
+        return repr(answer)
+    return answer.__class__, answer
 
 
 def _ranges(numbers: Sequence[float]) -> dict[str, list[int]]:

@@ -15,7 +15,8 @@ class Ledger:
     """Counts, front, hypervolume and bests of a growing list of records.
 
     Each record costs one comparison with the front, however many there were: the figures are
-    those that counting all of them anew would give.
+    those that counting all of them anew would give. What an earlier run paid for is on the front
+    and among the bests, and counted apart.
     """
 
     def __init__(self, axes: Sequence[Axis], records: Sequence[Record] = ()) -> None:
@@ -23,22 +24,30 @@ class Ledger:
         self.paid = 0
         # Candidates that were proposed, each of which may have brought variants of its network.
         self.trainings = 0
+        # Those that earlier runs had trained, which are told of apart.
+        self.earlier = 0
         self.feasible: list[Record] = []
         # Axis → the best value of a feasible candidate.
         self.best: dict[str, float] = {}
         self._axes = axes
+        self._count = 0
         self._front = GrowingFront(axes)
         for record in records:
             self.add(record)
 
     def __len__(self) -> int:
-        return sum(self.counts.values())
+        return self._count
 
     def add(self, record: Record) -> None:
         """Count one record more."""
-        self.counts[record.outcome] += 1
+        self._count += 1
         self.paid += record.paid
-        self.trainings += record.network is None
+        trained = record.network is None
+        if record.earlier:
+            self.earlier += trained
+        else:
+            self.counts[record.outcome] += 1
+            self.trainings += trained
         if record.outcome != "feasible":
             return
         self.feasible.append(record)

@@ -37,11 +37,16 @@ class Gain:
 
 
 def rise(records: Sequence[Record], axes: Sequence[Axis]) -> list[float]:
-    """The hypervolume after each training, its variants included."""
+    """The hypervolume after each training, its variants included.
+
+    What earlier runs knew comes first: it is where the curve begins, and none of its steps.
+    """
     front, found = GrowingFront(axes), []
     for record in records:
         if record.outcome == "feasible":
             front.add(record.values)
+        if record.earlier:
+            continue
         if record.network is None:
             found.append(front.hypervolume)
         elif found:

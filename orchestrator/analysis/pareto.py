@@ -63,8 +63,9 @@ def hypervolume(points: Sequence[Point], axes: Sequence[Axis]) -> float:
 class GrowingFront:
     """`front` and `hypervolume` of points that come one by one, with the very same values.
 
-    A point costs one comparison with the front, and the volume is computed anew only once the
-    front has changed: what a search of thousands asks for after each candidate.
+    A point costs one comparison with the front, and one that joins it what it alone dominates:
+    what a search of thousands asks for after each candidate. The volume is a sum in the order of
+    the points, so that it rounds as `hypervolume_history` does.
     """
 
     def __init__(self, axes: Sequence[Axis]) -> None:
@@ -72,7 +73,7 @@ class GrowingFront:
         self._count = 0
         self._indices = np.empty(0, dtype=np.int64)
         self._gains = np.empty((0, len(axes)))
-        self._volume: float | None = 0.0
+        self._volume = 0.0
 
     def add(self, point: Point) -> None:
         """Take one point more; its index is how many there were before it."""
@@ -80,11 +81,12 @@ class GrowingFront:
         _, new = _gains([point], self._axes)
         if not len(new) or bool((self._gains >= new).all(axis=1).any()):
             return
+        self._volume += _added(self._gains, new)
         kept = ~(new >= self._gains).all(axis=1)
         gains = np.vstack([self._gains[kept], new])
         indices = np.append(self._indices[kept], index)
         order = _best_first(gains)
-        self._gains, self._indices, self._volume = gains[order], indices[order], None
+        self._gains, self._indices = gains[order], indices[order]
 
     @property
     def members(self) -> list[int]:
@@ -94,25 +96,16 @@ class GrowingFront:
     @property
     def hypervolume(self) -> float:
         """The volume that the points dominate."""
-        if self._volume is None:
-            self._volume = _volume(_counting(self._gains))
         return self._volume
 
 
 def hypervolume_history(points: Sequence[Point], axes: Sequence[Axis]) -> list[float]:
     """The hypervolume after each of `points`; each adds what only it dominates."""
     history: list[float] = []
-    best = np.empty((0, len(axes)))
-    volume = 0.0
+    front = GrowingFront(axes)
     for point in points:
-        _, gains = _gains([point], axes)
-        new = _counting(gains)
-        if len(new) and not bool((best >= new).all(axis=1).any()):
-            covered = np.minimum(best, new)
-            volume += max(0.0, float(new.prod()) - _volume(covered[_nondominated(covered)]))
-            best = np.vstack([best, new])
-            best = best[_nondominated(best)]
-        history.append(volume)
+        front.add(point)
+        history.append(front.hypervolume)
     return history
 
 
@@ -235,6 +228,15 @@ def _gains(points: Sequence[Point], axes: Sequence[Axis]) -> tuple[list[int], Ga
 
 def _counting(gains: Gains) -> Gains:
     return gains[(gains > 0).all(axis=1)]
+
+
+def _added(gains: Gains, new: Gains) -> float:
+    """What a row (1, d) dominates that none of `gains` (n, d) does."""
+    new = _counting(new)
+    if not len(new):
+        return 0.0
+    covered = _counting(np.minimum(gains, new))
+    return max(0.0, float(new.prod()) - _volume(covered[_nondominated(covered)]))
 
 
 def _nondominated(gains: Gains) -> list[int]:

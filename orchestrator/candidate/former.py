@@ -27,7 +27,7 @@ def as_it_began(config: StudyConfig, plugins: Plugins) -> StudyConfig:
 
 
 def with_absolute_paths(config: StudyConfig, plugins: Plugins) -> StudyConfig:
-    """Paths of the dataset's options, and of teachers that are folders here, from the root on."""
+    """Paths of the dataset's options, of earlier runs, and of teachers that are folders here."""
     chosen = config.dataset
     paths = plugins.resolve("dataset", chosen.name).paths
     options = {
@@ -39,7 +39,9 @@ def with_absolute_paths(config: StudyConfig, plugins: Plugins) -> StudyConfig:
         teacher = _folder(teacher)
     elif teacher is not None:
         teacher = tuple(map(_folder, teacher))
-    return replace(config, dataset=Chosen(chosen.name, options), teacher=teacher)
+    history = tuple(map(_absolute, config.sampler.history))
+    sampler = replace(config.sampler, history=history)
+    return replace(config, dataset=Chosen(chosen.name, options), teacher=teacher, sampler=sampler)
 
 
 def _absolute(path: Any) -> str:

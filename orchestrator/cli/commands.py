@@ -175,6 +175,22 @@ def _report(arguments: list[str]) -> None:
     print(write_report(load(folder)))
 
 
+def _merge(arguments: list[str]) -> None:
+    from orchestrator.study import load, merge, write_report
+
+    parser = _parser("merge", "makes one run of two halves of a search, run on two machines")
+    parser.add_argument("run", nargs=2, type=Path, help="a run's folder; the first's numbers stay")
+    parser.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    given = parser.parse_args(arguments)
+    first, second = given.run
+    numbers = merge(first, second, given.into)
+    study = load(given.into)
+    print(f"{len(numbers)} candidates of {second}: merged.json has their numbers.")
+    print(study.summary)
+    print(f"Report: {write_report(study)}")
+    print(f"Run folder: {given.into}")
+
+
 def _pick(arguments: list[str]) -> None:
     from orchestrator.cli.inspecting import pick
 
@@ -322,6 +338,7 @@ _COMMANDS: Mapping[str, Callable[[list[str]], None]] = {
     "plan": _plan,
     "table": _table,
     "resume": _resume,
+    "merge": _merge,
     "report": _report,
     "pick": _pick,
     "rebuild": _rebuild,

@@ -13,7 +13,6 @@ from rich.status import Status
 from rich.table import Table
 
 from orchestrator.analysis.display import MISSING, human, label
-from orchestrator.analysis.more_budget import gain_of_doubling, rise
 from orchestrator.analysis.pareto import leader
 from orchestrator.cli.finalists import plain, show_finalists
 from orchestrator.data import DataSummary
@@ -100,9 +99,8 @@ class Terminal:
         self._close()
         show_finalists(study, self.out)
         self.out.print(plain(study.summary), highlight=False)
-        gain = gain_of_doubling(rise(study.records, study.axes))
-        if gain is not None:
-            self.out.print(gain.sentence, highlight=False)
+        if study.outlook:
+            self.out.print(study.outlook, highlight=False)
         self.out.print(f"Report: {plain(str(study.home.report))}", highlight=False)
 
     def close(self) -> None:
@@ -120,8 +118,8 @@ class Terminal:
         ledger = study.ledger
         told = "  ".join(f"{k} {n}" for k, n in ledger.counts.items() if k != "feasible")
         leading = leader(study.axes)
-        several = len(study.records) > ledger.trainings
-        files = f" in {len(study.records)} variants" if several else ""
+        own = sum(ledger.counts.values())
+        files = f" in {own} variants" if own > ledger.trainings else ""
         best = (
             human(ledger.best[leading.name], leading.unit)
             if leading.name in ledger.best

@@ -53,7 +53,14 @@ from orchestrator.contracts.placement import Placement
 from orchestrator.contracts.quantizer import Quantizer
 from orchestrator.contracts.question import Question
 from orchestrator.contracts.runtime import Runtime, Session
-from orchestrator.contracts.sampler import Ground, History, Proposal, Sampler, SamplerContext
+from orchestrator.contracts.sampler import (
+    Earlier,
+    Ground,
+    History,
+    Proposal,
+    Sampler,
+    SamplerContext,
+)
 from orchestrator.contracts.space import Part, Published, SearchSpace, Trial, segments
 from orchestrator.contracts.task import Batch, Judge, Metric, Task
 
@@ -74,6 +81,7 @@ __all__ = [
     "Dataset",
     "Device",
     "Direction",
+    "Earlier",
     "Estimate",
     "EstimationContext",
     "Estimator",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Ground", "History", "Proposal", "Sampler", "SamplerContext"]
+__all__ = ["Earlier", "Ground", "History", "Proposal", "Sampler", "SamplerContext"]
 
 # Drawn genotypes and static values that are remembered; the oldest go first.
 _REMEMBERED = 20_000
@@ -37,6 +37,22 @@ class Proposal:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """An earlier search of the same space under other conditions: a prior, no evaluations.
+
+    `origin` names its run, `records` are in the order in which it was told them, under its own
+    numbers. `differs` says what was another there ("data", "device", "recipe", "objectives").
+    `holds` are the objectives whose values would be the same here, such as multiply-adds, or
+    accuracy where the device alone differs: of these it is evidence like one's own.
+    """
+
+    origin: str
+    records: Sequence[Record]
+    differs: Sequence[str]
+    holds: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class History:
     """What is known of a search: read it, never change it; it grows between two proposals.
 
@@ -46,12 +62,16 @@ class History:
     each variant of its network, have one `Record.training`. `pending` candidates are handed out
     and not told yet; `climbing` has, by number, what is known of those of them whose training has
     reached a rung and goes on. After a resume it holds what was known before.
+
+    What a search was given of earlier ones under the same conditions is in `records`, first, with
+    `Record.earlier`; of others in `earlier`, for a sampler that says it uses priors.
     """
 
     records: Sequence[Record]
     pending: Sequence[Proposal]
     keys: Container[str]
     climbing: Mapping[int, Record] = field(default_factory=dict)
+    earlier: Sequence[Earlier] = ()
 
     def knows(self, genotype: Genotype) -> bool:
         """Whether it was proposed before; proposing it again is answered by what is known."""
@@ -198,9 +218,15 @@ class Sampler(ABC):
     It is asked in the driver, between candidates, so be quick. All it learns must come from
     `history`: a resumed search has a new instance of it. What is handed out is always a genotype
     that nobody knows; a sampler that proposes known ones again and again is passed over.
+
+    `uses_earlier` says what it makes of earlier searches: "evaluations" that hold here as well, as
+    by default; "priors", what was found under other conditions, too (see `History.earlier`); or
+    "nothing", where none of them is evaluated again and that is all. A search with priors is
+    refused where its sampler would not look at them.
     """
 
     name: ClassVar[str] = ""
+    uses_earlier: ClassVar[Literal["nothing", "evaluations", "priors"]] = "evaluations"
 
     def check(self, context: SamplerContext) -> None:  # noqa: B027
         """Raise PluginError where it cannot search this: what it needs, and what to do.

@@ -25,8 +25,8 @@ class ReportData:
     the candidates that were trained further than their estimate, `correlations` how well objectives
     of the untrained network rank what is known of `leading`, the metric that leads. `start` says
     whom the weights are owed to that networks started from. `findings` are what is wrong with the
-    search as a whole, `warnings` what was said before it, `images` what images there are, as a
-    `DataSummary`, and `strips` shows some.
+    search as a whole, `outlook` what a larger budget would buy, `warnings` what was said before it,
+    `images` what images there are, as a `DataSummary`, and `strips` shows some.
     """
 
     title: str
@@ -43,6 +43,7 @@ class ReportData:
     leading: str = "accuracy"
     start: Credit | None = None
     findings: Sequence[Finding] = ()
+    outlook: str = ""
     warnings: Sequence[str] = ()
     images: Mapping[str, Any] | None = None
     strips: Sequence[Strip] = ()

@@ -36,12 +36,14 @@ def history(data: ReportData) -> list[dict[str, Any]]:
         return []
     ordered = sorted(data.records, key=lambda record: (record.finished_at, record.number))
     points = [record.values if record.outcome == "feasible" else {} for record in ordered]
-    start = min(record.finished_at - record.seconds for record in ordered)
+    own = [record for record in ordered if not record.earlier] or ordered
+    start = min(record.finished_at - record.seconds for record in own)
     volumes = hypervolume_history(points, data.axes)
     return [
         {
             "number": record.number,
-            "minutes": round((record.finished_at - start) / 60, 3),
+            # What earlier runs knew is there as this one begins.
+            "minutes": round(max(0.0, record.finished_at - start) / 60, 3),
             "volume": volume,
         }
         for record, volume in zip(ordered, volumes, strict=True)
@@ -52,18 +54,27 @@ def tiles(
     data: ReportData, members: Sequence[Record], steps: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, str]]:
     """Label, value and note of each key figure; `members` is the front, `steps` its history."""
-    trained = sum(record.network is None for record in data.records)
-    several = f"{len(data.records)} variants · " if len(data.records) > trained else ""
-    found = [_tile("candidates", str(trained), several + _counts(data.records))]
+    own = [record for record in data.records if not record.earlier]
+    trained = sum(record.network is None for record in own)
+    several = f"{len(own)} variants · " if len(own) > trained else ""
+    found = [_tile("candidates", str(trained), several + _counts(own))]
+    found += _earlier(data.records)
     found.append(_tile("on the front", str(len(members)), f"of {_feasible(data)} feasible"))
     found += [_best(axis, members, data.leading) for axis in data.axes if members]
     if steps:
         volume = steps[-1]["volume"]
         found.append(_tile("hypervolume", f"{volume:.3f}", "1 would be ideal on every axis"))
-    spent = sum(record.seconds for record in data.records)
+    spent = sum(record.seconds for record in own)
     if spent > 0:
         found.append(_tile("evaluation", human(spent, "s"), "summed over candidates"))
     return found
+
+
+def _earlier(records: Sequence[Record]) -> list[dict[str, str]]:
+    """What earlier runs had paid for."""
+    known = [record for record in records if record.earlier and record.network is None]
+    runs = ", ".join(dict.fromkeys(record.earlier for record in known))
+    return [_tile("of earlier runs", str(len(known)), runs)] if known else []
 
 
 def _tile(name: str, value: str, note: str) -> dict[str, str]:

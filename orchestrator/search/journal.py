@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Container, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+import optuna
 from optuna.distributions import json_to_distribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, _storage
 from optuna.trial import FrozenTrial, TrialState
 
+from orchestrator.contracts.objective import Axis
 from orchestrator.errors import RunError
 from orchestrator.faults.locks import LockTaken, named, take
 from orchestrator.files import reading
 from orchestrator.records import Record
 
-__all__ = ["OneWriter", "exclusive", "open_storage", "record_of"]
+__all__ = [
+    "OneWriter",
+    "exclusive",
+    "families",
+    "open_search",
+    "open_storage",
+    "read_records",
+    "read_result",
+    "record_of",
+    "variants_of",
+]
 
 _PATIENCE_SECONDS = 3.0
 # A space asks every candidate the same few questions, each of which Optuna would make anew from its
@@ -228,3 +242,75 @@ def _mend(path: Path) -> None:
             file.truncate(end)
             file.flush()
             os.fsync(file.fileno())
+
+
+def read_records(journal: Path) -> list[Record]:
+    """What a run has learnt, by candidate number; raises RunError for an unreadable journal.
+
+    There is none yet where a run was stopped before its search began, while its teacher trained.
+    """
+    if not journal.is_file():
+        if (journal.parent / "results").exists():
+            raise RunError(
+                f"{journal} is missing although candidates were evaluated. Restore it from a copy."
+            )
+        return []
+    storage = open_storage(journal, mend=False)
+    records = [
+        replace(record_of(trial, journal), variants=())
+        for study in storage.get_all_studies()
+        for trial in storage.get_all_trials(study._study_id, deepcopy=False)
+        if "record" in trial.user_attrs
+    ]
+    return sorted(records, key=lambda record: record.number)
+
+
+def variants_of(number: int, trials: Sequence[FrozenTrial]) -> set[str]:
+    """The genotypes of a training's variants that are in the journal."""
+    records = [t.user_attrs["record"] for t in trials if t.user_attrs.get("variant_of") == number]
+    return {Record.from_json(record).genotype.key for record in records}
+
+
+def read_result(path: Path) -> Record | None:
+    """What a worker kept of a candidate; None where there is nothing that can be read."""
+    try:
+        told = json.loads(path.read_text())
+    except (OSError, ValueError):  # of a worker that was killed
+        return None
+    with reading(path):
+        return Record.from_json(told)
+
+
+def families(records: Sequence[Record]) -> list[Record]:
+    """Trainings with what each gave beside in `variants`, as they were told."""
+    found: dict[int, list[Record]] = {r.number: [r] for r in records if r.network is None}
+    for record in records:
+        if record.network in found:
+            found[record.network].append(record)
+    return [replace(first, variants=tuple(rest)) for first, *rest in found.values()]
+
+
+def open_search(journal: Path, axes: Sequence[Axis]) -> optuna.Study:
+    """The study of a journal that this process holds, made where there is none; RunError."""
+    study = optuna.create_study(
+        storage=open_storage(journal, mend=True),
+        study_name="search",
+        directions=[axis.direction for axis in axes],
+        load_if_exists=True,
+    )
+    _check_objectives(study, [axis.name for axis in axes], journal)
+    return study
+
+
+def _check_objectives(study: optuna.Study, names: list[str], journal: Path) -> None:
+    stored = study.user_attrs.get("objectives")
+    if stored is None:
+        study.set_user_attr("objectives", names)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(names)
+    elif stored != names:
+        raise RunError(
+            f"{journal} was searched for {', '.join(stored)}, not for {', '.join(names)}. Use "
+            "another run.dir for a search with other objectives."
+        )

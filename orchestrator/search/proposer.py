@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections import ChainMap
@@ -13,16 +12,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution
-from optuna.trial import Trial, TrialState, create_trial
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FixedTrial, Trial, TrialState, create_trial
 
 from orchestrator.analysis.pareto import dominates
-from orchestrator.contracts.objective import Axis
-from orchestrator.contracts.sampler import Ground, History, Proposal, Sampler, SamplerContext
-from orchestrator.errors import ConfigError, PluginError, RunError
-from orchestrator.files import reading
+from orchestrator.contracts.sampler import (
+    Earlier,
+    Ground,
+    History,
+    Proposal,
+    Sampler,
+    SamplerContext,
+)
+from orchestrator.errors import ConfigError, PluginError
 from orchestrator.records import Choices, Genotype, Record
-from orchestrator.search.journal import OneWriter, open_storage, record_of
+from orchestrator.search.journal import (
+    OneWriter,
+    families,
+    open_search,
+    read_records,
+    read_result,
+    variants_of,
+)
 from orchestrator.search.samplers import adapted, chance
 
 if TYPE_CHECKING:
@@ -36,6 +47,8 @@ _REPEATS = 300
 _GUIDED = 20
 # What marks a trial that samplers do not see, as another of the same training is better.
 _OUTDONE = "outdone"
+# Answers by question, and what could have been answered.
+_Drawn = tuple[dict[str, Any], dict[str, BaseDistribution]]
 # What a candidate's network is, where that is not its genotype's key (see `Ground.same`).
 _SAME = "same"
 
@@ -52,11 +65,18 @@ class Proposer:
     """
 
     def __init__(
-        self, journal: Path, ground: Ground, sampler: Callable[[int], Any], *, seed: int = 0
+        self,
+        journal: Path,
+        ground: Ground,
+        sampler: Callable[[int], Any],
+        *,
+        seed: int = 0,
+        earlier: Sequence[Earlier] = (),
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.ground = ground
-        self._study = _open(journal, ground.axes)
+        self._earlier = earlier
+        self._study = open_search(journal, ground.axes)
         assert isinstance(self._study._storage, OneWriter)
         self._storage = self._study._storage
         trials = self._storage.every_trial(self._study._study_id)
@@ -89,10 +109,74 @@ class Proposer:
         """Queue a point of the space by its choices; what they leave open the sampler fills in."""
         self._queue(choices, {"origin": origin}, skip_if_exists=True)
 
+    def take_over(self, records: Sequence[Record]) -> list[Record]:
+        """Let what an earlier run evaluated count as known; those that are new here.
+
+        Each gets a number of this search. What is known is left out, so that it may be repeated
+        after a kill. Raises ConfigError where the space asks something else by now.
+        """
+        with self.together():
+            return [told for family in families(records) for told in self._taken_over(family)]
+
+    def _taken_over(self, record: Record) -> list[Record]:
+        """One training with its variants, where they are new."""
+        known = self._known.get(record.genotype.key)
+        told: list[Record] = []
+        if known is not None:
+            trained = self.records[known.number]
+        elif record.genotype.key in self._known or (added := self._add_earlier(record)) is None:
+            return []
+        else:
+            told, trained = [added], added
+        if trained.earlier:
+            whole = replace(trained, variants=record.variants)
+            new = [v for v in record.variants if v.genotype.key not in self._known]
+            for variant in new:
+                told.append(self._add(variant, whole))
+                self._learn(told[-1])
+        return told
+
+    def _add_earlier(self, record: Record) -> Record | None:
+        """A finished trial with the answers it was drawn with; None where its network is known."""
+        drawn = FixedTrial(dict(record.choices))
+        try:
+            genotype = self.ground.draw(drawn)
+            if genotype.key != record.genotype.key:
+                raise ValueError("its answers make another network by now")
+        except ValueError as error:
+            raise ConfigError(
+                f"sampler.history: candidate {record.id} of {record.earlier} cannot be drawn from "
+                f"the space: {error}. Leave that run out."
+            ) from error
+        same = self.ground.same(genotype)
+        if (first := self._first.setdefault(same, genotype.key)) != genotype.key:
+            self._aliases[genotype.key] = first
+            return None
+        more = {} if same == genotype.key else {_SAME: same, "genotype": genotype.to_json()}
+        number = len(self._storage.every_trial(self._study._study_id))
+        own = replace(record, number=number, variants=())
+        self._create(own, (drawn.params, drawn.distributions), more)
+        self._learn(own)
+        return own
+
+    def _create(self, record: Record, drawn: _Drawn, attributes: Mapping[str, Any]) -> None:
+        """A trial that is finished as soon as it is there."""
+        complete = self._state(record) == TrialState.COMPLETE
+        frozen = create_trial(
+            state=self._state(record),
+            values=self._values(record) if complete else None,
+            params=drawn[0],
+            distributions=drawn[1],
+            user_attrs={"record": record.to_json(), **attributes},
+            constraints=self._constraints(record),
+        )
+        study = self._study._study_id
+        self._ids[record.number] = self._storage.create_new_trial(study, template_trial=frozen)
+
     def recover(self, results: Path) -> None:
         """Tell what workers finished and a killed driver never heard (their `results` files)."""
         for proposal in list(self._lost):
-            record = _result(results / f"{proposal.number:04d}.json")
+            record = read_result(results / f"{proposal.number:04d}.json")
             # Another genotype: the journal was put back to an older copy since.
             if record is not None and record.genotype.key == proposal.genotype.key:
                 self.tell(record)
@@ -144,7 +228,7 @@ class Proposer:
         """All that is known, for a sampler; it grows with the search."""
         pending = [self._pending[number] for number in sorted(self._pending)]
         known = ChainMap[str, Any](self._aliases, self._known)
-        return History(self._told, pending, known, self.climbing)
+        return History(self._told, pending, known, self.climbing, self._earlier)
 
     def _ask_sampler(self) -> None:
         """Queue what the sampler proposes, unless something waits already."""
@@ -209,31 +293,19 @@ class Proposer:
 
     def _add(self, variant: Record, trained: Record) -> Record:
         """A finished trial with the parameters of the training's, and what tells it from that."""
-        study, storage = self._study, self._storage
-        number = len(storage.every_trial(study._study_id))
+        storage = self._storage
+        number = len(storage.every_trial(self._study._study_id))
         record = replace(variant, number=number, network=trained.number)
         drawn = self._frozen(trained.number)
         answers = {
             name: variant.choices[name] for name in self.ground.made if name in variant.choices
         }
         made = {name: CategoricalDistribution(tuple(self.ground.made[name])) for name in answers}
-        known = self._values(record)
         outdone = self._outdone(variant, [trained, *trained.variants])
         if outdone:
             storage.hidden.add(number)
-        frozen = create_trial(
-            state=self._state(record),
-            values=known if self._state(record) == TrialState.COMPLETE else None,
-            params={**drawn.params, **answers},
-            distributions={**drawn.distributions, **made},
-            user_attrs={
-                "record": record.to_json(),
-                "variant_of": trained.number,
-                _OUTDONE: outdone,
-            },
-            constraints=self._constraints(record),
-        )
-        self._ids[number] = storage.create_new_trial(study._study_id, template_trial=frozen)
+        told = {**drawn.params, **answers}, {**drawn.distributions, **made}
+        self._create(record, told, {"variant_of": trained.number, _OUTDONE: outdone})
         return record
 
     def _outdone(self, variant: Record, all_: Sequence[Record]) -> bool:
@@ -279,7 +351,7 @@ class Proposer:
     def _learn(self, record: Record) -> None:
         self.records[record.number] = record
         self.paid += record.paid
-        self.answered += record.network is None
+        self.answered += record.network is None and not record.earlier
         self._told.append(record)
         self._pending.pop(record.number, None)
         self.climbing.pop(record.number, None)
@@ -310,7 +382,7 @@ class Proposer:
             if "record" in attributes:
                 record = Record.from_json(attributes["record"])
                 if frozen.state == TrialState.RUNNING:
-                    known = _variants_of(frozen.number, trials)
+                    known = variants_of(frozen.number, trials)
                     self._tell_all(self._trial(frozen.number), record, known)
                 else:
                     self._learn(record)
@@ -343,67 +415,5 @@ class Proposer:
         return self._study._storage.get_trial(self._ids[number])
 
 
-def _variants_of(number: int, trials: Sequence[FrozenTrial]) -> set[str]:
-    """The genotypes of a training's variants that are in the journal."""
-    records = [t.user_attrs["record"] for t in trials if t.user_attrs.get("variant_of") == number]
-    return {Record.from_json(record).genotype.key for record in records}
-
-
 def _name(sampler: Sampler) -> str:
     return repr(sampler.name or type(sampler).__name__)
-
-
-def _result(path: Path) -> Record | None:
-    """What a worker kept of a candidate; None where there is nothing that can be read."""
-    try:
-        told = json.loads(path.read_text())
-    except (OSError, ValueError):  # of a worker that was killed
-        return None
-    with reading(path):
-        return Record.from_json(told)
-
-
-def read_records(journal: Path) -> list[Record]:
-    """What a run has learnt, by candidate number; raises RunError for an unreadable journal.
-
-    There is none yet where a run was stopped before its search began, while its teacher trained.
-    """
-    if not journal.is_file():
-        if (journal.parent / "results").exists():
-            raise RunError(
-                f"{journal} is missing although candidates were evaluated. Restore it from a copy."
-            )
-        return []
-    storage = open_storage(journal, mend=False)
-    records = [
-        replace(record_of(trial, journal), variants=())
-        for study in storage.get_all_studies()
-        for trial in storage.get_all_trials(study._study_id, deepcopy=False)
-        if "record" in trial.user_attrs
-    ]
-    return sorted(records, key=lambda record: record.number)
-
-
-def _open(journal: Path, axes: Sequence[Axis]) -> optuna.Study:
-    study = optuna.create_study(
-        storage=open_storage(journal, mend=True),
-        study_name="search",
-        directions=[axis.direction for axis in axes],
-        load_if_exists=True,
-    )
-    _check_objectives(study, [axis.name for axis in axes], journal)
-    return study
-
-
-def _check_objectives(study: optuna.Study, names: list[str], journal: Path) -> None:
-    stored = study.user_attrs.get("objectives")
-    if stored is None:
-        study.set_user_attr("objectives", names)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names(names)
-    elif stored != names:
-        raise RunError(
-            f"{journal} was searched for {', '.join(stored)}, not for {', '.join(names)}. Use "
-            "another run.dir for a search with other objectives."
-        )

@@ -37,7 +37,13 @@ class OptunaSampler(Sampler):
     """One of Optuna's, which answers question by question while a candidate is drawn."""
 
     def __init__(self, sampler: BaseSampler) -> None:
+        from optuna.samplers import RandomSampler
+        from optuna.samplers._ga import BaseGASampler
+
         self.sampler = sampler
+        # A population is bred from generations, which what another search found belongs to none of.
+        if isinstance(sampler, RandomSampler | BaseGASampler):
+            self.uses_earlier = "nothing"  # type: ignore[misc]
 
     def propose(self, history: History, context: SamplerContext) -> Choices | None:
         """Nothing ahead: Optuna knows the history from its journal."""

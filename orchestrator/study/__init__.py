@@ -1,5 +1,6 @@
 """A search from its plan to its result: the story, its phases, the run's folder, picks."""
 
+from orchestrator.study.merging import merge
 from orchestrator.study.story import load, plan_of, resume, run, tracking_store, write_report
 from orchestrator.study.study import Study, Viewer
 
@@ -7,6 +8,7 @@ __all__ = [
     "Study",
     "Viewer",
     "load",
+    "merge",
     "plan_of",
     "resume",
     "run",

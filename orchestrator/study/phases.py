@@ -31,6 +31,7 @@ from orchestrator.search.proposer import Proposer
 from orchestrator.search.rungs import Rungs
 from orchestrator.search.together import run_together
 from orchestrator.search.worker import progress_of, traces_file
+from orchestrator.study.earlier import kept_earlier
 from orchestrator.study.layers import layers, widest
 from orchestrator.study.patience import candidate_s, longest_s
 from orchestrator.study.picking import picked
@@ -243,9 +244,17 @@ class Phases:
 
     def _proposer(self) -> Proposer:
         study, config = self.study, self.study.config
-        proposer = Proposer(study.home.journal, self._ground(), self._sampler, seed=config.run.seed)
+        known = kept_earlier(study.folder)
+        proposer = Proposer(
+            study.home.journal,
+            self._ground(),
+            self._sampler,
+            seed=config.run.seed,
+            earlier=known.priors,
+        )
+        proposer.take_over(known.evaluations)
         proposer.recover(study.home.results)
-        if not proposer.records:
+        if not proposer.answered:
             for seed in study.plan.seeds:
                 proposer.suggest_first(seed.choices, seed.name)
         study.records = [proposer.records[number] for number in sorted(proposer.records)]

@@ -6,7 +6,7 @@ import csv
 import json
 import platform
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import distributions
@@ -115,8 +115,17 @@ class RunFolder:
                 f"`python -m orchestrator resume {self.path}`, or choose another run.dir."
             )
 
-    def start(self, config: StudyConfig, plan: Plan, overrides: Sequence[str]) -> None:
-        """Write what is needed to repeat or resume the search; raises RunError if it is taken."""
+    def start(
+        self,
+        config: StudyConfig,
+        plan: Plan,
+        overrides: Sequence[str],
+        more: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Write what is needed to repeat or resume the search; raises RunError if it is taken.
+
+        `more` writes what else a search knows as it begins.
+        """
         self.refuse_second_search()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -126,6 +135,7 @@ class RunFolder:
                 with replacing(self.path / _SECRETS, private=True) as part:
                     part.write_text(json.dumps(secrets), encoding="utf-8")
             write_json(self.path / "plan.json", plan.to_json(), format=_PLAN)
+            more()
             # Last: what has a configuration has all that a resumed search needs.
             self._write("config.yaml", _written(config))
         except OSError as error:
@@ -285,6 +295,7 @@ def _row(
         "outcome": record.outcome,
         "front": on_front,
         "origin": record.origin,
+        **({"earlier": record.earlier} if record.earlier else {}),
         **record.values,
         **_known(record),
         **checked,

@@ -6,6 +6,8 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ from orchestrator.search.latency_cache import caches_latencies
 from orchestrator.search.nodes import mark_of
 from orchestrator.search.proposer import read_records
 from orchestrator.study.close_calls import settle
+from orchestrator.study.earlier import Known, earlier_runs, keep_earlier
 from orchestrator.study.moving import check_same_devices, moved
 from orchestrator.study.phases import Phases, notify, worker
 from orchestrator.study.run_folder import RunFolder
@@ -50,7 +53,7 @@ _TRACKING_SECONDS = 90.0
 def plan_of(config: StudyConfig) -> Plan:
     """Check a search without starting it; raises UsageError."""
     folder = Path(config.run.dir or ".")  # only a teacher would be looked for there
-    return make_plan(Factory(config, folder, host_gate(), installed()), _concurrent(config))
+    return _planned(Factory(config, folder, host_gate(), installed()))[0]
 
 
 def run(config: StudyConfig, folder: Path, overrides: Sequence[str], viewer: Viewer) -> Study:
@@ -60,12 +63,19 @@ def run(config: StudyConfig, folder: Path, overrides: Sequence[str], viewer: Vie
     with home.claimed():
         factory = Factory(config, folder, host_gate(), installed())
         config = factory.config
-        plan = make_plan(factory, _concurrent(config))
+        plan, known = _planned(factory)
         viewer.plan(config, plan)
-        home.start(config, plan, overrides)
+        home.start(config, plan, overrides, partial(keep_earlier, folder, known))
         keep_pins(folder, factory.assembly.dataset)
         study = Study(config, home, plan, factory.plugins, overrides)
         return _tell(study, factory, viewer)
+
+
+def _planned(factory: Factory) -> tuple[Plan, Known]:
+    """The plan, with what earlier runs tell among what it warns of; and what they know."""
+    plan = make_plan(factory, _concurrent(factory.config))
+    known = earlier_runs(factory, plan)
+    return replace(plan, warnings=[*plan.warnings, *known.sentences]), known
 
 
 def resume(folder: Path, viewer: Viewer, overrides: Sequence[str] = ()) -> Study:
@@ -119,6 +129,7 @@ def write_report(study: Study) -> Path:
         finalists=study.finalists,
         checks=study.checks,
         correlations=study.correlations,
+        outlook=study.outlook,
         plan=masked_values(flat_config(study.config)),
         command=study.command,
         leading=study.leading,

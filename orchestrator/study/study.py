@@ -20,6 +20,7 @@ from orchestrator.analysis.display import (
 )
 from orchestrator.analysis.health import Finding, Health, lopsided, unranked
 from orchestrator.analysis.ledger import Ledger
+from orchestrator.analysis.more_budget import gain_of_doubling, rise
 from orchestrator.analysis.remeasured import Remeasured
 from orchestrator.config import StudyConfig
 from orchestrator.contracts import Axis
@@ -154,6 +155,13 @@ class Study:
         return self.ledger.hypervolume
 
     @property
+    def outlook(self) -> str:
+        """What twice as many candidates would add, in words; empty where nobody can say yet."""
+        ordered = sorted(self.records, key=lambda r: (not r.earlier, r.finished_at, r.number))
+        gain = gain_of_doubling(rise(ordered, self.axes))
+        return gain.sentence if gain else ""
+
+    @property
     def start(self) -> Credit | None:
         """Whom the weights are owed to that networks start from; None where that is noise."""
         return credit_of(self.folder) if self.config.weights else None
@@ -174,6 +182,11 @@ class Study:
         }
 
     @property
+    def _earlier(self) -> list[str]:
+        """Names of the runs that the search started from."""
+        return [Path(path).name for path in self.config.sampler.history]
+
+    @property
     def params(self) -> dict[str, Any]:
         """Settings of the search, few and short."""
         config = self.config
@@ -189,6 +202,7 @@ class Study:
             "final_epochs": config.train.final_epochs,
             "seed": config.run.seed,
             **(self.start.labels if self.start else {}),
+            **({"history": ", ".join(self._earlier)} if self._earlier else {}),
             **budgets,
         }
 
@@ -202,9 +216,11 @@ class Study:
         """The result in one sentence."""
         told = ", ".join(f"{n} {k}" for k, n in self.ledger.counts.items() if n)
         front = len(self.front)
-        trained, all_ = self.ledger.trainings, len(self.records)
+        trained, all_ = self.ledger.trainings, sum(self.ledger.counts.values())
         more = f" in {all_} variants" if all_ > trained else ""
         text = f"{trained} candidates{more} ({told or 'none yet'}), {front} on the front"
+        if self.ledger.earlier:
+            text += f", {self.ledger.earlier} candidates of earlier runs among what is known"
         name = f"test_{self.leading}"
         if not self.finalists:
             return f"{text}."
@@ -256,7 +272,8 @@ def _renumbered(found: Record, before: Record) -> Record:
     """What was found of a candidate, under the number that it has in the search."""
     if found is before:
         return before
-    return replace(found, number=before.number, network=before.network, variants=())
+    kept = replace(found, number=before.number, network=before.network, variants=())
+    return replace(kept, earlier=before.earlier)
 
 
 def _told(check: Check) -> list[Record]:

@@ -102,11 +102,18 @@ class Snapshot:
             axes=tuple(study.axes),
             tags={key: str(value) for key, value in study.tags.items()},
             params=dict(study.params),
-            records=tuple(study.records),
+            records=tuple(_own(study)),
             checks=tuple(study.checks),
             ranks={**trusted(study), **correlated(study)},
             finalists=tuple(_placed(entry, Path(study.folder)) for entry in study.finalists),
         )
+
+
+def _own(study: TrackedRun) -> list[Record]:
+    """What an earlier run paid for is in that run, but for what this one trained further."""
+    trained = {finalist.number for finalist in study.finalists}
+    trained |= {check.number for check in study.checks}
+    return [record for record in study.records if not record.earlier or record.number in trained]
 
 
 def _placed(finalist: Finalist, folder: Path) -> Finalist:

@@ -110,6 +110,7 @@ class Writer:
         now, last = _milliseconds(run.at), len(self.records)
         steps = [(n, v, now, last if "." in n else len(self.checked)) for n, v in run.ranks.items()]
         self._log(self.parent, steps)
+        front &= self.children.keys()
         self._star(front)
         members = {self._title(number): self.children[number] for number in sorted(front)}
         guide = naming.links(self.experiment, members)
@@ -228,6 +229,8 @@ class Writer:
             if record.outcome == "failed" or self.checked.get(number, 0) >= check.epochs:
                 continue
             self._know(record)
+            if number not in self.children:  # of an earlier run, and trained further in this one
+                self._child(record)
             self._checked(check, self.children[number])
             self.checked[number] = check.epochs
 
@@ -260,6 +263,7 @@ class Writer:
             "reason": naming.clipped(record.reason or naming.last_line(record.error)),
             "step": record.step,
             "origin": record.origin,
+            "earlier": record.earlier,
             "front": "no",
         }
         created = self.client.create_run(

@@ -31,6 +31,7 @@ class Coder:
     context: SamplerContext
     drawn: list[Choices] = field(init=False)
     told: set[Hashable] = field(default_factory=set)
+    borrowed: int = 0
     _asked: set[str] = field(default_factory=set)
     _known: Floats = field(default_factory=lambda: np.zeros((0, 0)))
 
@@ -45,16 +46,28 @@ class Coder:
         return [name for name in self.context.columns if name in self._asked]
 
     def records(self, choices: Sequence[Choices]) -> Floats:
-        """(n, columns) of all candidates so far; what is no question is left out."""
-        new = [self.context.complete(chosen) for chosen in choices[len(self._known) :]]
-        for chosen in new:
+        """(n, columns) of all candidates so far; what is no question is left out.
+
+        The first `borrowed` are networks of earlier searches, which are not known in this one.
+        """
+        start = len(self._known)
+        new = [self.context.complete(chosen) for chosen in choices[start:]]
+        for place, chosen in enumerate(new, start):
             self._asked.update(chosen)
-            self.told.add(told_of(chosen))
+            if place >= self.borrowed:
+                self.told.add(told_of(chosen))
         codes = [self.context.encode(chosen) for chosen in new]
         width = len(self.context.columns)
         if new or self._known.shape[1] < width:
             self._known = np.concatenate([_padded(self._known, width), _padded(codes, width)])
         return self._chosen(self._known)
+
+    def ask(self, choices: Sequence[Choices]) -> list[Choices]:
+        """Whole answers of candidates of earlier searches, whose questions are known from now."""
+        whole = [self.context.complete(chosen) for chosen in choices]
+        for chosen in whole:
+            self._asked.update(chosen)
+        return whole
 
     def pool(self, choices: Sequence[Choices]) -> Floats:
         """(n, columns) of whole answers."""

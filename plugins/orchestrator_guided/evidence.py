@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator import Budget, Choices, Record
+from orchestrator import Budget, Choices, Earlier, Record
 from orchestrator_guided.improvement import layer
 from orchestrator_guided.losses import Loss
 
@@ -59,6 +59,29 @@ class Evidence:
                 self._take(record, self._places[record.training])
         self._read = len(records)
         self._last = records[-1] if records else None
+
+    def read_earlier(self, earlier: Sequence[Earlier]) -> None:
+        """Networks of earlier searches, with what holds here as well: evidence, on no front."""
+        for before in earlier:
+            kept = [loss.axis.name in before.holds for loss in self.losses]
+            if not any(kept):
+                continue
+            known = Evidence(self.losses, self.axes, self.static)
+            known.read(before.records)
+            learnt = any(h and loss.axis.leads for h, loss in zip(kept, self.losses, strict=True))
+            for place, record in enumerate(known.trainings):
+                if record.outcome == "failed":
+                    continue
+                known_here = replace(record, earlier=before.origin)
+                if not learnt:
+                    known_here = replace(known_here, curve=(), extra={})
+                self.trainings.append(known_here)
+                self.choices.append(record.choices)
+                values = {n: v for n, v in record.values.items() if n in before.holds}
+                self._costs.append([values.get(n, np.nan) for n in self.static])
+                self._files.append([])
+                row = zip(known._rows[place], kept, strict=True)
+                self._rows.append([value if held else np.nan for value, held in row])
 
     def leads_to(self, records: Sequence[Record]) -> bool:
         """Whether these begin with those that were read."""

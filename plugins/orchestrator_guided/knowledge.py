@@ -13,6 +13,7 @@ from orchestrator import Choices, Proposal, Record, SamplerContext
 from orchestrator_guided.coding import Coder
 from orchestrator_guided.evidence import Evidence
 from orchestrator_guided.improvement import Belief, Boxes, layer
+from orchestrator_guided.prior import Prior
 from orchestrator_guided.process import Observations, Process
 from orchestrator_guided.start import Counted, Start
 
@@ -49,6 +50,7 @@ class Memory:
 
     coder: Coder
     start: Start
+    priors: Mapping[str, Prior] = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=dict)
     statics: dict[str, _Static] = field(default_factory=dict)
     _learnt: dict[str, int] = field(default_factory=dict)
@@ -61,7 +63,7 @@ class Memory:
         Only the numbers of steps decide what they are learnt from, so that a resumed search comes
         to the same.
         """
-        process = self.processes.setdefault(name, Process())
+        process = self.processes.setdefault(name, Process(prior=self.priors.get(name)))
         step = _step(count, growth)
         if step != self._learnt.get(name, 0):
             observations = told(step)
@@ -290,6 +292,11 @@ class Knowledge:
                 if name in self.context.budgets:
                     chances += loss.within(self.context.budgets[name], mean, deviation)
                 found.append(belief)
+            elif name in self._memory.priors:
+                mean, deviation = self._memory.priors[name].ask(codes)
+                if name in self.context.budgets:
+                    chances += loss.within(self.context.budgets[name], mean, deviation)
+                found.append(Belief(mean, deviation, loss.logarithmic))
             elif name in self._names:
                 values = costs[:, list(self._names).index(name)]
                 found.append(Belief(np.array([loss.of(value) for value in values])))

@@ -43,6 +43,11 @@ class Breeder:
         drawn = (self._context.random(self._rng.getrandbits(31)) for _ in range(count))
         return [choices for choices in drawn if self._is_new(choices)]
 
+    def new(self, choices: Sequence[Choices]) -> list[Choices]:
+        """Those of some answers that nobody knows, whole."""
+        whole = [self._context.complete(chosen) for chosen in choices]
+        return [chosen for chosen in whole if self._is_new(chosen)]
+
     def _is_new(self, choices: Choices) -> bool:
         told = told_of(choices)
         if told in self._met or told in self._known:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,16 @@ class Observations:
         )
 
 
+class Mean(Protocol):
+    """What is expected at codes, and how much of it observations bear out."""
+
+    def mean(self, codes: Floats) -> Floats:
+        """(n,) at codes (n, columns)."""
+
+    def weight(self, told: Observations) -> float:
+        """In [0, 1]."""
+
+
 @dataclass
 class Process:
     """Fitted by `learn`, conditioned on observations by `see`, then asked."""
@@ -76,10 +87,14 @@ class Process:
     signal: float = 0.0
     trend: float = 0.0
     noise: float = _NOISE
+    # What is expected before anything is observed; None: the same everywhere.
+    prior: Mean | None = None
     _seen: Observations | None = None
+    _share: float = 0.0
 
     def learn(self, told: Observations) -> None:
         """Hyper-parameters, from these alone: the same ones make the same. Cost: n³ a step."""
+        told = self._beyond_prior(told)
         asked = np.flatnonzero(told.codes.any(0))
         names = sorted({told.questions[int(column)] for column in asked})
         fit = _Fit(told, names)
@@ -97,7 +112,9 @@ class Process:
 
     def see(self, told: Observations) -> None:
         """Condition on these. Cost: n³ / 3."""
-        _, self._centre, self._width = _standard(told.values)
+        if self.prior is not None:
+            self._share = self.prior.weight(told)
+        _, self._centre, self._width = _standard(told.values - self._foreseen(told.codes))
         self._condition(told)
 
     def believe(self, new: Observations) -> None:
@@ -106,7 +123,7 @@ class Process:
         self._condition(self._seen.joined(new))
 
     def _condition(self, told: Observations) -> None:
-        values = (told.values - self._centre) / self._width
+        values = (told.values - self._foreseen(told.codes) - self._centre) / self._width
         self._seen = told
         self._stretch = np.exp(0.5 * self._rates(told.questions))
         self._scaled = told.codes * self._stretch
@@ -124,16 +141,30 @@ class Process:
         trended = features @ linear + 0.25 * features**2 @ square
         by_trend = self._weights.sum() + trended / max(1, features.shape[1])
         mean: Floats = self._centre + self._width * (by_choice + np.exp(self.trend) * by_trend)
-        return mean
+        return mean + self._foreseen(codes)
 
     def ask(self, codes: Floats, features: Floats) -> tuple[Floats, Floats]:
         """Means and standard deviations, without noise, at codes (m, columns): (m,) each."""
         across = self._across(codes, features)
-        mean = self._centre + self._width * (across @ self._weights)
+        mean = self._centre + self._width * (across @ self._weights) + self._foreseen(codes)
         solved = linalg.solve_triangular(self._factor[0], across.T, lower=True, check_finite=False)
         own = np.exp(self.signal) + np.exp(self.trend) * (1 + _self_trend(features))
         variance = np.maximum(own - (solved**2).sum(0), 1e-10)
         return mean, self._width * np.sqrt(variance)
+
+    def _beyond_prior(self, told: Observations) -> Observations:
+        """What is left to be learnt of these, by as much of the prior as they bear out."""
+        if self.prior is None:
+            return told
+        share = self.prior.weight(told)
+        return replace(told, values=told.values - share * self.prior.mean(told.codes))
+
+    def _foreseen(self, codes: Floats) -> Floats:
+        """The prior's part (n,) of what is expected."""
+        if self.prior is None or not self._share:
+            return np.zeros(len(codes))
+        found: Floats = self._share * self.prior.mean(codes)
+        return found
 
     def _across(self, codes: Floats, features: Floats) -> Floats:
         assert self._seen is not None

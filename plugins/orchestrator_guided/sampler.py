@@ -17,7 +17,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator import Choices, History, Sampler, SamplerContext
+from orchestrator import Choices, Earlier, History, Sampler, SamplerContext
 from orchestrator.errors import ConfigError
 from orchestrator_guided.coding import Coder
 from orchestrator_guided.evidence import Evidence
@@ -25,6 +25,7 @@ from orchestrator_guided.improvement import layer
 from orchestrator_guided.knowledge import Knowledge, Memory
 from orchestrator_guided.losses import losses_of
 from orchestrator_guided.pool import Breeder, told_of
+from orchestrator_guided.prior import best_of, priors_of
 from orchestrator_guided.start import Counted, Start, counted
 
 __all__ = ["GuidedSampler"]
@@ -50,6 +51,7 @@ class GuidedSampler(Sampler):
     """
 
     name = "guided"
+    uses_earlier = "priors"
 
     def __init__(self, *, startup: int = 10) -> None:
         if startup < 0:
@@ -67,22 +69,26 @@ class GuidedSampler(Sampler):
     def propose(self, history: History, context: SamplerContext) -> Choices | None:
         """The candidate with the largest expected improvement; None where no new one is found."""
         if self._known is None or not self._known.is_of(history, context):
-            self._known = _Known.of(context, self.startup)
+            self._known = _Known.of(context, self.startup, history.earlier)
         known = self._known
         known.evidence.read(history.records)
         rng = random.Random(repr((context.search_seed, len(history.records), len(history.pending))))
         known.memory.coder.records(known.evidence.choices)
         breeder = Breeder(context, rng, known.memory.coder.told)
-        if self._begins(history, known.evidence):
+        if self._begins(history, known):
             return known.start.next(history, known.evidence, breeder)
         knowledge = Knowledge(context, known.evidence, known.memory)
         knowledge.believe(history.pending, history.climbing)
-        turn = _Turn(history, context, knowledge, breeder)
+        turn = _Turn(history, context, knowledge, breeder, known.seeds)
         return turn.best() or known.start.allowed(history, breeder)
 
-    def _begins(self, history: History, evidence: Evidence) -> bool:
+    def _begins(self, history: History, known: _Known) -> bool:
         """Whether too little is known for models."""
-        paid = sum(record.paid for record in evidence.trainings) + len(history.pending)
+        evidence = known.evidence
+        if known.believes:
+            return False
+        tried = sum(record.paid or bool(record.earlier) for record in evidence.trainings)
+        paid = tried + len(history.pending)
         told = np.isfinite(evidence.raw[:, : evidence.axes]).all(1) & ~evidence.failed
         return paid < self.startup or told.sum() < 2
 
@@ -95,16 +101,32 @@ class _Known:
     evidence: Evidence
     memory: Memory
     start: Start
+    # Answers of what was best in earlier searches.
+    seeds: list[Choices]
 
     @classmethod
-    def of(cls, context: SamplerContext, startup: int) -> _Known:
+    def of(cls, context: SamplerContext, startup: int, earlier: Sequence[Earlier]) -> _Known:
         """Of a search that begins, or goes on."""
         coder = Coder(context)
         static = next((tuple(v) for c in coder.drawn if (v := counted(context, c)) is not None), ())
         losses = losses_of(context.axes, context.budgets, static)
         evidence = Evidence(losses, len(context.axes), static)
+        priors = priors_of(earlier, losses, len(context.axes), coder)
+        evidence.read_earlier(earlier)
+        coder.borrowed = len(evidence)
         start = Start(context, coder.drawn, startup)
-        return cls(context, evidence, Memory(coder, start), start)
+        seeds = best_of(earlier, losses, len(context.axes))
+        return cls(context, evidence, Memory(coder, start, priors), start, seeds)
+
+    @property
+    def believes(self) -> bool:
+        """Whether all that is dear is known from earlier searches, as far as it was there."""
+        if not self.memory.priors:
+            return False
+        known = np.isfinite(self.evidence.raw[:, : self.evidence.axes]).sum(0) >= 2
+        names = [axis.name for axis in self.context.axes]
+        static, priors = set(self.evidence.static), self.memory.priors
+        return all(n in static or n in priors or k for n, k in zip(names, known, strict=True))
 
     def is_of(self, history: History, context: SamplerContext) -> bool:
         """Whether that search is the same, some records further."""
@@ -119,6 +141,7 @@ class _Turn:
     context: SamplerContext
     knowledge: Knowledge
     breeder: Breeder
+    seeds: Sequence[Choices] = ()
 
     def __post_init__(self) -> None:
         self._boxes = self.knowledge.boxes()
@@ -128,7 +151,7 @@ class _Turn:
     def best(self) -> Choices | None:
         """Breed, rank, breed of the best, and count exactly only for the last few."""
         pool = self.breeder.children(self._parents(), _CHILDREN)
-        pool += self.breeder.strangers(_STRANGERS)
+        pool += [*self.breeder.strangers(_STRANGERS), *self.breeder.new(self.seeds)]
         scores = self._guess(pool)
         for _ in range(_ROUNDS):
             leading = [pool[int(i)] for i in _falling(scores)[:_BEST]]
@@ -186,7 +209,10 @@ class _Turn:
             parents |= dict.fromkeys(evidence.owners[int(i)] for i in left[best])
             left = np.delete(left, best)
         chosen = list(parents) or evidence.nearest(self.context.budgets)[:_PARENTS]
-        return [self.context.complete(evidence.choices[place]) for place in chosen]
+        found = [evidence.choices[place] for place in chosen]
+        # What was best elsewhere is bred from as long as little is known here.
+        found += self.seeds if len(evidence.front) < _PARENTS else ()
+        return [self.context.complete(choices) for choices in found]
 
 
 def _falling(scores: Floats) -> NDArray[np.int64]:

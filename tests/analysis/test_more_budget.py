@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator import Axis, Genotype, Record
@@ -19,6 +21,11 @@ def record(number: int, accuracy: float, network: int | None = None) -> Record:
 def test_the_curve_has_a_point_for_each_training_with_its_variants() -> None:
     records = [record(0, 0.3), record(1, 0.5, network=0), record(2, 0.4)]
     assert rise(records, AXES) == pytest.approx([0.5, 0.5])
+
+
+def test_what_earlier_runs_knew_is_where_the_curve_begins() -> None:
+    known = [replace(record(number, 0.6), earlier="first") for number in range(3)]
+    assert rise([*known, record(3, 0.5), record(4, 0.7)], AXES) == pytest.approx([0.6, 0.7])
 
 
 def test_a_curve_of_a_known_law_is_extended_by_it() -> None:

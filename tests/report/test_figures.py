@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from orchestrator.analysis.display import human
 from orchestrator.analysis.pareto import hypervolume
 from orchestrator.records import Finalist, Genotype, Record
 from orchestrator.report import ReportData, figures
@@ -121,3 +122,24 @@ def test_a_finalist_shows_its_classes_and_pictures():
         {"name": "dog", "colour": "", "cells": ["2", "–"]},
     ]
     assert card["pictures"] == [[{"label": "image", "uri": png}, {"label": "truth", "uri": png}]]
+
+
+def test_what_earlier_runs_had_paid_for_is_told_apart(search):
+    own, other = search.records[:-10], search.records[-10:]
+    known = [dataclasses.replace(record, earlier="first run") for record in other]
+    shown = payload(dataclasses.replace(search, records=[*own, *known]))
+    tiles = {tile["label"]: tile for tile in shown["tiles"]}
+    assert tiles["candidates"]["value"] == "30"
+    assert (tiles["of earlier runs"]["value"], tiles["of earlier runs"]["note"]) == (
+        "10",
+        "first run",
+    )
+    origins = {row["number"]: row["origin"] for row in shown["records"]}
+    assert all(origins[record.number].startswith("first run: ") for record in other)
+    spent = sum(record.seconds for record in own)
+    assert tiles["evaluation"]["value"] == human(spent, "s")
+
+
+def test_what_a_larger_budget_would_buy_is_in_the_page(search):
+    shown = payload(dataclasses.replace(search, outlook="Twice as many would add 0.01."))
+    assert shown["outlook"] == "Twice as many would add 0.01."

@@ -17,7 +17,7 @@ export function historySection() {
 function volumePart(pair) {
   const node = side(
     "Hypervolume",
-    "The share of the space between reference and ideal that the front dominates. A curve that is still rising says that more search would pay.",
+    `The share of the space between reference and ideal that the front dominates. ${DATA.outlook || "A curve that is still rising says that more search would pay."}`,
     pair,
   );
   const timed = DATA.history[DATA.history.length - 1].minutes > 0;

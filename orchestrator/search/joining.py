@@ -1,0 +1,139 @@
+"""Two halves of one search as one journal: every candidate once, under a number of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+
+from orchestrator.contracts.objective import Axis
+from orchestrator.records import Genotype, Record
+from orchestrator.search.journal import OneWriter, open_search, open_storage, record_of
+
+__all__ = ["Joined", "join"]
+
+
+@dataclass
+class Joined:
+    """What became of the second half's candidates.
+
+    `numbers` are all of theirs → those in the joined journal. `new` are the numbers they had of
+    those that the first half did not have, `open` of those that were handed out and not told.
+    """
+
+    numbers: dict[int, int] = field(default_factory=dict)
+    new: list[int] = field(default_factory=list)
+    open: list[int] = field(default_factory=list)
+
+
+def join(journal: Path, other: Path, axes: Sequence[Axis]) -> Joined:
+    """Add to a journal what another has and it has not; which this process alone writes to.
+
+    The first one's numbers stay; the other's candidates follow in their order, so that the same two
+    always give the same. One that both evaluated is what the first says, one that the first has
+    open is what the other was told of it. Answers to repeats and what merely waited are left out.
+    Raises RunError for what is no journal.
+    """
+    return _Join(journal, other, axes).run()
+
+
+class _Join:
+    def __init__(self, journal: Path, other: Path, axes: Sequence[Axis]) -> None:
+        self._study = open_search(journal, axes)
+        assert isinstance(self._study._storage, OneWriter)
+        self._storage = self._study._storage
+        self._other = other
+        self._known: dict[str, FrozenTrial] = {}
+        for trial in self._trials:
+            for name in _names(trial):
+                self._known.setdefault(name, trial)
+        self._joined = Joined()
+
+    def run(self) -> Joined:
+        """One after another, synced once."""
+        storage = open_storage(self._other, mend=False)
+        with self._storage.together():
+            for study in storage.get_all_studies():
+                for trial in storage.get_all_trials(study._study_id, deepcopy=False):
+                    self._take(trial)
+        return self._joined
+
+    @property
+    def _trials(self) -> list[FrozenTrial]:
+        return self._storage.every_trial(self._study._study_id)
+
+    def _take(self, trial: FrozenTrial) -> None:
+        names = _names(trial)
+        if not names:
+            return
+        same = next((self._known[name] for name in names if name in self._known), None)
+        if same is None:
+            number = self._joined.numbers[trial.number] = self._add(trial)
+            added = self._trials[number]
+            self._known |= {name: added for name in names}
+            self._joined.new.append(trial.number)
+        else:
+            self._joined.numbers[trial.number] = same.number
+            if same.state == TrialState.RUNNING and "record" in trial.user_attrs:
+                self._settle(same, trial)
+        if "record" not in trial.user_attrs:
+            self._joined.open.append(trial.number)
+
+    def _add(self, trial: FrozenTrial) -> int:
+        number = len(self._trials)
+        complete = trial.state == TrialState.COMPLETE
+        self._storage.create_new_trial(
+            self._study._study_id,
+            template_trial=create_trial(
+                state=trial.state,
+                values=trial.values if complete else None,
+                params=trial.params,
+                distributions=trial.distributions,
+                user_attrs=self._attributes(trial, number),
+                constraints=trial.constraints,
+            ),
+        )
+        return number
+
+    def _attributes(self, trial: FrozenTrial, number: int) -> dict[str, Any]:
+        """What is known of a candidate, under its new number."""
+        found = dict(trial.user_attrs)
+        if "record" in found:
+            found["record"] = self._renumbered(record_of(trial, self._other), number).to_json()
+        if "rung" in found:
+            reached = Record.from_json(found["rung"])
+            found["rung"] = self._renumbered(reached, number).to_json()
+        if "variant_of" in found:
+            found["variant_of"] = self._joined.numbers[found["variant_of"]]
+        return found
+
+    def _renumbered(self, record: Record, number: int) -> Record:
+        network = None if record.network is None else self._joined.numbers[record.network]
+        return replace(record, number=number, network=network)
+
+    def _settle(self, same: FrozenTrial, trial: FrozenTrial) -> None:
+        """What the first half still had open, the other was told."""
+        record = self._renumbered(record_of(trial, self._other), same.number)
+        own = Trial(self._study, same._trial_id)
+        for name, excess in trial.constraints.items():
+            own.set_constraint(name, excess)
+        own.set_user_attr("record", record.to_json())
+        if trial.state.is_finished():
+            values = trial.values if trial.state == TrialState.COMPLETE else None
+            self._storage.set_trial_state_values(same._trial_id, trial.state, values)
+        self._known |= {name: self._trials[same.number] for name in _names(same)}
+
+
+def _names(trial: FrozenTrial) -> list[str]:
+    """What a candidate is known by: its genotype, and what its network is."""
+    told = trial.user_attrs
+    if "record" in told:
+        genotype = Genotype.from_json(told["record"]["genotype"])
+    elif "genotype" in told and trial.state == TrialState.RUNNING:
+        genotype = Genotype.from_json(told["genotype"])
+    else:
+        return []
+    return [genotype.key, *([f"same {told['same']}"] if "same" in told else [])]
