@@ -20,8 +20,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from orchestrator import Axis, Genotype
+
 CHOICES = {f"stage{index}": [8, 16, 24, 32, 48] for index in range(9)}
 EPOCHS = 5
+AXES = [
+    Axis("accuracy", "share", "maximize", 0.0, leads=True),
+    Axis("macs", "", "minimize", 433.0),
+    Axis("latency_ms", "ms", "minimize", 10.0),
+]
+
+
+def draw(trial: Any) -> Genotype:
+    """Nine widths."""
+    found = {name: trial.suggest_categorical(name, values) for name, values in CHOICES.items()}
+    return Genotype("benchmark", "small", found)
 
 
 def outcome(proposal: Any) -> Any:
@@ -40,7 +53,6 @@ def outcome(proposal: Any) -> Any:
 
 def made(folder: Path, sampler: str) -> tuple[Any, Any, Any]:
     """A proposer, a study and its rivals, as a search has them."""
-    from orchestrator import Axis, Genotype
     from orchestrator.config import TrainConfig
     from orchestrator.contracts import Ground
     from orchestrator.plugins import installed
@@ -48,24 +60,14 @@ def made(folder: Path, sampler: str) -> tuple[Any, Any, Any]:
     from orchestrator.study.rivals import Rivals
     from orchestrator.study.study import Study
 
-    axes = [
-        Axis("accuracy", "share", "maximize", 0.0),
-        Axis("macs", "", "minimize", 433.0),
-        Axis("latency_ms", "ms", "minimize", 10.0),
-    ]
-
-    def draw(trial: Any) -> Genotype:
-        found = {name: trial.suggest_categorical(name, values) for name, values in CHOICES.items()}
-        return Genotype("benchmark", "small", found)
-
     def make(seed: int) -> Any:
         return installed().create("sampler", sampler, {}, given={"seed": seed})
 
     study: Any = Study(
-        SimpleNamespace(), SimpleNamespace(), SimpleNamespace(axes=axes), installed()
+        SimpleNamespace(), SimpleNamespace(), SimpleNamespace(axes=AXES), installed()
     )
-    proposer = Proposer(folder / "study.journal", Ground(axes, draw), make)
-    return proposer, study, Rivals(axes[1:], TrainConfig(epochs=EPOCHS))
+    proposer = Proposer(folder / "study.journal", Ground(AXES, draw), make)
+    return proposer, study, Rivals(AXES[1:], TrainConfig(epochs=EPOCHS))
 
 
 def step(proposer: Any, study: Any, rivals: Any) -> int:

@@ -47,7 +47,7 @@ class _Join:
         self._storage = self._study._storage
         self._other = other
         self._known: dict[str, FrozenTrial] = {}
-        for trial in self._trials:
+        for trial in self._storage.every_trial(self._study._study_id):
             for name in _names(trial):
                 self._known.setdefault(name, trial)
         self._joined = Joined()
@@ -61,18 +61,14 @@ class _Join:
                     self._take(trial)
         return self._joined
 
-    @property
-    def _trials(self) -> list[FrozenTrial]:
-        return self._storage.every_trial(self._study._study_id)
-
     def _take(self, trial: FrozenTrial) -> None:
         names = _names(trial)
         if not names:
             return
         same = next((self._known[name] for name in names if name in self._known), None)
         if same is None:
-            number = self._joined.numbers[trial.number] = self._add(trial)
-            added = self._trials[number]
+            added = self._add(trial)
+            self._joined.numbers[trial.number] = added.number
             self._known |= {name: added for name in names}
             self._joined.new.append(trial.number)
         else:
@@ -82,10 +78,10 @@ class _Join:
         if "record" not in trial.user_attrs:
             self._joined.open.append(trial.number)
 
-    def _add(self, trial: FrozenTrial) -> int:
-        number = len(self._trials)
+    def _add(self, trial: FrozenTrial) -> FrozenTrial:
+        number = self._storage.next_number(self._study._study_id)
         complete = trial.state == TrialState.COMPLETE
-        self._storage.create_new_trial(
+        added = self._storage.create_new_trial(
             self._study._study_id,
             template_trial=create_trial(
                 state=trial.state,
@@ -96,7 +92,7 @@ class _Join:
                 constraints=trial.constraints,
             ),
         )
-        return number
+        return self._storage.get_trial(added)
 
     def _attributes(self, trial: FrozenTrial, number: int) -> dict[str, Any]:
         """What is known of a candidate, under its new number."""
@@ -124,7 +120,8 @@ class _Join:
         if trial.state.is_finished():
             values = trial.values if trial.state == TrialState.COMPLETE else None
             self._storage.set_trial_state_values(same._trial_id, trial.state, values)
-        self._known |= {name: self._trials[same.number] for name in _names(same)}
+        settled = self._storage.get_trial(same._trial_id)
+        self._known |= {name: settled for name in _names(settled)}
 
 
 def _names(trial: FrozenTrial) -> list[str]:

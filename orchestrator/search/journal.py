@@ -127,6 +127,7 @@ class OneWriter(JournalStorage):
         super().__init__(backend)
         self.together = backend.together
         self._queued = True
+        self._count: int | None = None
         self.hidden: set[int] = set()
 
     def every_trial(self, study_id: int) -> list[FrozenTrial]:
@@ -136,7 +137,15 @@ class OneWriter(JournalStorage):
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """As Optuna's; a template may be of a trial that waits."""
         self._queued = self._queued or template_trial is not None
-        return super().create_new_trial(study_id, template_trial)
+        made = super().create_new_trial(study_id, template_trial)
+        self._count = None if self._count is None else self._count + 1
+        return made
+
+    def next_number(self, study_id: int) -> int:
+        """What the next trial will be called; the trials are counted once."""
+        if self._count is None:
+            self._count = len(self.every_trial(study_id))
+        return self._count
 
     def get_all_trials(
         self,

@@ -153,7 +153,7 @@ class Proposer:
             self._aliases[genotype.key] = first
             return None
         more = {} if same == genotype.key else {_SAME: same, "genotype": genotype.to_json()}
-        number = len(self._storage.every_trial(self._study._study_id))
+        number = self._storage.next_number(self._study._study_id)
         own = replace(record, number=number, variants=())
         self._create(own, (drawn.params, drawn.distributions), more)
         self._learn(own)
@@ -294,7 +294,7 @@ class Proposer:
     def _add(self, variant: Record, trained: Record) -> Record:
         """A finished trial with the parameters of the training's, and what tells it from that."""
         storage = self._storage
-        number = len(storage.every_trial(self._study._study_id))
+        number = storage.next_number(self._study._study_id)
         record = replace(variant, number=number, network=trained.number)
         drawn = self._frozen(trained.number)
         answers = {
