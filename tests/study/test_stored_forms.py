@@ -18,7 +18,7 @@ from orchestrator.estimators.anchors import Anchor, read_anchors, write_anchors
 from orchestrator.files import write_json
 from orchestrator.plan.planning import Plan, Seed
 from orchestrator.records import Check, Finalist, Genotype, Record
-from orchestrator.search.proposer import _result
+from orchestrator.search.journal import read_result
 from orchestrator.study.run_folder import RunFolder
 
 PLAN = Plan(
@@ -104,7 +104,7 @@ def test_what_a_worker_kept_and_a_check_too(tmp_path: Path) -> None:
         read_checks(tmp_path)
     write_json(tmp_path / "0000.json", {**record.to_json(), "format": 99})
     with pytest.raises(RunError, match=r"0000\.json: .* has format 99"):
-        _result(tmp_path / "0000.json")
+        read_result(tmp_path / "0000.json")
 
 
 SECRET = "S3cr3t"
