@@ -159,8 +159,8 @@ def _measured(
     with quiet(factory.gate, here=device.shares_host):
         timed = device.latencies_together(session, device.calibrate(folder), folder)
     rows = []
-    for (name, macs, files), latency in zip(found, timed, strict=True):
-        judge = factory.score(files.artifact, "test", gate=None, runtime=files.genotype.runtime)
+    for (name, macs, files), runtime, latency in zip(found, runtimes, timed, strict=True):
+        judge = factory.score(files.artifact, "test", gate=None, runtime=runtime)
         rows.append(Row(name, files, macs, judge.figures()[leading], judge.count, latency))
     return rows
 

@@ -46,6 +46,7 @@ def card(facts: Mapping[str, Any]) -> str:
         _steps(Genotype.from_json(genotype)),
         "## Run it",
         _how_to_run(facts),
+        *_on_other_devices(facts),
         "## Rebuild it",
         "`python -m orchestrator rebuild FOLDER`, or in Python:",
         "```python\nfrom pathlib import Path\nfrom orchestrator.bundle import rebuild, verify\n"
@@ -119,6 +120,25 @@ images = pixels.astype(np.float32) * (1 / (255 * deviation)) + (-mean / deviatio
 {usage["lines"]}
 {_answer(facts.get("stride"))}
 ```"""
+
+
+def _on_other_devices(facts: Mapping[str, Any]) -> list[str]:
+    """How each further device's file is run; nothing where all devices run the same one."""
+    parts = []
+    for device, label in facts.get("leads", {}).items():
+        if label == facts["recommended"]:
+            continue
+        name, usage = facts["artifacts"][label]["file"], facts.get("usages", {}).get(label)
+        parts.append(f"### On {device}")
+        if usage is None:
+            parts.append(f"`{name}` takes the same images.")
+            continue
+        parts.append(
+            f"`{name}`: `python -m orchestrator predict FOLDER IMAGES --file {label}`, or the same "
+            f"code, with {' and '.join(usage['packages'])}, where `logits` come of these lines:\n\n"
+            f"```python\n{usage['lines']}\n```"
+        )
+    return parts
 
 
 def _pixels(recipe: Mapping[str, Any] | None) -> list[str]:

@@ -35,7 +35,24 @@ def leading_figures(facts: Mapping[str, Any]) -> list[str]:
         "images (Wilson 1927). A latency is that of one image at a time, on "
         f"{where}; in brackets is what it is known to lie between.",
         *told,
+        *_elsewhere(facts, file),
     ]
+
+
+def _elsewhere(facts: Mapping[str, Any], first: ShippedFile) -> list[str]:
+    """What each further device is recommended, where that is another file."""
+    named = {told["label"]: ShippedFile.from_json(told) for told in facts["files"]}
+    rows = [["device", "its file", "executed by", "test", "latency", "recommended"]]
+    for device, name in facts.get("leads", {}).items():
+        file = named[name]
+        if file is first or name == first.label:
+            continue
+        latency = file.latencies.get(device)
+        fit = "yes" if file.recommended else "no: " + "; ".join(file.marks)
+        cells = counted(file.reached, facts["figures"].get("test_images", 0))
+        told = [f"`{file.file.rpartition('/')[2]}` ({name})", file.runtime, cells]
+        rows.append([device, *told, timed(latency) if latency else "–", fit])
+    return [table(rows)] if len(rows) > 1 else []
 
 
 def _lead(facts: Mapping[str, Any]) -> ShippedFile | None:

@@ -29,6 +29,8 @@ class _Facts:
     artifacts: dict[str, dict[str, Any]]
     sha256: dict[str, str]
     recommended: str | None
+    leads: dict[str, str]
+    usages: dict[str, dict[str, Any]]
     left_out: list[str]
     figures: dict[str, Any]
     files: list[dict[str, Any]]
@@ -53,9 +55,11 @@ def check_shape(facts: Mapping[str, Any]) -> None:
             raise TypeError(f"artifacts.{label} lacks {', '.join(missing)}")
         for found in faults(_Artifact, entry, strict=True):
             raise TypeError(f"artifacts.{label}.{found}")
-    recommended = facts.get("recommended")
-    if recommended is not None and recommended not in facts["artifacts"]:
-        raise ValueError(f"recommended: found {recommended!r}, expected one of its artifacts")
+    named = {"recommended": facts.get("recommended")}
+    named |= {f"leads.{device}": label for device, label in facts.get("leads", {}).items()}
+    for name, label in named.items():
+        if label is not None and label not in facts["artifacts"]:
+            raise ValueError(f"{name}: found {label!r}, expected one of its artifacts")
     ImageFacts.from_json(facts).check(strict=True)
     _check_genotype(Genotype.from_json(facts["genotype"]))
 

@@ -46,12 +46,13 @@ class BundleContents:
     `exact` must be the same function as its network, others ("int8") approximate it; `computed`
     names the network of those that are not of `network`, `runtimes` what executes each, `answers`
     are its logits for `check_images`. `recommended` is one of the labels, and `usage` says how its
-    file is run. `figures` are JSON values for the card, `files` those of each file (JSON values of
-    a `ShippedFile`), `classes` those of each class, `confusions` what is taken for what, `ranges`
-    what compressors learnt for one another, `fingerprints` what latencies depend on, by device.
-    `outputs` are what the network answers, if not a logit for each class, `start` whom the weights
-    it started from are owed to, if it did not start from noise; `pixels` is how files become pixels
-    and `data` what images there were, if that is known.
+    file is run; where there are several devices, `leads` says by device which label is for it, and
+    `usages` how those files are run, by label. `figures` are JSON values for the card, `files`
+    those of each file (JSON values of a `ShippedFile`), `classes` those of each class, `confusions`
+    what is taken for what, `ranges` what compressors learnt for one another, `fingerprints` what
+    latencies depend on, by device. `outputs` are what the network answers, if not a logit for each
+    class, `start` whom the weights it started from are owed to, if it did not start from noise;
+    `pixels` is how files become pixels and `data` what images there were, if that is known.
     """
 
     genotype: Genotype
@@ -63,6 +64,8 @@ class BundleContents:
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     recommended: str = ""
     usage: Usage | None = None
+    leads: Mapping[str, str] = field(default_factory=dict)
+    usages: Mapping[str, Usage] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     classes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     confusions: Sequence[tuple[str, str, int]] = ()
@@ -86,11 +89,12 @@ def write_bundle(folder: Path, contents: BundleContents) -> Path:
     existing `folder` holds is kept, and after an error it is as it was. `contents.network` is left
     in eval mode.
     """
-    if contents.recommended and contents.recommended not in contents.artifacts:
-        raise RunError(
-            f"{contents.recommended!r} is recommended but the files are "
-            f"{sorted(contents.artifacts) or 'none'}."
-        )
+    for label in filter(None, (contents.recommended, *contents.leads.values())):
+        if label not in contents.artifacts:
+            raise RunError(
+                f"{label!r} is recommended but the files are "
+                f"{sorted(contents.artifacts) or 'none'}."
+            )
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)  # of a run that was killed
     draft.mkdir(parents=True)
@@ -164,6 +168,8 @@ def _facts(contents: BundleContents, places: Mapping[str, str]) -> dict[str, Any
         "recommended": contents.recommended or None,
         "artifacts": {label: _entry(label, contents, places) for label in contents.artifacts},
         "usage": asdict(contents.usage) if contents.usage else None,
+        "leads": dict(contents.leads),
+        "usages": {label: asdict(usage) for label, usage in contents.usages.items()},
         "figures": dict(contents.figures),
         "files": [dict(file) for file in contents.files],
         "confusions": [list(found) for found in contents.confusions],

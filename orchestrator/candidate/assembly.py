@@ -50,6 +50,11 @@ class Target:
         return self.config.role == "objective"
 
     @property
+    def placed(self) -> bool:
+        """Whether it is of a file on its device, rather than of a network or its answers."""
+        return self.objective.tier == "deployed" or self.objective.table is not None
+
+    @property
     def has_budget(self) -> bool:
         """Whether it carries a hard budget."""
         return self.config.min is not None or self.config.max is not None
@@ -91,9 +96,10 @@ class Assembly:
         found = self.runtimes[device or next(iter(self.runtimes))]
         return found.get(name) or next(iter(found.values()))
 
-    def runtime_name(self, name: str) -> str:
-        """What a genotype's runtime is called, which leaves the first device's first unsaid."""
-        return name or next(iter(next(iter(self.runtimes.values()))))
+    def runtime_name(self, name: str, device: str = "") -> str:
+        """What `runtime` is called; a genotype leaves a device's first one unsaid."""
+        found = self.runtimes[device or next(iter(self.runtimes))]
+        return name if name in found else next(iter(found))
 
     @property
     def deployed(self) -> Mapping[str, Device]:
@@ -111,6 +117,12 @@ class Assembly:
         """Where a genotype's file is measured: the seat of its runtime on a device."""
         called = list(self.runtimes[device])
         return seat(device, runtime if runtime in called[1:] else "")
+
+    def fits(self, compressor: Compressor, device: Device) -> bool:
+        """Whether it takes this runtime's files; what is of another format ships without it."""
+        every = (d.formats for found in self.runtimes.values() for d in found.values())
+        wanted = compressor.requires & frozenset[str]().union(*every)
+        return not wanted or bool(wanted & device.formats)
 
     @property
     def facts(self) -> ImageFacts:

@@ -289,7 +289,7 @@ class _Evaluation:
 
     def _scored(self, now: _Progress, network: nn.Module, made: VariantFiles) -> Subject:
         """The network with what its file answers, in the runtime that is to run it."""
-        runtime = made.genotype.runtime
+        runtime = self.assembly.runtime(made.genotype.runtime)
         judge = self.factory.score(
             made.artifact, "validation", gate=self.factory.gate, runtime=runtime
         )

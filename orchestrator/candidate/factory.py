@@ -216,16 +216,19 @@ class Factory:
         return [maker.made(variant, treatment) for variant in wanted]
 
     def score(
-        self, artifact: Artifact, split: Split, *, gate: Gate | None, runtime: str = ""
+        self, artifact: Artifact, split: Split, *, gate: Gate | None, runtime: Device | None = None
     ) -> Judge:
-        """The task's judge, having seen what a file answers to a whole split in its runtime."""
+        """The task's judge, having seen what a file answers to a whole split in its runtime.
+
+        That is the first device's first, here as below, where none is given.
+        """
         judge = self.footing.task.judge(self.assembly.facts)
         for (answers,), targets in self._answers([(artifact, runtime)], split, gate):
             judge.add(answers, targets)
         return judge
 
     def examined(
-        self, artifact: Artifact, split: Split, *, gate: Gate | None, runtime: str = ""
+        self, artifact: Artifact, split: Split, *, gate: Gate | None, runtime: Device | None = None
     ) -> tuple[Judge, list[int]]:
         """The judge, and which images of the split were answered most wrongly, those first."""
         task, seen = self.footing.task, 0
@@ -239,18 +242,20 @@ class Factory:
             worst, seen = heapq.nlargest(_SHOWN_IMAGES, [*worst, *wrong]), seen + len(targets)
         return judge, [-index for _, index in worst]
 
-    def changed_images(self, artifact: Artifact, split: Split, runtime: str = "") -> ChangedImages:
+    def changed_images(
+        self, artifact: Artifact, split: Split, runtime: Device | None = None
+    ) -> ChangedImages:
         """What judges a file's answers, in its runtime, to changed images of a split."""
-        predict = partial(self.assembly.runtime(runtime).predict, artifact)
+        predict = partial((runtime or self.assembly.device).predict, artifact)
         return ChangedImages(predict, samples_of(self.assembly.dataset, split), self.footing)
 
     def pictures(
-        self, artifact: Artifact, shown: Sequence[int], runtime: str = ""
+        self, artifact: Artifact, shown: Sequence[int], runtime: Device | None = None
     ) -> Sequence[Mapping[str, str]]:
         """Some test images as the task shows them with what a file answers; may be empty."""
         if not shown:
             return ()
-        device = self.assembly.runtime(runtime)
+        device = runtime or self.assembly.device
         samples, facts = samples_of(self.assembly.dataset, "test"), self.assembly.facts
         pixels, targets = samples.read(np.array(shown))
         with self.gate.shared():
@@ -260,21 +265,21 @@ class Factory:
         return self.assembly.task.pictures(batch, torch.from_numpy(answers))
 
     def distance(
-        self, first: Artifact, second: Artifact, split: Split, runtimes: tuple[str, str] = ("", "")
+        self, first: Artifact, second: Artifact, split: Split, runtime: Device | None = None
     ) -> float:
-        """The share of a split, in [0, 1], that two files answer differently, each in its own."""
+        """The share of a split, in [0, 1], that two files of a runtime answer differently."""
         apart, seen = 0.0, 0
-        pair = list(zip((first, second), runtimes, strict=True))
+        pair = [(first, runtime), (second, runtime)]
         for answers, targets in self._answers(pair, split, self.gate):
             apart += self.footing.task.distance(*answers) * len(targets)
             seen += len(targets)
         return apart / seen
 
     def _answers(
-        self, files: Sequence[tuple[Artifact, str]], split: Split, gate: Gate | None
+        self, files: Sequence[tuple[Artifact, Device | None]], split: Split, gate: Gate | None
     ) -> Iterator[tuple[list[Tensor], Tensor]]:
         """Batch by batch what each file answers, run by the runtime beside it, and the targets."""
-        asked = [(self.assembly.runtime(runtime), artifact) for artifact, runtime in files]
+        asked = [(runtime or self.assembly.device, artifact) for artifact, runtime in files]
         samples, facts = samples_of(self.assembly.dataset, split), self.assembly.facts
         for start in range(0, len(samples), _PREDICT_IMAGES):
             indices = np.arange(start, min(start + _PREDICT_IMAGES, len(samples)))
@@ -334,7 +339,7 @@ class Factory:
         return objective.measure(subject)
 
     def judge(
-        self, subject: nn.Module | Artifact, *, gate: Gate | None, runtime: str = ""
+        self, subject: nn.Module | Artifact, *, gate: Gate | None, runtime: Device | None = None
     ) -> float:
         """The leading metric of a network or a file on the validation split.
 
@@ -380,8 +385,8 @@ class Factory:
         for compressor, choices in active:
             assert context is not None
             if kind is ArtifactCompressor and context.judge is not None:
-                runtime = treatment.genotype.runtime
-                context = replace(context, judge=partial(self.judge, gate=None, runtime=runtime))
+                own = device or self.assembly.runtime(treatment.genotype.runtime)
+                context = replace(context, judge=partial(self.judge, gate=None, runtime=own))
             if not context.preview:
                 images, targets = self.calibration.images(compressor.calibration_images)
                 context = replace(context, calibration=images, targets=targets)

@@ -15,17 +15,10 @@ from orchestrator.bundle import BundleContents, check_images, verify, write_bund
 from orchestrator.candidate.assembly import excess
 from orchestrator.candidate.deployment import Measure
 from orchestrator.candidate.factory import Factory, seed_of
+from orchestrator.candidate.folder_files import UNPRUNED, FileAhead, Networks, made_files
 from orchestrator.candidate.marks import Aims, Mark, budget_marks, gated
-from orchestrator.candidate.shipping import (
-    UNPRUNED,
-    FileAhead,
-    Networks,
-    figures_of,
-    judged,
-    made_files,
-    measured,
-)
-from orchestrator.contracts import Axis
+from orchestrator.candidate.shipping import figures_of, judged, measured
+from orchestrator.contracts import Axis, Usage
 from orchestrator.data import kept_summary
 from orchestrator.errors import OrchestratorError
 from orchestrator.estimators.further import load_weights
@@ -164,18 +157,21 @@ def _ship(ahead: _Ahead, factory: Factory) -> Finalist:
     contents = _with_files(ahead, factory)
     write_bundle(folder, contents)
     files = _gated(folder, ahead, factory)
-    lead = _lead(files, ahead.elected.axes)
-    found = _finalist(ahead, files, lead, factory)
-    usage = factory.assembly.runtime(ahead.file(lead.label).genotype.runtime).usage(
-        contents.artifacts[lead.label]
-    )
-    told = {**found.figures, **ahead.notes[lead.label], **ahead.networks.treatment.report}
+    leads = _leads(files, ahead.elected.axes, factory)
+    found = _finalist(ahead, files, leads, factory)
+    told = {**found.figures, **ahead.notes[found.label], **ahead.networks.treatment.report}
     write_bundle(
         folder,
         replace(
             contents,
-            recommended=lead.label,
-            usage=usage,
+            recommended=found.label,
+            usage=_usage(found.label, ahead, factory),
+            leads=found.leads,
+            usages={
+                label: usage
+                for label in found.leads.values()
+                if (usage := _usage(label, ahead, factory))
+            },
             figures=told,
             classes=found.classes,
             confusions=found.confusions,
@@ -186,9 +182,18 @@ def _ship(ahead: _Ahead, factory: Factory) -> Finalist:
     return found
 
 
+def _usage(label: str, ahead: _Ahead, factory: Factory) -> Usage | None:
+    file = ahead.file(label)
+    return file.executor(factory).usage(file.artifact)
+
+
 def _finalist(
-    ahead: _Ahead, files: Sequence[ShippedFile], lead: ShippedFile, factory: Factory
+    ahead: _Ahead,
+    files: Sequence[ShippedFile],
+    leads: Mapping[str, ShippedFile],
+    factory: Factory,
 ) -> Finalist:
+    lead = next(iter(leads.values()))
     record, file = ahead.elected.record, ahead.file(lead.label)
     # Within the run's folder, which may be moved or copied.
     folder = f"models/{record.id}"
@@ -209,10 +214,11 @@ def _finalist(
         choices=dict(record.choices),
         classes=file.judge.classes(),
         colours=factory.assembly.task.colours(factory.assembly.facts),
-        pictures=tuple(factory.pictures(file.artifact, file.worst, file.genotype.runtime)),
+        pictures=tuple(factory.pictures(file.artifact, file.worst, file.executor(factory))),
         confusions=tuple(file.judge.confusions()),
         files=tuple(placed),
         label=lead.label,
+        leads={key: each.label for key, each in leads.items()} if len(leads) > 1 else {},
     )
 
 
@@ -222,8 +228,7 @@ def _gated(folder: Path, ahead: _Ahead, factory: Factory) -> list[ShippedFile]:
     verified = []
     for file in ahead.shipped:
         marks = _budget_marks(file, factory)
-        runtime = ahead.file(file.label).genotype.runtime
-        good = _verified(folder, factory, (file.label, runtime), marks)
+        good = _verified(folder, factory, ahead.file(file.label), marks)
         known[file.label] = marks
         verified.append(replace(file, verified=good))
     return gated(verified, known, _aims(ahead, factory))
@@ -242,13 +247,25 @@ def _aims(ahead: _Ahead, factory: Factory) -> Aims:
     """What the search is for. What a device's latency is, is found by its value."""
     timed = {}
     for target in factory.assembly.targets:
-        latencies = (file.latencies.get(target.device) for file in ahead.shipped)
-        pairs = zip(ahead.shipped, latencies, strict=True)
-        if all(lat and file.values.get(target.name) == lat.ms for file, lat in pairs):
+        there = [file for file in ahead.shipped if target.device in file.latencies]
+        if all(f.values.get(target.name) == f.latencies[target.device].ms for f in there):
             timed[target.name] = target.device
     leading, judge = factory.assembly.task.leading, ahead.files[0].validation
     images = judge.count if leading.of_images and judge else 0
     return Aims(ahead.elected.axes, timed, leading.name, images)
+
+
+def _leads(
+    files: Sequence[ShippedFile], axes: Sequence[Axis], factory: Factory
+) -> dict[str, ShippedFile]:
+    """By device, the first one first, which file leads: by what is known of it there."""
+    placed = {target.name: target.device for target in factory.assembly.targets if target.placed}
+    found = {}
+    for device in factory.assembly.deployed:
+        own = [axis for axis in axes if placed.get(axis.name, device) == device]
+        if there := [file for file in files if device in file.latencies]:
+            found[device] = _lead(there, own)
+    return found
 
 
 def _lead(files: Sequence[ShippedFile], axes: Sequence[Axis]) -> ShippedFile:
@@ -269,12 +286,6 @@ def _with_files(ahead: _Ahead, factory: Factory) -> BundleContents:
     artifacts = {file.label: file.artifact for file in ahead.files}
     runtimes = {file.label: file.runtime for file in ahead.files}
     answers = {file.label: _answers(file, factory) for file in ahead.files}
-    for device in [*assembly.deployed][1:]:
-        for file in ahead.files:
-            if file.files[device] != file.artifact:
-                label = f"{device}.{file.label}"
-                artifacts[label] = file.files[device]
-                runtimes[label] = assembly.runtime(file.genotype.runtime, device).name
     packages = [d.packages for found in assembly.runtimes.values() for d in found.values()]
     contents = _contents(networks.genotype, networks.network, factory, {})
     versions = {name: version_of(name) for names in packages for name in names}
@@ -296,8 +307,7 @@ def _answers(file: FileAhead, factory: Factory) -> torch.Tensor:
     facts = factory.assembly.facts
     images = facts.normalise(check_images(facts)).numpy()
     with factory.gate.shared():
-        device = factory.assembly.runtime(file.genotype.runtime)
-        return torch.from_numpy(device.predict(file.artifact, images))
+        return torch.from_numpy(file.executor(factory).predict(file.artifact, images))
 
 
 def _contents(
@@ -366,15 +376,12 @@ def _leading(factory: Factory) -> str:
     return factory.assembly.task.leading.name
 
 
-def _verified(folder: Path, factory: Factory, file: tuple[str, str], marks: list[Mark]) -> bool:
-    """Whether a file, by its label and its runtime, is the network's function in that runtime."""
-    label, runtime = file
-    found = {label: factory.assembly.runtime(runtime)}
-    for key in [*factory.assembly.deployed][1:]:
-        found[f"{key}.{label}"] = factory.assembly.runtime(runtime, key)
+def _verified(folder: Path, factory: Factory, file: FileAhead, marks: list[Mark]) -> bool:
+    """Whether a file is the network's function in its runtime on each of its devices."""
+    executors = [factory.assembly.runtime(file.genotype.runtime, key) for key in file.devices]
     try:
-        for each, device in found.items():
-            verify(folder, device, labels={each}, plugins=factory.plugins)
+        for each in executors:
+            verify(folder, each, labels={file.label}, plugins=factory.plugins)
     except OrchestratorError as error:
         marks.append(Mark(f"not verified: {error}", True))
         return False

@@ -41,13 +41,19 @@ class Aims:
     `axes` are its objectives; `timed` maps those that are latencies to the device that they are
     of. `leading` names the task's leading metric, and `images` is how many of the validation split
     it is counted on, 0 where that is not known. Files are compared by what they are worth on
-    validation.
+    validation, and by nothing that is known of one of the two alone, as what is measured on a
+    device that does not run the other.
     """
 
     axes: Sequence[Axis]
     timed: Mapping[str, str] = field(default_factory=dict)
     leading: str = "accuracy"
     images: int = 0
+
+    def shared(self, one: ShippedFile, other: ShippedFile) -> list[Axis]:
+        """What two files can be compared by."""
+        known = one.decisive.keys() & other.decisive.keys()
+        return [axis for axis in self.axes if axis.name in known]
 
     def gain(self, axis: Axis, one: ShippedFile, other: ShippedFile) -> float:
         """By how much `one` is better than `other`, in the objective's unit; below 0 if worse."""
@@ -129,12 +135,15 @@ def step_marks(file: ShippedFile, before: ShippedFile | None, aims: Aims) -> lis
 def dominance_marks(file: ShippedFile, others: Iterable[ShippedFile], aims: Aims) -> list[Mark]:
     """Whether another file of the folder is nowhere worse and somewhere better.
 
-    `others` are those that nothing else speaks against. One mark at most, which blocks.
+    `others` are those that nothing else speaks against; one that is not for every device that
+    `file` is for is no substitute. One mark at most, which blocks.
     """
     for other in others:
-        if any(aims.better(axis, file, other) for axis in aims.axes):
+        axes = aims.shared(file, other)
+        missed = set(file.devices) - set(other.devices)
+        if missed or any(aims.better(axis, file, other) for axis in axes):
             continue
-        worse = [label(axis.name) for axis in aims.axes if aims.better(axis, other, file)]
+        worse = [label(axis.name) for axis in axes if aims.better(axis, other, file)]
         if worse:
             text = f"no better than {other.label} in what is searched for, worse in "
             return [Mark(text + ", ".join(worse), True)]
@@ -149,12 +158,13 @@ def _function(file: ShippedFile) -> Iterator[Mark]:
 
 
 def _pay(file: ShippedFile, before: ShippedFile, aims: Aims) -> Iterator[Mark]:
-    paid = [axis.name for axis in aims.axes if aims.surely_better(axis, file, before)]
+    axes = aims.shared(file, before)
+    paid = [axis.name for axis in axes if aims.surely_better(axis, file, before)]
     if not paid:
         text = f"did not pay: nothing that is searched for is better than in {before.label}"
         yield Mark(text, True)
         return
-    timed = [axis for axis in aims.axes if axis.name in aims.timed]
+    timed = [axis for axis in axes if axis.name in aims.timed]
     slower = [label(axis.name) for axis in timed if aims.surely_better(axis, before, file)]
     if slower:
         gained = ", ".join(label(name) for name in paid)

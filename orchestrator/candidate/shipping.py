@@ -1,140 +1,19 @@
-"""The files of one finalist: made, asked, measured in one session, each with figures of its own."""
+"""The files of one finalist: asked, measured in one session, each with figures of its own."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from orchestrator.analysis.kernels import float_notes
-from orchestrator.bundle import EXACT
 from orchestrator.candidate.deployment import Measure, together
-from orchestrator.candidate.factory import Factory, Treatment
-from orchestrator.candidate.variants import VariantFiles
-from orchestrator.contracts import (
-    Artifact,
-    ArtifactCompressor,
-    Judge,
-    Latency,
-    NetworkCompressor,
-    Split,
-    Subject,
-    Task,
-    TrainingCompressor,
-)
+from orchestrator.candidate.factory import Factory
+from orchestrator.candidate.folder_files import FileAhead, Networks
+from orchestrator.contracts import Latency, Split, Subject, Task
 from orchestrator.errors import DeviceError, RunError
-from orchestrator.records import Genotype, ShippedFile
+from orchestrator.records import ShippedFile
 
-if TYPE_CHECKING:
-    from torch import nn
-
-__all__ = ["FileAhead", "Networks", "figures_of", "judged", "made_files", "measured"]
-
-UNPRUNED = "unpruned"
-
-
-@dataclass(frozen=True)
-class Networks:
-    """A network after its steps, and as it was trained where one of them changed it.
-
-    `treatment` is how: what steps learnt for one another, and what they tell.
-    """
-
-    genotype: Genotype
-    network: nn.Module
-    unpruned: nn.Module | None
-    treatment: Treatment
-
-    @classmethod
-    def of(cls, trained: nn.Module, genotype: Genotype, factory: Factory) -> Networks:
-        """What a genotype's steps make of a trained network, which is changed in place."""
-        changed = any(factory.assembly.compression.active(NetworkCompressor, genotype))
-        kept = copy.deepcopy(trained).eval() if changed else None
-        treatment = Treatment(genotype, factory.config.train.final_epochs)
-        network = factory.compress(trained, treatment)
-        return cls(genotype, network, kept, treatment)
-
-    def named(self, name: str) -> nn.Module:
-        """One of them, by what the bundle calls it."""
-        if name == UNPRUNED:
-            assert self.unpruned is not None
-            return self.unpruned
-        return self.network
-
-
-@dataclass(frozen=True)
-class FileAhead:
-    """A file on its way to the folder; `files` are by device, that of the first one counts.
-
-    `number` is its candidate's, None where it was none. See `ShippedFile` for the rest.
-    """
-
-    label: str
-    genotype: Genotype
-    runtime: str
-    steps: tuple[str, ...]
-    files: Mapping[str, Artifact]
-    before: str = ""
-    network: str = ""
-    number: int | None = None
-    test: Judge | None = None
-    validation: Judge | None = None
-    worst: Sequence[int] = ()
-    agreement: float | None = None
-    latencies: Mapping[str, Latency] = field(default_factory=dict)
-
-    @property
-    def artifact(self) -> Artifact:
-        """The first device's."""
-        return next(iter(self.files.values()))
-
-    @property
-    def judge(self) -> Judge:
-        """Having seen its answers on the test split."""
-        assert self.test is not None
-        return self.test
-
-    def figures(self, split: Split) -> Mapping[str, float]:
-        """What its answers on a split are worth."""
-        judge = self.judge if split == "test" else self.validation
-        assert judge is not None
-        return judge.figures()
-
-
-def made_files(
-    networks: Networks, factory: Factory, work: Path, numbers: Mapping[str, int]
-) -> tuple[list[FileAhead], dict[str, Exception]]:
-    """Every file of a finalist: before pruning, then each runtime's own and what is made of it.
-
-    `numbers` are those of candidates by their genotypes' keys. What could not be made is told by
-    its label; raises what kept the network's own file from being made.
-    """
-    found: list[FileAhead] = []
-    failed: dict[str, Exception] = {}
-    for name, made in _variants(networks, factory, work):
-        label = _label(made, factory, name, {file.label for file in found} | set(failed))
-        if made.error is not None:
-            failed[label] = made.error
-            continue
-        before = _before(made, name, found, factory)
-        number = numbers.get(made.genotype.key) if not name else None
-        found.append(
-            FileAhead(
-                label=label,
-                genotype=made.genotype,
-                runtime=made.runtime,
-                steps=_steps(made, networks, factory, name),
-                files=_exact(made, factory),
-                before=before.label if before else "",
-                network=name,
-                number=number,
-            )
-        )
-    if not any(not file.network for file in found):
-        raise next(iter(failed.values()))
-    return found, failed
+__all__ = ["figures_of", "judged", "measured"]
 
 
 def judged(
@@ -144,12 +23,11 @@ def judged(
 
     The test split is read here and nowhere else.
     """
-    exact = {(f.genotype.runtime, f.network): f for f in reversed(files) if f.artifact.exact}
+    exact = {_kin(f): f for f in reversed(files) if f.artifact.exact}
     found, failed = [], {}
     for file in files:
         try:
-            own = exact.get((file.genotype.runtime, file.network))
-            found.append(_judged(file, own, factory))
+            found.append(_judged(file, exact.get(_kin(file)), factory))
         except (DeviceError, RunError):
             raise
         except Exception as error:
@@ -164,7 +42,7 @@ def measured(
 ) -> tuple[list[FileAhead], dict[str, Exception]]:
     """All files of a device in one session, so that they can be compared.
 
-    Those that the first device refuses, though they ran here, are told apart.
+    Those that their device refuses, though they ran here, are told apart.
     """
     found: dict[str, dict[str, Latency]] = {file.label: {} for file in files}
     failed: dict[str, Exception] = {}
@@ -173,20 +51,23 @@ def measured(
         for label, latency in timed.items():
             found[label][device] = latency
         failed = {**refused, **failed}
-    first = next(iter(factory.assembly.deployed))
-    kept = [replace(f, latencies=found[f.label]) for f in files if first in found[f.label]]
-    return kept, failed
+    timed_ones = (f for f in files if f.devices[0] in found[f.label])
+    return [replace(f, latencies=found[f.label]) for f in timed_ones], failed
 
 
 def figures_of(
     file: FileAhead, networks: Networks, factory: Factory, measure: Measure
 ) -> tuple[ShippedFile, dict[str, float | str]]:
-    """Every objective of a file, metrics on both splits, and what explains those on test."""
+    """Every objective of a file, metrics on both splits, and what explains those on test.
+
+    What is measured on a device is known of the files that it runs.
+    """
     assembly = factory.assembly
     subject = _subject(file, networks, factory, "test")
     values: dict[str, float] = {}
     notes: dict[str, float | str] = {}
-    for target in assembly.targets:
+    known = [t for t in assembly.targets if not t.placed or t.device in file.latencies]
+    for target in known:
         seat = assembly.seat(target.device, file.genotype.runtime)
         seen = _seen(subject, file, (target.device, seat), measure)
         values[target.name] = factory.measure(target.objective, seen)
@@ -207,7 +88,7 @@ def _subject(file: FileAhead, networks: Networks, factory: Factory, split: Split
         network=networks.named(file.network),
         input_shape=factory.assembly.facts.shape,
         metrics=file.figures(split),
-        judge=factory.changed_images(file.artifact, split, file.genotype.runtime),
+        judge=factory.changed_images(file.artifact, split, file.executor(factory)),
     )
 
 
@@ -223,9 +104,8 @@ def _in_float(file: FileAhead, factory: Factory) -> tuple[str, ...]:
     """Where an approximation goes back to real numbers, which is what int8 fails to pay for."""
     if file.artifact.exact:
         return ()
-    runtime = factory.assembly.runtime(file.genotype.runtime)
     with factory.gate.shared():
-        return tuple(float_notes(runtime.kernels(file.artifact)))
+        return tuple(float_notes(file.executor(factory).kernels(file.artifact)))
 
 
 def _shipped(file: FileAhead, values: Mapping[str, float], macs: float, task: Task) -> ShippedFile:
@@ -250,100 +130,16 @@ def _shipped(file: FileAhead, values: Mapping[str, float], macs: float, task: Ta
     )
 
 
-def _variants(
-    networks: Networks, factory: Factory, work: Path
-) -> Iterator[tuple[str, VariantFiles]]:
-    """(the network's name, a variant of it): that before pruning first."""
-    compression = factory.assembly.compression
-    if networks.unpruned is not None:
-        plain = Treatment(networks.genotype.plain(), networks.treatment.epochs)
-        wanted = compression.untouched(plain.genotype)
-        path = work / f"model.{UNPRUNED}"
-        for made in factory.files(wanted, networks.unpruned, plain, path, final=True):
-            yield UNPRUNED, made
-    path = work / "model"
-    found = factory.variants(networks.network, networks.treatment, path, final=True)
-    # A runtime's own file comes before what is made of it.
-    for made in sorted(found, key=lambda made: len(_file_steps(made.genotype, factory))):
-        yield "", made
-
-
-def _label(made: VariantFiles, factory: Factory, network: str, taken: set[str]) -> str:
-    """What was done to a file, after the runtime's name where that is not the first.
-
-    Third parties may leave it unsaid: what a compressor did then stands in the file's name
-    (model.int8.onnx).
-    """
-    steps = _file_steps(made.genotype, factory)
-    own = network or EXACT
-    if steps:
-        own = steps[-1][0]
-        if made.error is None:
-            named = ".".join(made.artifact.path.name.split(".")[1:-1])
-            own = made.artifact.label or named or own
-    first = factory.assembly.runtime_name("")
-    wanted = own if made.runtime == first else f"{made.runtime}.{own}"
-    return wanted if wanted not in taken else f"{wanted}-{len(taken)}"
-
-
-def _file_steps(genotype: Genotype, factory: Factory) -> list[tuple[str, str]]:
-    """What is done to a genotype's file, in order: names and choices."""
-    compression = factory.assembly.compression
-    return [
-        (step.name, repr(sorted(step.choices.items())))
-        for step in compression.steps(genotype)
-        if isinstance(compression.compressors[step.name], ArtifactCompressor)
-    ]
-
-
-def _before(
-    made: VariantFiles, network: str, found: Sequence[FileAhead], factory: Factory
-) -> FileAhead | None:
-    """The file that the last step was done to, or the nearest before it that is in the folder."""
-    if network:
-        return None
-    steps = _file_steps(made.genotype, factory)
-    alike = [f for f in found if f.genotype.runtime == made.genotype.runtime]
-    if not steps:
-        return next((f for f in alike if f.network), None)
-    lengths = {
-        len(own): f
-        for f in alike
-        if not f.network and (own := _file_steps(f.genotype, factory)) == steps[: len(own)]
-    }
-    return lengths[max(lengths)] if lengths else None
-
-
-def _steps(
-    made: VariantFiles, networks: Networks, factory: Factory, network: str
-) -> tuple[str, ...]:
-    """Names of what was done; a network before pruning was trained as its genotype says too."""
-    if not network:
-        return made.steps
-    compression = factory.assembly.compression
-    return tuple(
-        step.name
-        for step in compression.steps(networks.genotype)
-        if isinstance(compression.compressors[step.name], TrainingCompressor)
-    )
-
-
-def _exact(made: VariantFiles, factory: Factory) -> dict[str, Artifact]:
-    """The files; what a runtime compiles is exact, even where it does not say so."""
-    untouched = not _file_steps(made.genotype, factory)
-    return {
-        device: replace(artifact, exact=artifact.exact or (untouched and not artifact.label))
-        for device, artifact in made.files.items()
-    }
+def _kin(file: FileAhead) -> tuple[str, str, str]:
+    """Alike for the files of one network in one runtime."""
+    return file.devices[0], file.genotype.runtime, file.network
 
 
 def _judged(file: FileAhead, exact: FileAhead | None, factory: Factory) -> FileAhead:
-    runtime, artifact = file.genotype.runtime, file.artifact
+    runtime, artifact = file.executor(factory), file.artifact
     agreement = None
     if exact is not None and not artifact.exact:
-        runtimes = (runtime, runtime)
-        apart = factory.distance(artifact, exact.artifact, "validation", runtimes)
-        agreement = 1 - apart
+        agreement = 1 - factory.distance(artifact, exact.artifact, "validation", runtime)
     test, worst = factory.examined(artifact, "test", gate=factory.gate, runtime=runtime)
     validation = factory.score(artifact, "validation", gate=factory.gate, runtime=runtime)
     return replace(file, test=test, validation=validation, worst=worst, agreement=agreement)
@@ -356,13 +152,14 @@ def _session(
 
     Raises that where none could be.
     """
-    seats = {f.label: factory.assembly.seat(device, f.genotype.runtime) for f in files}
-    found = together({f.label: (f.files[device], seats[f.label]) for f in files}, measure)
+    seat, there = factory.assembly.seat, [file for file in files if device in file.devices]
+    placed = {f.label: (f.artifact, seat(device, f.genotype.runtime)) for f in there}
+    found = together(placed, measure)
     timed = {label: latency for label, latency in found.items() if isinstance(latency, Latency)}
     refused: dict[str, Exception] = {
         label: error for label, error in found.items() if isinstance(error, Exception)
     }
-    if not timed:
+    if refused and not timed:
         raise next(iter(refused.values()))
     return timed, refused
 
@@ -374,7 +171,7 @@ def _seen(subject: Subject, file: FileAhead, where: tuple[str, str], measure: Me
         return subject
     return replace(
         subject,
-        artifact=file.files[device],
+        artifact=file.artifact,
         latency=lambda: file.latencies[device],
-        gauge=lambda asked: measure.gauge(file.files[device], seat, asked),
+        gauge=lambda asked: measure.gauge(file.artifact, seat, asked),
     )

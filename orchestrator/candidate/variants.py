@@ -15,7 +15,7 @@ import torch
 from orchestrator.candidate.assembly import Assembly
 from orchestrator.candidate.compression import Variant
 from orchestrator.candidate.treatment import StepAhead, Treatment
-from orchestrator.contracts import Artifact, ArtifactCompressor, Compressor, Device
+from orchestrator.contracts import Artifact, ArtifactCompressor, Device
 from orchestrator.errors import DeviceError, RunError, disk_trouble
 from orchestrator.measuring.gate import Gate
 from orchestrator.records import Choices, Genotype
@@ -117,7 +117,7 @@ class FileMaker:
         group, artifact = self._own(device)
         artifacts, done = [artifact], tuple[tuple[str, str], ...]()
         for step in self._workshop.steps_ahead(ArtifactCompressor, treatment, device):
-            if self._fits(step.compressor, device):
+            if self._workshop.assembly.fits(step.compressor, device):
                 done = (*done, (step.compressor.name, _told(step.choices)))
                 artifacts.append(self._step((group, *done), step, artifacts[-1]))
                 report |= self._reports[(group, *done)]
@@ -179,13 +179,6 @@ class FileMaker:
             if trouble := disk_trouble(error):
                 raise RunError(f"{trouble}: free some disk space, then resume.") from error
             return error
-
-    def _fits(self, compressor: Compressor, device: Device) -> bool:
-        """Whether it takes this device's files; what is of another format ships without it."""
-        runtimes = self._workshop.assembly.runtimes.values()
-        formats = frozenset[str]().union(*(d.formats for found in runtimes for d in found.values()))
-        wanted = compressor.requires & formats
-        return not wanted or bool(wanted & device.formats)
 
 
 def _made(found: Artifact | Exception) -> Artifact:

@@ -46,6 +46,7 @@ def pick(
         {
             "candidate": entry["id"],
             "runtime": entry["runtime"] or "–",
+            **_placing(entry, several=len(study.config.device) > 1),
             "steps": " → ".join(["trained", *entry["steps"]]),
             **_picked_figures(entry, study.units, study.leading),
             "picks": ", ".join(entry["picks"]) or "–",
@@ -56,6 +57,13 @@ def pick(
     show_figures(shown, out)
     lies = "not shipped yet: a candidate of the search"
     show_paths([(entry["id"], entry["file"] or lies) for entry in entries], out)
+
+
+def _placing(entry: Mapping[str, Any], *, several: bool) -> dict[str, str]:
+    """A file and its devices, starred where it leads; nothing where there is but one device."""
+    starred = [f"{name} ★" if name in entry["leads"] else name for name in entry["devices"]]
+    told = {"file": entry["label"] or MISSING, "device": ", ".join(starred) or MISSING}
+    return told if several else {}
 
 
 def _picked_figures(

@@ -81,7 +81,8 @@ def _in_table(data: ReportData) -> set[str]:
 
 def _numbers(entry: Finalist) -> list[int]:
     """Of the candidates that its files were; its own where they were none."""
-    return [f.number for f in entry.files if f.number is not None] or [entry.number]
+    found = dict.fromkeys(file.number for file in entry.files if file.number is not None)
+    return list(found) or [entry.number]
 
 
 def _file(file: ShippedFile, entry: Finalist) -> dict[str, Any]:
@@ -95,6 +96,7 @@ def _file(file: ShippedFile, entry: Finalist) -> dict[str, Any]:
         "recommended": file.recommended,
         "verified": file.verified,
         "leads": file.label == entry.label,
+        "leads_on": [device for device, name in entry.leads.items() if name == file.label],
         "cells": [
             counted(file.reached, images),
             timed(latency) if latency else "–",

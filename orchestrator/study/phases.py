@@ -327,7 +327,7 @@ class Phases:
                 self.viewer.note(f"finalist {ahead[index].id} is lost: {result}")
             else:
                 study.finalists.append(Finalist.from_json(result))
-                study.finalists = picked(study.finalists, study.axes)
+                study.finalists = picked(study.finalists, study.axes, study.axes_on)
                 study.home.write_finalists(study.finalists)
             self.viewer.step(study, len(study.finalists))
         if chosen and not study.finalists:

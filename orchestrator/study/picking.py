@@ -6,7 +6,7 @@ figure that something was chosen by flatters it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,21 +44,72 @@ class _Offer:
         return self.file.decisive if self.file else self.finalist.values
 
     @property
+    def devices(self) -> Sequence[str]:
+        """Those that run it, where that is known."""
+        return self.file.devices if self.file else ()
+
+    @property
     def name(self) -> str:
         """Such as "#19 int8"."""
         return f"#{self.finalist.number} {self.label}".strip()
 
 
-def picked(finalists: Sequence[Finalist], axes: Sequence[Axis]) -> list[Finalist]:
-    """Finalists with the needs that their files suit best; only recommended ones are picked."""
+@dataclass(frozen=True)
+class _Suit:
+    """A need, which of some choices suits it best and by which axis; `among` are those it beat."""
+
+    need: str
+    index: int
+    axis: Axis | None
+    among: Sequence[int]
+
+
+def picked(
+    finalists: Sequence[Finalist],
+    axes: Sequence[Axis],
+    on: Mapping[str, Sequence[Axis]] | None = None,
+) -> list[Finalist]:
+    """Finalists with the needs that their files suit best; only recommended ones are picked.
+
+    `on` says what counts on each of several devices, see `Study.axes_on`. A need of the first
+    device has its plain name, one of another that device's with it: "knee on pi".
+    """
     offers = _offers(finalists)
+    choices = [(offer.decisive, offer.devices) for offer in offers]
     suited: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {}
-    for need, index in pareto.picks([offer.decisive for offer in offers], axes).items():
-        chosen, by = offers[index], _axis_of(need, axes)
-        others = [offer for offer in offers if offer is not chosen]
+    for suit in _suits(choices, on or {"": axes}):
+        chosen, by = offers[suit.index], suit.axis
+        others = [offers[index] for index in suit.among]
         alike = tuple(other.name for other in others if by and _alike(chosen, other, by))
-        suited.setdefault((chosen.finalist.id, chosen.label), {})[need] = alike
+        suited.setdefault((chosen.finalist.id, chosen.label), {})[suit.need] = alike
     return [_suited(finalist, suited) for finalist in finalists]
+
+
+def _suits(
+    choices: Sequence[tuple[Mapping[str, float], Sequence[str]]],
+    on: Mapping[str, Sequence[Axis]],
+) -> Iterator[_Suit]:
+    """The best for each need on each device, of values with the devices that they are known of.
+
+    What names no device is for the first. What suits a need on the first is not told again.
+    """
+    plain = {axis.name for axis in next(iter(on.values()))}
+    given = set()
+    for number, (device, axes) in enumerate(on.items()):
+        there = [n for n, (_, devices) in enumerate(choices) if _runs(device, devices, number)]
+        for need, place in pareto.picks([choices[n][0] for n in there], axes).items():
+            index, by = there[place], _axis_of(need, axes)
+            if (need, index) in given:
+                continue
+            given.add((need, index))
+            named = not number or (by is not None and by.name not in plain)
+            among = [n for n in there if n != index]
+            yield _Suit(need if named else f"{need} on {device}", index, by, among)
+
+
+def _runs(device: str, devices: Sequence[str], number: int) -> bool:
+    """Whether something is for a device, the `number`-th of all."""
+    return device in devices or (not number and not (device and devices))
 
 
 def _suited(
@@ -105,23 +156,54 @@ def choose(
 ) -> list[dict[str, Any]]:
     """Files of finalists within the limits, or else candidates; on their front, best first.
 
-    Of a finalist: "file" is where it lies, "label" and "runtime" what it is; "validated" are the
-    objectives that it was chosen by, "values" those on test, of so many "test_images", and
-    "intervals_ms" says between what its latencies are known to lie. What never was on test has what
-    validation says in both.
+    Of a finalist: "file" is where it lies, "label" and "runtime" what it is, "devices" what runs it
+    and "leads" where of those it is the one to take; "validated" are the objectives that it was
+    chosen by, "values" those on test, of so many "test_images", and "intervals_ms" says between
+    what its latencies are known to lie. What never was on test has what validation says in both. A
+    limit on what one device says is for the files that run there, and asks for those.
     """
     known = set(study.config.objective)
     for name in (*most, *least):
         if name not in known:
             raise ConfigError(f"--max/--min {name}: unknown objective; {closest(name, known)}")
-    finalists = [_entry(study, offer) for offer in _offers(study.finalists)]
-    candidates = [_candidate(record) for record in study.feasible]
-    offers: tuple[list[dict[str, Any]], ...] = (finalists, candidates)
-    for offered in offers:
-        kept = [entry for entry in offered if _keeps(entry["validated"], most, least)]
-        if kept:
-            return _front(kept, study.axes, most, least)
+    limits = _Limits(most, least)
+    shipped = [[_entry(study, o) for o in _offers([entry])] for entry in study.finalists]
+    for groups in (shipped, [[_candidate(record)] for record in study.feasible]):
+        if kept := limits.kept(groups):
+            return _front(kept, limits, study)
     raise BudgetError(_nearest(study, most, least))
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What objectives may be at most and at least."""
+
+    most: Mapping[str, float]
+    least: Mapping[str, float]
+
+    def kept(self, groups: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Entries that are within, of networks whose files keep every limit between them."""
+        names = {*self.most, *self.least}
+        every = [entry["validated"].keys() for group in groups for entry in group]
+        local = {name for name in names if any(name not in known for known in every)}
+        kept = []
+        for group in groups:
+            within = [entry for entry in group if self._allow(entry["validated"])]
+            asked = [e for e in within if not local or local & e["validated"].keys()]
+            if names <= {name for entry in asked for name in entry["validated"]}:
+                kept += asked
+        return kept
+
+    def on(self, axes: Sequence[Axis]) -> list[Axis]:
+        """The axes with these as their budgets."""
+        return [
+            replace(a, max=self.most.get(a.name, a.max), min=self.least.get(a.name, a.min))
+            for a in axes
+        ]
+
+    def _allow(self, values: Mapping[str, float]) -> bool:
+        high = all(values[n] <= limit for n, limit in self.most.items() if n in values)
+        return high and all(values[n] >= limit for n, limit in self.least.items() if n in values)
 
 
 def _offers(finalists: Sequence[Finalist]) -> list[_Offer]:
@@ -144,6 +226,8 @@ def _entry(study: Study, offer: _Offer) -> dict[str, Any]:
         "file": str(study.folder / (file.file if file else finalist.file)),
         "label": offer.label,
         "runtime": file.runtime if file else "",
+        "devices": list(offer.devices),
+        "leads": [d for d, label in finalist.leads.items() if label == offer.label],
         "steps": list(file.steps) if file else [],
         "values": dict(offer.told),
         "validated": dict(offer.decisive),
@@ -160,6 +244,8 @@ def _candidate(record: Record) -> dict[str, Any]:
         "file": "",
         "label": "",
         "runtime": record.genotype.runtime,
+        "devices": [],
+        "leads": [],
         "steps": [step.name for step in record.genotype.compression],
         "values": dict(record.values),
         "validated": dict(record.values),
@@ -177,27 +263,21 @@ def _intervals(
     return {name: found for name, value in values.items() if (found := known.get(value))}
 
 
-def _front(
-    entries: list[dict[str, Any]],
-    axes: Sequence[Axis],
-    most: Mapping[str, float],
-    least: Mapping[str, float],
-) -> list[dict[str, Any]]:
-    limited = [
-        replace(axis, max=most.get(axis.name, axis.max), min=least.get(axis.name, axis.min))
-        for axis in axes
-    ]
-    points = [entry["validated"] for entry in entries]
-    for label, index in pareto.picks(points, limited).items():
-        entries[index]["picks"].append(label)
-    return [entries[index] for index in pareto.front(points, limited)]
-
-
-def _keeps(
-    values: Mapping[str, float], most: Mapping[str, float], least: Mapping[str, float]
-) -> bool:
-    high = all(values[name] <= limit for name, limit in most.items())
-    return high and all(values[name] >= limit for name, limit in least.items())
+def _front(entries: list[dict[str, Any]], limits: _Limits, study: Study) -> list[dict[str, Any]]:
+    """Those that none for the same devices dominates, with the needs that they suit."""
+    shipped = any(entry["devices"] for entry in entries)
+    on = study.axes_on if shipped else {"": study.axes}
+    choices = [(entry["validated"], entry["devices"]) for entry in entries]
+    for suit in _suits(choices, {device: limits.on(axes) for device, axes in on.items()}):
+        entries[suit.index]["picks"].append(suit.need)
+    found = []
+    for devices in dict.fromkeys(tuple(entry["devices"]) for entry in entries):
+        alike = [entry for entry in entries if tuple(entry["devices"]) == devices]
+        own = [axis for device in devices for axis in on.get(device, ())]
+        counted = [axis for axis in study.axes if axis in own] or study.axes
+        front = pareto.front([entry["validated"] for entry in alike], limits.on(counted))
+        found += [alike[index] for index in front]
+    return found
 
 
 def _nearest(study: Study, most: Mapping[str, float], least: Mapping[str, float]) -> str:

@@ -116,6 +116,15 @@ class Study:
         return self.plan.axes
 
     @property
+    def axes_on(self) -> dict[str, list[Axis]]:
+        """By device the searched objectives that count there: all but what others measure."""
+        placed = placed_objectives(self.config, self.plugins)
+        return {
+            device: [axis for axis in self.axes if placed.get(axis.name, device) == device]
+            for device in self.config.device
+        }
+
+    @property
     def ledger(self) -> Ledger:
         """What the records come to; what was counted before is not counted again."""
         if self._ledger is None or self._counted is not self.records:
@@ -266,6 +275,23 @@ def objective_units(config: StudyConfig, plan: Plan, plugins: Plugins) -> dict[s
             except PluginError:
                 known[key] = unit_of(key)
     return known
+
+
+def placed_objectives(config: StudyConfig, plugins: Plugins) -> dict[str, str]:
+    """The device of each objective that is measured on one.
+
+    Where its plugin is gone, that of the configuration alone.
+    """
+    first = next(iter(config.device))
+    found = {}
+    for key, item in config.objective.items():
+        try:
+            measured = plugins.resolve("objective", item.name).tier == "deployed"
+        except PluginError:
+            measured = bool(item.device)
+        if measured:
+            found[key] = item.device or first
+    return found
 
 
 def _renumbered(found: Record, before: Record) -> Record:

@@ -99,7 +99,7 @@ class Registry:
 
 
 def _led_by_others(finalist: Finalist) -> list[Finalist]:
-    """The finalist as if another file led, for each that suits a need."""
+    """The finalist as if another file led, for each that suits a need or leads on a device."""
     folder = Path(finalist.folder)
     return [
         replace(
@@ -110,7 +110,8 @@ def _led_by_others(finalist: Finalist) -> list[Finalist]:
             picks=file.picks,
         )
         for file in finalist.files
-        if file.picks and file.label != finalist.label
+        if file.label != finalist.label
+        and (file.picks or (file.recommended and file.label in finalist.leads.values()))
     ]
 
 

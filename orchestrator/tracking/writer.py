@@ -312,6 +312,7 @@ class Writer:
         tags = {
             "picks": ", ".join(finalist.picks),
             "file": finalist.label,
+            **{f"file.{device}": name for device, name in finalist.leads.items()},
             **suited,
             "recommended": "yes" if recommended else "no",
             **owed(finalist),

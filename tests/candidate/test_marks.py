@@ -175,3 +175,13 @@ def test_what_was_not_verified_or_misses_a_budget_is_not_recommended() -> None:
 
 def test_nan_is_never_better() -> None:
     assert step_marks(file("int8", accuracy=math.nan), FLOAT, FAST)[0] == DID_NOT_PAY
+
+
+def test_a_file_for_another_device_is_no_substitute_and_no_measure() -> None:
+    """Much smaller and as accurate, but for a device that cannot run it in its place."""
+    aims = replace(SMALL, axes=[ACCURACY, LATENCY, SIZE])
+    there = replace(file("there.fp32", size=10.0), latencies={"there": latency(1.0)})
+    there = replace(there, values={"accuracy": 0.9, "size_bytes": 10.0})
+    assert dominance_marks(FLOAT, [there], aims) == []
+    assert dominance_marks(there, [file("fp32", size=1.0)], aims) == []
+    assert dominance_marks(FLOAT, [file("better", size=10.0)], aims) != []

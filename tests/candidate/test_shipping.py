@@ -182,13 +182,3 @@ def test_rebuilt_elsewhere_it_answers_as_the_files_that_were_shipped(
     redone = Rounding().transform(again, {"scheme": "int8"}, context)
     shipped = runtimes["whole"].predict(artifact_of(facts, "int8", folder), images.numpy())
     assert (runtimes["whole"].predict(redone, images.numpy()) == shipped).all()
-
-
-def test_devices_of_different_formats_each_find_their_files_in_the_folder(tmp_path: Path) -> None:
-    devices = {"here": {"name": "whole"}, "there": {"name": "other_whole"}}
-    objective = {"latency_ms@there": {"name": "latency_ms", "device": "there"}}
-    finalist = finished(tmp_path, device=devices, objective=objective)
-    told = read_facts(tmp_path / finalist.folder)["artifacts"]
-    assert {"fp32", "there.fp32"} <= told.keys()
-    assert told["there.fp32"]["format"] == "other" and told["fp32"]["format"] == "whole"
-    assert by_label(finalist)["fp32"].latencies.keys() == {"here", "there"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,17 @@ def test_each_file_has_a_row_of_its_own_figures() -> None:
     assert (first["leads"], second["leads"], card["numbers"]) == (False, True, [1])
     assert "0.5 × the reference network" in second["clock"][0]
     assert [figure["label"] for figure in card["figures"]] == ["test images"]
+
+
+def test_the_file_that_leads_on_each_device_is_told() -> None:
+    data = with_files(study())
+    leads = {"here": "openvino.int8", "pi": "fp32"}
+    data.finalists[0] = replace(data.finalists[0], leads=leads)
+    rows = payload(data)["finalists"][0]["files"]
+    assert {row["label"]: row["leads_on"] for row in rows} == {
+        "fp32": ["pi"],
+        "openvino.int8": ["here"],
+    }
 
 
 def test_a_candidate_says_its_runtime_and_steps() -> None:

@@ -120,6 +120,71 @@ def test_latencies_that_overlap_are_no_different() -> None:
     assert (fastest.label, fastest.rivals["lowest latency_ms"]) == ("a", ("#7 b",))
 
 
+THERE = Axis("latency_ms@there", "ms", "minimize", reference=9.0)
+ON = {"here": AXES, "there": [AXES[0], THERE]}
+
+
+def of_two_devices() -> Finalist:
+    """Files for one device each; what is fast there is more accurate than what is fast here."""
+    known = Latency(1.0, 1.0, 1.0, 1.0, 1.0, 60)
+    here = [shipped("fp32", 0.9, 2.0), shipped("int8", 0.8, 1.0)]
+    files = [replace(file, latencies={"here": known}) for file in here]
+    for label, accuracy, ms in (("there.fp32", 0.91, 3.0), ("there.int8", 0.85, 0.5)):
+        values = {"accuracy": accuracy, "latency_ms@there": ms}
+        own = replace(files[0], label=label, values=values, file=f"models/a/{label}")
+        files.append(replace(own, latencies={"there": known}))
+    leads = {"here": "fp32", "there": "there.int8"}
+    return Finalist("a", 1, label="fp32", recommended=True, files=tuple(files), leads=leads)
+
+
+def test_each_device_has_its_own_file_for_a_need() -> None:
+    (found,) = picked([of_two_devices()], [*AXES, THERE], ON)
+    needs = {file.label: set(file.picks) for file in found.files}
+    assert "most accurate" in needs["fp32"] and "lowest latency_ms" in needs["int8"]
+    assert "most accurate on there" in needs["there.fp32"]
+    assert "lowest latency_ms@there" in needs["there.int8"]
+    assert sum("knee on there" in own for own in needs.values()) == 1
+
+
+def test_a_file_that_suits_a_need_on_both_devices_is_told_so_once() -> None:
+    """One file for both: the second device adds what is measured there, and its own compromise."""
+    entry = of_two_devices()
+    both = {"here": entry.files[0].latencies["here"], "there": entry.files[2].latencies["there"]}
+    files = [replace(f, latencies=both) for f in entry.files[:2]]
+    files = [replace(f, values={**f.values, "latency_ms@there": 9 - f.values["latency_ms"]})
+             for f in files]  # fmt: skip
+    (found,) = picked([replace(entry, files=tuple(files))], [*AXES, THERE], ON)
+    assert "most accurate" in found.files[0].picks
+    assert "most accurate on there" not in found.files[0].picks
+    assert "lowest latency_ms@there" in found.files[0].picks
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [
+        ({"latency_ms": 1.5}, {"int8"}),
+        ({"latency_ms@there": 1.0}, {"there.int8"}),
+        ({"latency_ms": 1.5, "latency_ms@there": 1.0}, {"int8", "there.int8"}),
+    ],
+)
+def test_a_limit_of_a_device_asks_for_the_files_that_run_there(
+    study: Study, monkeypatch: pytest.MonkeyPatch, most: dict[str, float], expected: set[str]
+) -> None:
+    monkeypatch.setattr(Study, "axes", [*AXES, THERE])
+    monkeypatch.setattr(Study, "axes_on", ON)
+    objective = {name: study.config.objective["latency_ms"] for name in most}
+    config = replace(study.config, objective={**study.config.objective, **objective})
+    two = replace(study, config=config, finalists=[of_two_devices()])
+    assert {entry["label"] for entry in choose(two, most, {})} == expected
+    everything = choose(two, {}, {})
+    assert [entry["leads"] for entry in everything if entry["label"] == "there.int8"] == [["there"]]
+
+
+def test_an_objective_counts_on_the_device_that_measures_it(study: Study) -> None:
+    (device,) = study.config.device
+    assert study.axes_on == {device: list(study.axes)}
+
+
 def test_a_finalist_of_an_old_run_is_picked_whole() -> None:
     old = Finalist("a", recommended=True, values={"accuracy": 0.9, "latency_ms": 2.0})
     (found,) = picked([old], AXES)

@@ -53,22 +53,32 @@ def test_each_file_that_suits_a_need_is_a_version_and_tells_its_figures(store, s
 
     folder = search.folder / "models" / "0000"
     folder.mkdir(parents=True)
-    paths = {label: _onnx_file(folder / f"{label}.onnx") for label in ("fp32", "int8", "slow")}
-    needs = {"fp32": ("most accurate",), "int8": ("lowest latency_ms",), "slow": ()}
+    paths = {
+        label: _onnx_file(folder / f"{label}.onnx") for label in ("fp32", "int8", "pi.fp32", "slow")
+    }
+    needs = {"fp32": ("most accurate",), "int8": ("lowest latency_ms",), "pi.fp32": (), "slow": ()}
     files = tuple(
         ShippedFile(
-            n, "onnxruntime", f"models/0000/{p.name}", "onnx", 9, picks=needs[n], reached=0.5
+            n,
+            "onnxruntime",
+            f"models/0000/{p.name}",
+            "onnx",
+            9,
+            picks=needs[n],
+            reached=0.5,
+            recommended=True,
         )
         for n, p in paths.items()
     )
     artifacts = {label: Artifact(path, "onnx") for label, path in paths.items()}
     write_bundle(folder, replace(_bundle(), artifacts=artifacts, recommended="fp32"))
     led = {"file": str(paths["fp32"]), "label": "fp32", "picks": needs["fp32"], "files": files}
+    led["leads"] = {"here": "fp32", "pi": "pi.fp32"}
     search.finalists.append(Finalist(RECORDS[0].id, recommended=True, folder=str(folder), **led))
     track(store, search, RECORDS[:1])
     client = MlflowClient(tracking_uri=f"sqlite:///{store}")
     versions = client.search_model_versions("name = 'tiny-digits'")
-    assert {v.tags["file"] for v in versions} == {"fp32.onnx", "int8.onnx"}
+    assert {v.tags["file"] for v in versions} == {"fp32.onnx", "int8.onnx", "pi.fp32.onnx"}
     fast = client.get_model_version_by_alias("tiny-digits", "lowest-latency-ms")
     assert fast.tags["file"] == "int8.onnx"
     from mlflow.models import Model
@@ -79,6 +89,7 @@ def test_each_file_that_suits_a_need_is_a_version_and_tells_its_figures(store, s
     run = runs(store)[1][0]
     assert run.data.metrics["final_test/int8"] == 0.5
     assert run.data.tags["picks.int8"] == "lowest latency_ms"
+    assert run.data.tags["file.pi"] == "pi.fp32"
 
 
 CREDIT = Credit("toy/t1", "hf://toys/toy/t1.pth", "ab" * 32, "unknown", "Somebody", "data", "t")

@@ -116,6 +116,7 @@ function fileRows(file) {
     file.cells.map((cell) => el("td", {}, cell)),
   );
   const told = [
+    file.leads_on.map((device) => el("span", { class: "badge pick" }, `Leads on ${device}`)),
     file.picks.map((need) => el("span", { class: "badge pick" }, capital(need))),
     file.alike.map((text) => el("span", { class: "alike" }, capital(text))),
     file.verified ? null : el("span", { class: "badge failed" }, "Not verified"),
