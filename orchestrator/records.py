@@ -439,11 +439,6 @@ class Finalist:
         # One device's finalists stay readable by versions that know of no more.
         return told if self.leads else {k: v for k, v in told.items() if k != "leads"}
 
-    def on(self, device: str) -> ShippedFile | None:
-        """The file that leads on a device; None where none is known to."""
-        label = self.leads.get(device)
-        return next((file for file in self.files if file.label == label), None)
-
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Finalist:
         """The finalist that `to_json` wrote, or the version before; RunError for a newer one."""

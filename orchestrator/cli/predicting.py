@@ -63,15 +63,22 @@ def predict(asked: Asked) -> None:
             file=sys.stderr,
         )
     with ExitStack() as stack:
-        device = bundle_device(asked.bundle, asked.label, asked.device)
+        label = asked.label or _led_by(asked.device, facts)
+        device = bundle_device(asked.bundle, label, asked.device)
         if device is not None:
             stack.callback(device.close)
-        predictor = Predictor(asked.bundle, installed(), device, label=asked.label)
+        predictor = Predictor(asked.bundle, installed(), device, label=label)
         told = list(predictor.guesses(found.paths))
     unread = [each for each in told if isinstance(each, Unread)]
     if len(unread) == len(told):
         raise DataError(f"not one of {len(told)} files can be read: {_named(unread)}.")
     _Told(predictor, asked, told, found.labels).show()
+
+
+def _led_by(runtime: str, facts: Mapping[str, Any]) -> str:
+    """The file that leads where a runtime is the device's; empty for the recommended one."""
+    labels = facts.get("leads", {}).values()
+    return next((n for n in labels if facts["artifacts"][n]["runtime"] == runtime), "")
 
 
 class _Told:

@@ -101,6 +101,17 @@ def test_predict_tells_classes_as_the_card_s_lines_do(
     assert told["images"][-1]["left_out"] == "no image, or of a format that is not read"
 
 
+def test_predict_on_a_device_takes_the_file_that_leads_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtimes = {"int8": "elsewhere", "fp32": "onnxruntime"}
+    leads = {"here": "int8", "there": "fp32"}
+    contents = replace(with_files(tmp_path), runtimes=runtimes, leads=leads)
+    folder, photo = write_bundle(tmp_path / "best", contents), MADE["wide"](tmp_path)
+    main(["predict", str(folder), str(photo), "--device", "onnxruntime", "--json"])
+    assert json.loads(capsys.readouterr().out)["file"] == "fp32"
+
+
 def test_class_folders_give_accuracy_and_a_confusion_matrix(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

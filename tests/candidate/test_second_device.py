@@ -90,8 +90,8 @@ def test_the_file_that_leads_on_each_device_is_named_wherever_people_look(
     monkeypatch.setattr(WholeDevice, "usage", usage)
     finalist = finished(tmp_path)
     assert finalist.leads == {"here": finalist.label, "there": finalist.leads["there"]}
-    second = finalist.on("there")
-    assert second is not None and second.recommended and second.devices == ("there",)
+    second = by_label(finalist)[finalist.leads["there"]]
+    assert second.recommended and second.devices == ("there",)
     facts = read_facts(tmp_path / finalist.folder)
     assert facts["leads"] == finalist.leads and facts["recommended"] == finalist.label
     card = (tmp_path / finalist.folder / "card.md").read_text("utf-8")
