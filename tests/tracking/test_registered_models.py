@@ -73,8 +73,9 @@ def test_each_file_that_suits_a_need_is_a_version_and_tells_its_figures(store, s
     artifacts = {label: Artifact(path, "onnx") for label, path in paths.items()}
     write_bundle(folder, replace(_bundle(), artifacts=artifacts, recommended="fp32"))
     led = {"file": str(paths["fp32"]), "label": "fp32", "picks": needs["fp32"], "files": files}
-    led["leads"] = {"here": "fp32", "pi": "pi.fp32"}
-    search.finalists.append(Finalist(RECORDS[0].id, recommended=True, folder=str(folder), **led))
+    leads = {"here": "fp32", "pi": "pi.fp32"}
+    finalist = Finalist(RECORDS[0].id, recommended=True, folder=str(folder), leads=leads, **led)
+    search.finalists.append(finalist)
     track(store, search, RECORDS[:1])
     client = MlflowClient(tracking_uri=f"sqlite:///{store}")
     versions = client.search_model_versions("name = 'tiny-digits'")
