@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from orchestrator.errors import DeviceError
+from orchestrator.errors import OrchestratorError
 from orchestrator_litert.environment import Environment
 
 
@@ -17,7 +17,7 @@ def main() -> int:
     print(f"Making {environment.folder}: minutes, and 2 GB on disk.", flush=True)
     try:
         environment.make()
-    except DeviceError as error:
+    except OrchestratorError as error:
         print(error, file=sys.stderr)
         return 1
     print(f"{environment.folder} is ready: device=litert.")
