@@ -68,9 +68,9 @@ def _told(run: Path) -> int:
 def _passed_over(files: Sequence[ShippedFile], axes: Sequence[Axis]) -> Iterator[str]:
     for file in filter(lambda each: each.recommended, files):
         for other in files:
-            if not set(file.devices) <= set(other.devices):
+            if not set(file.latencies) <= set(other.latencies):
                 continue
-            faster = [d for d in file.devices if _faster(other.latencies[d], file.latencies[d])]
+            faster = [d for d in file.latencies if _faster(other.latencies[d], file.latencies[d])]
             if faster and not any(_better(axis, file, other) for axis in axes):
                 yield f"{file.file} is recommended, {other.label} is faster on {', '.join(faster)}"
 

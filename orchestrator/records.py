@@ -327,11 +327,10 @@ class ShippedFile:
     objectives with metrics on the validation split: what files are picked and marked by, so that
     what test says of them is not flattered by a choice. `metrics` are the task's on test.
     `agreement` is the share of validation images that it answers as its exact float form, None for
-    what is exact. `latencies` are whole, by each device that runs this very file, and `values` has
-    of what is measured on a device what was measured there. `picks` are the needs that it suits
-    best of all files, `rivals` by need those that figures cannot tell from it. `in_float` says, a
-    line each, which of its layers this machine's runtime does not compute with integers although it
-    does others; nothing where the runtime cannot tell.
+    what is exact. `latencies` are whole, by each device that runs this file; `values` hold nothing
+    that others measure. `picks` are the needs that it suits best of all files, `rivals` by need
+    those that figures cannot tell from it. `in_float` says, a line each, which layers this runtime
+    leaves in float beside integer ones.
     """
 
     label: str
@@ -368,11 +367,6 @@ class ShippedFile:
         """That on the first device it was measured on."""
         return next(iter(self.latencies.values()), None)
 
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """Those that run it; none where nothing was measured, as in old runs of one device."""
-        return tuple(self.latencies)
-
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ShippedFile:
         """What `dataclasses.asdict` gave; RunError for a newer version's, TypeError if damaged."""
@@ -393,8 +387,7 @@ class Finalist:
     a device's `file_format`), `values`, `figures`, `marks`, `recommended`, `verified` and `picks`
     are that file's. `folder` and `file` lie within the run's folder; `figures` are what cards and
     tables show. `marks` are warnings; `recommended` is False where one of them is grave, or where
-    the file could not be `verified`. Where a search has several devices, `leads` says by device
-    which file leads there, that of the first one first: devices of other formats run other files.
+    the file could not be `verified`. Of several devices `leads` says which file leads on each.
     `classes` tells figures class by class ("count" and shares), `colours` how pictures show a class
     ("#rrggbb"), `pictures` for each image what is shown → the data URI of a PNG: those it is most
     wrong about. `confusions` are (truth, answer, how many) of each pair that occurs. Runs made
@@ -435,9 +428,9 @@ class Finalist:
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""
-        told = {"format": self.format, **asdict(self)}
-        # One device's finalists stay readable by versions that know of no more.
-        return told if self.leads else {k: v for k, v in told.items() if k != "leads"}
+        return {"format": self.format} | {
+            k: v for k, v in asdict(self).items() if v or k != "leads"
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Finalist:

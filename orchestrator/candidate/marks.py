@@ -140,7 +140,7 @@ def dominance_marks(file: ShippedFile, others: Iterable[ShippedFile], aims: Aims
     """
     for other in others:
         axes = aims.shared(file, other)
-        missed = set(file.devices) - set(other.devices)
+        missed = set(file.latencies) - set(other.latencies)
         if missed or any(aims.better(axis, file, other) for axis in axes):
             continue
         worse = [label(axis.name) for axis in axes if aims.better(axis, other, file)]

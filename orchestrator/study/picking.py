@@ -46,7 +46,7 @@ class _Offer:
     @property
     def devices(self) -> Sequence[str]:
         """Those that run it, where that is known."""
-        return self.file.devices if self.file else ()
+        return tuple(self.file.latencies) if self.file else ()
 
     @property
     def name(self) -> str:

@@ -63,7 +63,7 @@ def by_label(finalist: Finalist) -> dict[str, ShippedFile]:
 
 def test_each_device_has_files_with_figures_of_their_own(tmp_path: Path) -> None:
     files = by_label(finished(tmp_path))
-    assert {label: file.devices for label, file in files.items()} == {
+    assert {label: tuple(file.latencies) for label, file in files.items()} == {
         "unpruned": ("here",),
         "there.unpruned": ("there",),
         "fp32": ("here",),
@@ -91,7 +91,7 @@ def test_the_file_that_leads_on_each_device_is_named_wherever_people_look(
     finalist = finished(tmp_path)
     assert finalist.leads == {"here": finalist.label, "there": finalist.leads["there"]}
     second = by_label(finalist)[finalist.leads["there"]]
-    assert second.recommended and second.devices == ("there",)
+    assert second.recommended and tuple(second.latencies) == ("there",)
     facts = read_facts(tmp_path / finalist.folder)
     assert facts["leads"] == finalist.leads and facts["recommended"] == finalist.label
     card = (tmp_path / finalist.folder / "card.md").read_text("utf-8")
@@ -154,7 +154,7 @@ def test_devices_of_one_format_share_a_file_and_each_has_its_leader(
     devices = {"here": {"name": "whole"}, "there": {"name": "whole"}}
     finalist = finished(tmp_path, device=devices)
     for file in finalist.files:
-        assert file.devices == ("here", "there")
+        assert tuple(file.latencies) == ("here", "there")
         assert {"latency_ms", "latency_ms@there"} <= file.values.keys()
     assert finalist.leads.keys() == {"here", "there"}
 
