@@ -373,9 +373,8 @@ class ShippedFile:
         known = [item.name for item in fields(cls)]
         told = understood(data, "a shipped file", format=0, fields=known)
         timed = {name: made(Latency, one) for name, one in told.get("latencies", {}).items()}
-        lists = {
-            name: tuple(told.get(name, ())) for name in ("steps", "marks", "picks", "in_float")
-        }
+        names = "steps", "marks", "picks", "in_float"
+        lists = {name: tuple(told.get(name, ())) for name in names}
         return made(cls, {**told, **lists, "latencies": timed})
 
 
@@ -390,9 +389,8 @@ class Finalist:
     the file could not be `verified`. Of several devices `leads` says which file leads on each.
     `classes` tells figures class by class ("count" and shares), `colours` how pictures show a class
     ("#rrggbb"), `pictures` for each image what is shown → the data URI of a PNG: those it is most
-    wrong about. `confusions` are (truth, answer, how many) of each pair that occurs. Runs made
-    before a folder had several files to choose from have no `files`, and figures whose names hold
-    "fp32" are those before compression.
+    wrong about. `confusions` are (truth, answer, how many) of each pair that occurs. Runs of before
+    there were several have no `files`, and call figures of before compression "fp32".
     """
 
     format: ClassVar[int] = 1
@@ -428,9 +426,8 @@ class Finalist:
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""
-        return {"format": self.format} | {
-            k: v for k, v in asdict(self).items() if v or k != "leads"
-        }
+        told = {k: v for k, v in asdict(self).items() if v or k != "leads"}
+        return {"format": self.format, **told}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Finalist:
