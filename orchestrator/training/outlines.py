@@ -13,8 +13,8 @@ What walks over all modules of a network, as initialisation does, passes stand-i
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -114,15 +114,9 @@ class Outlines:
         vars(network)["outlined"] = True
         return network
 
-    @contextlib.contextmanager
-    def drawing(self) -> Iterator[None]:
+    def drawing(self) -> AbstractContextManager[None]:
         """While open, outlined makers of this thread give stand-ins."""
-        before = _drawing.set(self)
-        try:
-            with contextlib.nullcontext() if before.old_value is self else _Shapes():
-                yield
-        finally:
-            _drawing.reset(before)
+        return _Draws(self)
 
     def stand_in(self, maker: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What stands for such a block; None where it is not known by its arguments."""
@@ -140,6 +134,25 @@ class Outlines:
         if block is None:
             block = self._blocks[name] = Block(self, (maker, args, kwargs))
         return StandIn(block)
+
+
+class _Draws:
+    """Opened for every block that is made, so it is no generator, which takes longer."""
+
+    def __init__(self, outlines: Outlines) -> None:
+        self._outlines = outlines
+        self._shapes: _Shapes | None = None
+
+    def __enter__(self) -> None:
+        self._before = _drawing.set(self._outlines)
+        if self._before.old_value is not self._outlines:
+            self._shapes = _Shapes()
+            self._shapes.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        if self._shapes is not None:
+            self._shapes.__exit__(*error)
+        _drawing.reset(self._before)
 
 
 class _Shapes(DeviceContext):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from orchestrator import blockwise, is_outline
 from orchestrator.errors import BuildError
+from orchestrator_objectives.forms import filled
 from orchestrator_objectives.lending import lent
 from orchestrator_objectives.operations import (
     Cost,
@@ -26,7 +27,7 @@ from orchestrator_objectives.operations import (
     visible_attention,
 )
 from orchestrator_objectives.remembering import Memory
-from orchestrator_objectives.shaped import Shaped, followed
+from orchestrator_objectives.shaped import followed
 from orchestrator_objectives.shaped_counting import ShapedCounting
 from orchestrator_objectives.signing import Signatures, Signed
 
@@ -89,7 +90,7 @@ class ExactCounter:
     def _by_shapes(self, network: nn.Module, input_shape: tuple[int, int, int]) -> int:
         if len(self._shapes) > _MOST_REMEMBERED:
             self._shapes = Memory()
-        image = Shaped.like(example(network, input_shape, meta=True))
+        image = filled((1, *input_shape), like=_first(network))
         counting = ShapedCounting(self._shapes, self._cost)
         asked = blockwise(counting.recall)
         with torch.no_grad(), visible_attention(), asked, followed(counting.follow), counting:
@@ -200,6 +201,19 @@ def _substitute(part: Signed, signed: dict[int, Signed]) -> None:
 
 
 _Session = tuple[dict[int, Signed], Memory, OperationCounting]
+
+
+def _first(network: nn.Module) -> Tensor:
+    """Its first parameter that is no block's, or one such as layers have."""
+    modules = [network]
+    while modules:
+        state = vars(modules.pop())
+        for parameter in state.get("_parameters", {}).values():
+            if parameter is not None and parameter.is_floating_point():
+                return parameter
+        inner = [each for each in state.get("_modules", {}).values() if each is not None]
+        modules += reversed(inner)
+    return torch.empty(0)
 
 
 def example(network: nn.Module, input_shape: tuple[int, int, int], *, meta: bool) -> Tensor:

@@ -47,10 +47,10 @@ def _order(form: Form) -> tuple[int, ...] | None:
     return None if shape[0] == 1 and order[0] else order
 
 
-def filled(shape: Sequence[int], of: Any) -> Shaped:
-    """Of that shape, lying as it says, and of the type of `of`."""
+def filled(shape: Sequence[int], like: Any) -> Shaped:
+    """Of that shape, lying as it says, and of the type of `like`."""
     size = torch.Size(shape)
-    return Shaped((size, strides_of(size), of.dtype))
+    return Shaped((size, strides_of(size), like.dtype))
 
 
 def like(value: Any) -> Shaped:

@@ -273,6 +273,7 @@ def _two(value: Any) -> list[int]:
 
 
 _ADD, _SUB = _of_elements(_ATEN.add.Tensor), _of_elements(_ATEN.sub.Tensor)
+_MAXIMUM, _MINIMUM = _of_elements(_ATEN.maximum.default), _of_elements(_ATEN.minimum.default)
 _MUL, _DIV = _of_elements(_ATEN.mul.Tensor), _of_elements(_ATEN.div.Tensor)
 _SIGMOID = _activation(_ATEN.sigmoid.default, None)
 
@@ -292,6 +293,8 @@ LAYER_RULES: dict[Any, Rule] = {
     **dict.fromkeys((torch.sub, Tensor.sub, Tensor.__sub__), _SUB),
     **dict.fromkeys((torch.mul, Tensor.mul, Tensor.__mul__), _MUL),
     **dict.fromkeys((torch.div, Tensor.div, Tensor.__truediv__), _DIV),
+    torch.maximum: _MAXIMUM,
+    torch.minimum: _MINIMUM,
     **dict.fromkeys((torch.mean, Tensor.mean), _mean),
     **dict.fromkeys((torch.amax, Tensor.amax), _greatest),
     functional.adaptive_avg_pool2d: _average_to_one,

@@ -21,16 +21,28 @@ __all__ = ["Cost", "OperationCounting", "multiply_adds", "visible_attention"]
 Cost: TypeAlias = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], int]
 
 
-_CONVOLUTION = torch.ops.aten.convolution.default
+_ATEN = torch.ops.aten
+_CONVOLUTION = _ATEN.convolution.default
+# The right factor comes last.
+_PRODUCTS = frozenset({_ATEN.mm.default, _ATEN.addmm.default, _ATEN.bmm.default})
 
 
 def multiply_adds(operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> int:
     """Those of a convolution, a matrix product or attention; nothing for another operation."""
+    formula = _formula(operator)
+    if formula is None:
+        return 0
+    # The commonest by the same formulas, which take ten times as long in torch's clothes.
     if operator is _CONVOLUTION and not args[6]:
-        # By the same formula, which takes ten times as long to be looked up.
         return int(output.numel() * args[1].numel() // args[1].shape[0])
-    formula = flop_registry.get(operator._overloadpacket)
-    return 0 if formula is None else formula(*args, **kwargs, out_val=output) // 2
+    if operator in _PRODUCTS:
+        return int(output.numel() * args[-1].shape[-2])
+    return int(formula(*args, **kwargs, out_val=output) // 2)
+
+
+@functools.cache
+def _formula(operator: Any) -> Any:
+    return flop_registry.get(operator._overloadpacket)
 
 
 class OperationCounting(TorchDispatchMode):  # type: ignore[no-untyped-call]

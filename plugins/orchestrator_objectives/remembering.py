@@ -71,11 +71,11 @@ class Memory:
         if known is not None:
             counting.total += known.total
             return known.output(tensors)
-        before = counting.total
+        before, forms = counting.total, [_form(tensor) for tensor in tensors]
         output = run(*args, **kwargs)
         known = known_of(output, tensors, counting.total - before)
         # An input that was reshaped in place would not be so the next time.
-        if known is not None and key[1:] == described(args, kwargs, []):
+        if known is not None and forms == [_form(tensor) for tensor in tensors]:
             self._known[key] = known
             self._learnt.append(key)
         return output
@@ -105,7 +105,16 @@ def described(
         if type(image) is Tensor and image.is_meta:
             tensors.append(image)
             return (image.shape, image.stride(), image.dtype)
-    return (_described(args, tensors), _described(kwargs, tensors))
+    parts: list[Hashable] = []
+    for value in args:
+        kind = type(value)
+        if kind in _ATOMS:
+            parts += (kind, value)
+        else:
+            parts.append(_described(value, tensors))
+    if kwargs:
+        parts.append(_described(kwargs, tensors))
+    return tuple(parts)
 
 
 def _described(value: Any, tensors: list[Any]) -> Hashable:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from orchestrator_objectives.forms import filled, viewed
+from orchestrator_objectives.forms import filled, plain, viewed
 from orchestrator_objectives.layer_rules import Operation, Rule, Told
 from orchestrator_objectives.shaped import Shaped
 
@@ -63,6 +63,15 @@ def _unflattened(x: Shaped, dim: int, sizes: Sequence[int]) -> Told:
     return None if out is None else (out, [(_ATEN.view.default, (x, list(shape)), out)])
 
 
+def _selected(x: Any, dim: int, index: Any) -> Told:
+    """The places that `index`, a row of numbers, tells."""
+    if not plain(x) or not plain(index) or len(index.shape) != 1:
+        return None
+    axis = dim % len(x.shape)
+    out = filled((*x.shape[:axis], index.shape[0], *x.shape[axis + 1 :]), x)
+    return out, [(_ATEN.index_select.default, (x, dim, index), out)]
+
+
 def _reshaped(x: Shaped, shape: tuple[int, ...]) -> Told:
     out = viewed(x.form, shape)
     if out is not None:
@@ -76,5 +85,6 @@ VIEW_RULES: dict[Any, Rule] = {
     **dict.fromkeys((torch.transpose, Tensor.transpose), _transposed),
     **dict.fromkeys((torch.permute, Tensor.permute), _permuted),
     **dict.fromkeys((torch.flatten, Tensor.flatten), _flattened),
+    **dict.fromkeys((torch.index_select, Tensor.index_select), _selected),
     **dict.fromkeys((torch.unflatten, Tensor.unflatten), _unflattened),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -152,7 +153,7 @@ class _Network:
         """Ours of a channel that the authors have at `place`."""
         if self.groups == 1:
             return 0
-        return int(group_of_part(torch.tensor(place // (width // self.groups)), self.groups))
+        return int(group_of_part(np.array(place // (width // self.groups)), self.groups))
 
     def _convolution(self, ours: str, theirs: str, order: Tensor) -> Iterator[tuple[str, Tensor]]:
         """A convolution and its norm of which only the outputs stand in another order."""
@@ -173,7 +174,7 @@ class _Network:
         each, columns = len(weight) // groups, weight.shape[1]
         grouped = torch.empty_like(weight)
         for part in range(groups):
-            group = int(group_of_part(torch.tensor(part), groups))
+            group = int(group_of_part(np.array(part), groups))
             read = given[group::groups] - part * columns
             rows = weight[part * each : (part + 1) * each]
             grouped[group * each : (group + 1) * each] = rows[:, read]

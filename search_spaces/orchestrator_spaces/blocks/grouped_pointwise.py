@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from orchestrator import outlined
 
 __all__ = ["SHUFFLES", "GroupedPointwise", "group_of_part", "pointwise", "published_order"]
+
+Places: TypeAlias = npt.NDArray[np.int64]
 
 # Where channels are shuffled: after every convolution, as narrow networks of ours have it, or as
 # Mobile-Former's authors do: not at all, after it, or before it.
@@ -58,7 +63,8 @@ class GroupedPointwise(nn.Module):
         return "" if self.shuffle == "turned" else f"shuffle={self.shuffle}"
 
 
-def group_of_part(part: Tensor, groups: int) -> Tensor:
+# Orders are worked out by NumPy, as torch takes long where tensors have no memory.
+def group_of_part(part: Places, groups: int) -> Places:
     """Which of our groups the neighbouring channels of part 0, 1, … of a published layer are.
 
     Parts of the first half are even groups, so that they see the first of two heads here as there.
@@ -70,29 +76,32 @@ def group_of_part(part: Tensor, groups: int) -> Tensor:
 def _order(width: int, groups: int, shuffle: str) -> Tensor:
     """(width,): which output of the convolution stands at each place."""
     each = width // groups
-    place, turn = torch.arange(each)[:, None], torch.arange(groups)[None]
+    place, turn = np.arange(each)[:, None], np.arange(groups)[None]
     if shuffle == "turned":
-        return ((turn - place) % groups * each + place).flatten()
+        return torch.tensor(((turn - place) % groups * each + place).flatten())
     if shuffle == "after":
-        published = published_order(width, groups)
-        return group_of_part(published % groups, groups) * each + published // groups
-    return (turn * each + place).flatten()
+        published = _published(width, groups)
+        return torch.tensor(group_of_part(published % groups, groups) * each + published // groups)
+    return torch.tensor((turn * each + place).flatten())
 
 
 def _entry(width: int, groups: int) -> Tensor:
     """(width,): the place of the channel that each input of the convolution is."""
     each = width // groups
-    entry = torch.empty(width, dtype=torch.long)
-    shuffled = torch.arange(width)
+    entry, shuffled = np.empty(width, dtype=np.int64), np.arange(width)
     source = shuffled // groups * groups + group_of_part(shuffled % groups, groups)
     entry[group_of_part(shuffled // each, groups) * each + shuffled % each] = source
-    return entry
+    return torch.tensor(entry)
 
 
 def published_order(width: int, groups: int) -> Tensor:
     """(width,): the channel of a published layer that stands at each place of ours."""
-    each, channel = width // groups, torch.arange(width)
-    published = torch.empty(width, dtype=torch.long)
+    return torch.tensor(_published(width, groups))
+
+
+def _published(width: int, groups: int) -> Places:
+    each, channel = width // groups, np.arange(width)
+    published = np.empty(width, dtype=np.int64)
     published[channel % each * groups + group_of_part(channel // each, groups)] = channel
     return published
 

@@ -20,6 +20,10 @@ def meta(*shape: int) -> Tensor:
     return torch.empty(shape, device="meta")
 
 
+def places(count: int) -> Tensor:
+    return torch.empty(count, dtype=torch.int64, device="meta")
+
+
 def seen(value: Any) -> Any:
     """Shapes instead of tensors."""
     return tree_map(lambda leaf: ("tensor", *leaf.shape) if is_tensor(leaf) else leaf, value)
@@ -117,6 +121,8 @@ CASES: dict[str, Callable[[Tensor], tuple[Any, tuple[Any, ...], dict[str, Any]]]
     "dropped": lambda x: (F.dropout, (x, 0.5, False), {}),
     "transposed": lambda x: (Tensor.transpose, (x, -1, 1), {}),
     "permuted": lambda x: (Tensor.permute, (x, *reversed(range(x.dim()))), {}),
+    "greater": lambda x: (torch.maximum, (x, x), {}),
+    "selected": lambda x: (Tensor.index_select, (x, 1, places(3)), {}),
     "flattened": lambda x: (Tensor.flatten, (x, 0, -2), {}),
     "unflattened": lambda x: (Tensor.unflatten, (x, -1, (1, -1)), {}),
     "product": lambda x: (torch.matmul, (x, x.transpose(-1, -2)), {}),
