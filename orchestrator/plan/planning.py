@@ -31,7 +31,6 @@ from orchestrator.plan.survey import (
     cost,
     smallest,
     space_size,
-    specimen,
     survey,
 )
 from orchestrator.plan.tables import tabled
@@ -39,7 +38,7 @@ from orchestrator.pretrained.listing import TRAINED
 from orchestrator.pretrained.prospect import Prospect, prospect
 from orchestrator.pretrained.settling import adapts
 from orchestrator.records import Choices
-from orchestrator.trials import PartlyKnownTrial, RandomTrial
+from orchestrator.trials import RandomTrial
 
 __all__ = ["Plan", "Seed", "make_plan"]
 
@@ -145,7 +144,8 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
         warnings = _of_devices(factory, deployed, specimens)
         ranges = _ranges(assembly, specimens)
         seen = {**ranges, **_spans(deployed, by_size[0], largest)}
-        teacher = _teacher(factory, seeds, by_size)
+        # The named points are surveyed first.
+        teacher = _teacher(factory, specimens[: len(seeds)], by_size)
         work = Work(concurrent, teacher is not None or adapts(factory.config))
         cost_of_all = _forecast(factory, by_size, deployed.seconds, work)
         return Plan(
@@ -325,7 +325,7 @@ def _spans(
 
 
 def _teacher(
-    factory: Factory, seeds: Sequence[Seed], by_size: Sequence[Specimen]
+    factory: Factory, named: Sequence[Specimen], by_size: Sequence[Specimen]
 ) -> dict[str, Any] | None:
     """The largest named point, else the largest network looked at, if one is needed.
 
@@ -335,7 +335,6 @@ def _teacher(
     needed = needed or factory.config.weights == TRAINED
     if not needed or factory.config.teacher:
         return None
-    named = [specimen(factory, PartlyKnownTrial(seed.choices, 0)) for seed in seeds]
     largest = max(named, key=lambda specimen: cost(specimen.values)) if named else by_size[-1]
     return largest.genotype.to_json()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from orchestrator.analysis import pareto
 from orchestrator.contracts import Axis
@@ -12,15 +12,15 @@ from orchestrator.study.study import Study
 __all__ = ["layers", "widest"]
 
 
-def layers(records: Sequence[Record], axes: Sequence[Axis]) -> list[Record]:
-    """The front, spread out, then the front of the rest, and so on."""
-    rest, ordered = list(records), list[Record]()
+def layers(records: Sequence[Record], axes: Sequence[Axis]) -> Iterator[Record]:
+    """The front, spread out, then the front of the rest, and so on, each when it is asked for."""
+    rest = list(records)
     while rest:
         found = pareto.spread([record.values for record in rest], axes, len(rest))
         found = found or list(range(len(rest)))
-        ordered += [rest[index] for index in found]
-        rest = [record for index, record in enumerate(rest) if index not in set(found)]
-    return ordered
+        yield from (rest[index] for index in found)
+        gone = set(found)
+        rest = [record for index, record in enumerate(rest) if index not in gone]
 
 
 def widest(study: Study, count: int) -> list[Record]:

@@ -203,10 +203,13 @@ class Phases:
     def _neighbourhood(self, count: int) -> list[Record]:
         """Trainings whose own candidate, or a variant of it, is on the front or near it."""
         trained = {record.number: record for record in self.study.records}
-        near = dict.fromkeys(
-            record.training for record in layers(self.study.feasible, self.study.axes)
-        )
-        return [trained[number] for number in near if number in trained][:count]
+        near: dict[int, Record] = {}
+        for record in layers(self.study.feasible, self.study.axes):
+            if len(near) == count:
+                break
+            if record.training in trained:
+                near[record.training] = trained[record.training]
+        return list(near.values())
 
     def _check(self, records: Sequence[Record], epochs: int, total: int) -> None:
         """Train some candidates further, those that were not yet, and say what it tells."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -160,3 +162,34 @@ def test_torchs_generator_stays_as_it_was() -> None:
     before = torch.get_rng_state()
     ExactCounter().count(Outlines().draw(lambda: Net([4])), IMAGE)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_torchs_layers_are_known_by_their_arguments_and_what_derives_from_them_is_not() -> None:
+    class Wider(nn.Conv2d):
+        def __init__(self, width: int) -> None:
+            super().__init__(3, 2 * width, 1)
+
+    with Outlines().drawing():
+        one, other, derived = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1), Wider(4)
+    assert type(one) is type(other) is StandIn
+    assert one.block.name == other.block.name
+    assert type(derived) is Wider
+    assert derived.weight.shape == (8, 3, 1, 1)
+
+
+def test_copies_in_an_outline_are_blocks_of_their_own() -> None:
+    def copied() -> nn.Module:
+        block = Block(Shape(3, 1), nn.ReLU())
+        layer = nn.Conv2d(3, 3, 1)
+        assert layer.weight.shape == (3, 3, 1, 1)  # so that it is a layer itself
+        return nn.Sequential(block, copy.deepcopy(block), layer, copy.deepcopy(layer))
+
+    outline, network = Outlines().draw(copied), copied()
+    assert ExactCounter().count(outline, IMAGE) == ExactCounter().count(network, IMAGE)
+    assert elements(outline) == elements(network)
+
+
+def test_outside_of_outlines_torchs_layers_are_copied_and_pickled_as_ever() -> None:
+    layer = pickle.loads(pickle.dumps(copy.deepcopy(nn.Conv2d(3, 4, 1))))
+    assert type(layer) is nn.Conv2d
+    assert layer(torch.zeros(1, 3, 2, 2)).shape == (1, 4, 2, 2)
