@@ -147,11 +147,11 @@ class _Draws:
         self._before = _drawing.set(self._outlines)
         if self._before.old_value is not self._outlines:
             self._shapes = _Shapes()
-            self._shapes.__enter__()
+            self._shapes.__enter__()  # type: ignore[no-untyped-call]
 
     def __exit__(self, *error: object) -> None:
         if self._shapes is not None:
-            self._shapes.__exit__(*error)
+            self._shapes.__exit__(*error)  # type: ignore[no-untyped-call]
         _drawing.reset(self._before)
 
 

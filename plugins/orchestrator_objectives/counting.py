@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -210,7 +210,7 @@ def _first(network: nn.Module) -> Tensor:
         state = vars(modules.pop())
         for parameter in state.get("_parameters", {}).values():
             if parameter is not None and parameter.is_floating_point():
-                return parameter
+                return cast("Tensor", parameter)
         inner = [each for each in state.get("_modules", {}).values() if each is not None]
         modules += reversed(inner)
     return torch.empty(0)

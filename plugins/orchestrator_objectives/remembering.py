@@ -105,11 +105,11 @@ def described(
         if type(image) is Tensor and image.is_meta:
             tensors.append(image)
             return (image.shape, image.stride(), image.dtype)
-    parts: list[Hashable] = []
+    parts: list[Any] = []
     for value in args:
         kind = type(value)
         if kind in _ATOMS:
-            parts += (kind, value)
+            parts.extend((kind, value))
         else:
             parts.append(_described(value, tensors))
     if kwargs:

@@ -171,8 +171,7 @@ def test_torchs_layers_are_known_by_their_arguments_and_what_derives_from_them_i
 
     with Outlines().drawing():
         one, other, derived = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1), Wider(4)
-    assert type(one) is type(other) is StandIn
-    assert one.block.name == other.block.name
+    assert len({vars(layer)["block"].name for layer in (one, other)}) == 1
     assert type(derived) is Wider
     assert derived.weight.shape == (8, 3, 1, 1)
 
