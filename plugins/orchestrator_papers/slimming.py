@@ -43,7 +43,8 @@ class SlimmingSampler(Sampler):
     to no new network; what keeps the budgets is drawn at random after that.
 
     `cost` names the objective to save: by default a latency where one is searched for, else a
-    static one. `learn` is by default one network for each choice that can be reduced.
+    static one. `learn` is by default one network for each choice that can be reduced; evaluations
+    of an earlier search (`sampler.history`) stand for as many of these.
 
     What differs from the paper:
 
@@ -170,9 +171,11 @@ class _Replay:
 
     def next(self) -> Point | None:
         """The next to learn from, then what the first round lacks that lacks anything."""
-        lessons = self.slimming.lessons
+        earlier = [record.number for record in self.told.history.records if record.earlier]
+        # The largest network is one of them whatever was told before.
+        lessons = self.slimming.lessons[: max(1, self.slimming.learn - len(earlier))]
         unknown = next((point for point in lessons if self.told.is_open(point)), None)
-        before, last = -2, self._last(lessons, -1)
+        before, last = -2, self._last(lessons, max(earlier, default=-1))
         while unknown is None and last > before:
             before, (unknown, last) = last, self._descended(self._rounds(last), last)
         return unknown

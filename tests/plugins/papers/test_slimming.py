@@ -11,7 +11,7 @@ from orchestrator_papers.importance import Linear
 from orchestrator_papers.slimming import SlimmingSampler
 from paper_searches import ACCURACY, COST, MS, Truth, asked_of, told
 
-from orchestrator import Budget, Genotype, Ground, Trial
+from orchestrator import Budget, Genotype, Ground, History, SamplerContext, Trial
 from orchestrator.errors import PluginError
 
 # What a block in each slot is worth, in points, and what it costs.
@@ -135,6 +135,17 @@ def test_after_a_descent_it_descends_again_by_what_that_taught(tmp_path: Path) -
     """Two lessons teach little; what came of the first descent teaches the rest."""
     asked = asked_of(tmp_path, SlimmingSampler(learn=2, step=ONE_BY_ONE), SLOTS)
     assert set(PATH) <= {used(genotype) for genotype in told(asked, 40, truth)}
+
+
+def test_what_an_earlier_search_was_told_needs_no_lesson(tmp_path: Path) -> None:
+    asked = asked_of(tmp_path, SlimmingSampler(learn=LESSONS), SLOTS)
+    told(asked, LESSONS, truth)
+    known = [replace(record, earlier="before") for record in asked.records.values()]
+    history = History(known, [], {record.genotype.key for record in known})
+    context = SamplerContext(SLOTS, seed=7)
+    choices = SlimmingSampler(learn=LESSONS, step=ONE_BY_ONE).propose(history, context)
+    assert choices is not None
+    assert used(context.draw(choices)) in PATH
 
 
 def draw_operators(trial: Trial) -> Genotype:
