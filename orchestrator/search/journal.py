@@ -301,6 +301,7 @@ def families(records: Sequence[Record]) -> list[Record]:
 
 def open_search(journal: Path, axes: Sequence[Axis]) -> optuna.Study:
     """The study of a journal that this process holds, made where there is none; RunError."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         storage=open_storage(journal, mend=True),
         study_name="search",

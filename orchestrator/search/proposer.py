@@ -73,7 +73,6 @@ class Proposer:
         seed: int = 0,
         earlier: Sequence[Earlier] = (),
     ) -> None:
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.ground = ground
         self._earlier = earlier
         self._study = open_search(journal, ground.axes)

@@ -138,3 +138,4 @@ def test_killed_in_the_middle_it_leaves_nothing(first: Study, second: Path, tmp_
     assert not into.exists() and list(tmp_path.glob("merge-*.part"))
     merge(first.folder, second, into)
     assert len(load(into).finalists) == len(first.finalists) + 1
+    assert not list(tmp_path.glob("merge-*.part"))
