@@ -35,7 +35,7 @@ from torch.jit._trace import TracerWarning
 
 from orchestrator import evaluated, refuse_meta
 from orchestrator.errors import CompileError
-from orchestrator_openvino.loader import DEVICE, openvino
+from orchestrator_openvino.loader import DEVICE, core, openvino
 from orchestrator_openvino.permutations import keep_permutations
 
 __all__ = ["Exporter", "export", "save"]
@@ -115,7 +115,7 @@ def _refuse_another(model: Any, network: nn.Module, images: Tensor) -> None:
     A permutation cannot be kept here, as OpenVINO has moved it already.
     """
     drawn = np.random.default_rng(0).standard_normal(images.shape).astype(np.float32)
-    told = openvino.Core().compile_model(model, DEVICE, {"INFERENCE_PRECISION_HINT": "f32"})
+    told = core().compile_model(model, DEVICE, {"INFERENCE_PRECISION_HINT": "f32"})
     wanted = network(torch.from_numpy(drawn)).numpy()
     apart = float(np.abs(told([drawn])[0] - wanted).max() / np.abs(wanted).max())
     if not apart <= _APART:

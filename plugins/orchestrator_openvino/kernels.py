@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator import Kernel
-from orchestrator_openvino.loader import DEVICE, for_one_image, openvino, settings
+from orchestrator_openvino.loader import DEVICE, core, for_one_image, openvino, settings
 
 __all__ = ["executed", "products"]
 
@@ -33,7 +33,7 @@ def executed(path: str, options: Mapping[str, Any], *, rounds: int = _ROUNDS) ->
     whole numbers are shapes. Raises what OpenVINO raises.
     """
     told = {**settings(dict(options)), "PERF_COUNT": True}
-    compiled = openvino.Core().compile_model(for_one_image(path), DEVICE, told)
+    compiled = core().compile_model(for_one_image(path), DEVICE, told)
     times = _times(compiled, rounds)
     whole = sum(times.values()) or 1.0
     found = []

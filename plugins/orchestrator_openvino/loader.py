@@ -8,6 +8,7 @@ Options: `threads` of one inference, and `precision`, what OpenVINO may compute 
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from typing import Any, Dict, List  # noqa: UP035 (Python 3.8)
 
 import numpy as np
@@ -19,7 +20,7 @@ if "openvino" not in sys.modules:
 
 import openvino
 
-__all__ = ["DEVICE", "facts", "for_one_image", "load", "openvino", "settings"]
+__all__ = ["DEVICE", "core", "facts", "for_one_image", "load", "openvino", "settings"]
 
 DEVICE = "CPU"
 
@@ -28,12 +29,22 @@ _BATCH = 64
 _CAPABILITIES = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 
 
+@lru_cache(maxsize=None)  # noqa: UP033 (Python 3.8)
+def core() -> Any:
+    """OpenVINO itself, one for the process and as long as it.
+
+    Its CPU part gives signals a stack of its own, which goes with it: once two of them have gone in
+    the order in which they came, the next signal that Python hears ends the process.
+    """
+    return openvino.Core()
+
+
 def facts(options: Dict[str, Any]) -> Dict[str, str]:  # noqa: UP006
     """OpenVINO's version, threads and precision; raises RuntimeError without a processor for it."""
-    core = openvino.Core()
-    if DEVICE not in core.available_devices:
-        raise RuntimeError(f"OpenVINO offers {core.available_devices}, expected {DEVICE}")
-    able = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+    offered = core().available_devices
+    if DEVICE not in offered:
+        raise RuntimeError(f"OpenVINO offers {offered}, expected {DEVICE}")
+    able = core().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
     if _CAPABILITIES[options["precision"]] not in able:
         raise RuntimeError(
             f"precision is {options['precision']}, of which this processor is not capable "
@@ -66,7 +77,7 @@ def for_one_image(path: str) -> Any:
 
     Raises ValueError unless the one input is of images of a fixed size.
     """
-    model = openvino.Core().read_model(path)
+    model = core().read_model(path)
     (image,) = model.inputs
     shape = image.partial_shape
     if len(shape) != 4 or any(length.is_dynamic for length in list(shape)[1:]):
@@ -97,7 +108,7 @@ class OpenVinoSession:
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Answers, float32 (N, …), to images float32 (N, C, H, W), 64 at a time."""
         if self._many is None:
-            model = openvino.Core().read_model(self._path)
+            model = core().read_model(self._path)
             self._many = _request(model, self._settings)
         if not len(images):
             return self._answers(np.zeros((1, *images.shape[1:]), np.float32))[:0]
@@ -117,4 +128,4 @@ class OpenVinoSession:
 
 
 def _request(model: Any, settings: Dict[str, Any]) -> Any:  # noqa: UP006
-    return openvino.Core().compile_model(model, DEVICE, settings).create_infer_request()
+    return core().compile_model(model, DEVICE, settings).create_infer_request()

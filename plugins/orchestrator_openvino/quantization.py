@@ -31,7 +31,7 @@ from orchestrator import Artifact, CompressionContext, Kernel, Quantizer, Workin
 from orchestrator.errors import CompressionError, ConfigError
 from orchestrator_openvino.export import save
 from orchestrator_openvino.kernels import executed, products
-from orchestrator_openvino.loader import load, openvino
+from orchestrator_openvino.loader import core, load
 from orchestrator_openvino.mixed_precision import Trial, choose_wide
 
 __all__ = ["OpenVinoQuantization"]
@@ -111,7 +111,7 @@ class OpenVinoQuantization(Quantizer):
         Raises CompressionError, and whatever OpenVINO and NNCF do.
         """
         if scheme == "weights8":
-            nncf, model = _nncf(), openvino.Core().read_model(str(artifact.path))
+            nncf, model = _nncf(), core().read_model(str(artifact.path))
             return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
         images = self.images(context)
         wide: Sequence[str] = ()
@@ -141,7 +141,7 @@ class OpenVinoQuantization(Quantizer):
                 save(_int8(artifact.path, images, wide), tried)
                 return judge(_artifact(tried, artifact.format, "int8_mixed"))
 
-            model = openvino.Core().read_model(str(artifact.path))
+            model = core().read_model(str(artifact.path))
             least = judge(artifact) - self.max_drop
             return choose_wide(model, Trial(answers, reached, least))
 
@@ -157,7 +157,7 @@ def _int8(source: Path, images: np.ndarray, wide: Collection[str], *, quick: boo
     """
     nncf = _nncf()
     return nncf.quantize(
-        openvino.Core().read_model(str(source)),
+        core().read_model(str(source)),
         nncf.Dataset([image[None] for image in images]),
         subset_size=len(images),
         preset=nncf.QuantizationPreset.MIXED,

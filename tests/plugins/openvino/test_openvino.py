@@ -189,3 +189,20 @@ def test_choosing_openvino_imports_neither_torch_nor_openvino() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_signal_is_heard_after_openvino_was_used(device: Device, artifact: Artifact) -> None:
+    program = (
+        "import os, signal, sys\n"
+        "import numpy as np\n"
+        "from orchestrator_openvino.loader import load\n"
+        "session = load(sys.argv[1], {'threads': 1, 'precision': 'f32'})\n"
+        "session.predict(np.zeros((1, 3, 8, 8), np.float32))\n"
+        "del session\n"
+        "signal.signal(signal.SIGHUP, lambda *told: os._exit(7))\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+    )
+
+    told = subprocess.run([sys.executable, "-c", program, artifact.path], check=False)
+
+    assert told.returncode == 7
