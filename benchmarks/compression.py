@@ -1,6 +1,7 @@
 """What each compressor brings on each runtime, on real images.
 
     python benchmarks/compression.py --data FOLDER [--side 64] [--per-class 500] [--keep FOLDER]
+        [--members shufflenetv2/1.0x …] [--runtimes onnxruntime openvino litert executorch …]
 
 FOLDER holds train/ and test/ with one folder a class. One published member of each family is
 trained once; then every compressor of `--compressors` is applied to that very network, pruned ones
@@ -194,12 +195,16 @@ def _factory(member: str, options: argparse.Namespace, folder: Path) -> Factory:
             *_RECIPE,
             f"train.final_epochs={options.epochs}",
             f"run.seed={options.seed}",
-            "device.runtime=auto",
+            f"device.runtime={_listed(options.runtimes)}",
             f"compressor.pruning.ratios={list(options.ratios)}",
             *options.override,
         ]
     )
     return Factory(config, folder, host_gate(), installed())
+
+
+def _listed(runtimes: Sequence[str]) -> str:
+    return "auto" if list(runtimes) == ["auto"] else f"[{','.join(runtimes)}]"
 
 
 def _published(member: str, factory: Factory) -> Genotype:
@@ -255,6 +260,7 @@ def _options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--ratios", nargs="+", type=float, default=[0.3, 0.45])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runtimes", nargs="+", default=["auto"], help="by name, or all installed")
     parser.add_argument("--keep", help="a folder for the trained networks, read again where there")
     parser.add_argument("--override", nargs="*", default=[], help="more words for the search")
     return parser.parse_args(words)
