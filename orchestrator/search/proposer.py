@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import RandomSampler
 from optuna.trial import FixedTrial, Trial, TrialState, create_trial
 
 from orchestrator.analysis.pareto import dominates
@@ -83,7 +84,8 @@ class Proposer:
         # Another seed after a resume: the same one would draw the very same candidates again.
         search_seed, seed = seed, (seed + 7919 * len(trials)) % 2**32
         self._sampler = adapted(sampler(seed))
-        self._study.sampler = chance(self._sampler, seed)
+        self._own = self._study.sampler = chance(self._sampler, seed)
+        self._luck = RandomSampler(seed=seed)
         self._context = SamplerContext(ground, seed, search_seed)
         self._sampler.check(self._context)
         self._open_trials: dict[int, Trial] = {}
@@ -188,9 +190,18 @@ class Proposer:
         """
         if self._lost:
             return self._lost.pop(0)
+        try:
+            return self._new()
+        finally:
+            self._study.sampler = self._own
+
+    def _new(self) -> Proposal | None:
+        """One that nobody knows; after so many that are known chance takes a turn."""
         for turn in range(_REPEATS):
             if turn < _GUIDED:
                 self._ask_sampler()
+            elif turn == _GUIDED:
+                self._study.sampler = self._luck
             trial = self._study.ask()
             genotype = self.ground.draw(trial)
             known = self._repeated(trial, genotype)
