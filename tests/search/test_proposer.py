@@ -441,18 +441,3 @@ def test_samplers_do_not_see_a_variant_that_another_of_its_network_outdoes(tmp_p
     assert [trial.number for trial in asked._study.get_trials()] == [0, 1]
     assert [trial.number for trial in made_proposer(tmp_path)._study.get_trials()] == [0, 1]
     assert len(asked.records) == 3
-
-
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_a_sampler_of_optuna_s_that_repeats_itself_is_passed_over(tmp_path: Path) -> None:
-    from optuna.samplers import PartialFixedSampler, RandomSampler
-
-    stuck = PartialFixedSampler({"kind": "plain", "width": 2}, RandomSampler(seed=0))
-    asked = Proposer(tmp_path / "journal", Ground((ACCURACY, PARAMS), draw), lambda seed: stuck)
-    keys = set()
-    for _ in range(4):
-        proposal = asked.propose()
-        assert proposal is not None
-        asked.tell(outcome(proposal))
-        keys.add(proposal.genotype.key)
-    assert len(keys) == 4 and asked._study.sampler is stuck

@@ -395,3 +395,13 @@ def test_a_sampler_that_errs_ends_the_loop_with_its_name(cluster: Cluster, tmp_p
     with pytest.raises(PluginError, match="'Saying' raised RuntimeError"):
         _run(tmp_path, Saying(late), 9)
     assert len(proposer(tmp_path, Saying(late)).records) >= 3
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_sampler_of_optuna_s_that_repeats_itself_is_passed_over(tmp_path: Path) -> None:
+    from optuna.samplers import PartialFixedSampler, RandomSampler
+
+    stuck = PartialFixedSampler({"kind": "plain", "width": 2}, RandomSampler(seed=0))
+    asked = proposer(tmp_path, stuck)
+    assert len(told(asked, 4)) == 4
+    assert asked._study.sampler is stuck
