@@ -29,7 +29,7 @@ from typing import Any
 
 import optuna
 
-from orchestrator import Genotype, Ground, Proposal, Record, WorkingFolder
+from orchestrator import Genotype, Ground, Measured, Outcome, Proposal, Record, WorkingFolder
 from orchestrator.analysis import pareto
 from orchestrator.errors import PluginError
 from orchestrator.plugins import installed
@@ -47,18 +47,23 @@ _GENERATIONS, _CHILDREN = 160, 250
 
 @dataclass(frozen=True)
 class Searched:
-    """Hypervolumes when looked at, CPU ms a candidate, and candidates that a budget rejected."""
+    """Hypervolumes when looked at, CPU ms a candidate, and candidates that a budget rejected.
+
+    `shortlists` is how many of those were measured.
+    """
 
     scores: tuple[float, ...]
     cpu_ms: float
     rejected: int
+    shortlists: int = 0
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A problem, with the best that is known of it."""
+    """A problem, with the best that is known of it; and whether it `measures` shortlists."""
 
     problem: Any
+    measures: bool = True
 
     def score(self, found: Sequence[Genotype]) -> float:
         """The hypervolume of networks, as a share of the best that is known."""
@@ -123,12 +128,19 @@ def searched(judge: Judge, sampler: str, seed: int, looked_at: Sequence[int]) ->
     def make(own: int) -> Any:
         return installed().create("sampler", sampler, {}, given={"seed": own})
 
-    ground = Ground(problem.axes, problem.draw, problem.static, problem.budgets)
-    paid, scores, cpu_s, rejected = list[Record](), list[float](), 0.0, 0
+    measurable = problem.measured if judge.measures else ()
+    ground = Ground(
+        problem.axes, problem.draw, problem.static, problem.budgets, measurable=measurable
+    )
+    paid, scores, cpu_s, rejected, shortlists = list[Record](), list[float](), 0.0, 0, 0
     with WorkingFolder("samplers") as folder:
         proposer = Proposer(folder / "study.journal", ground, make, seed=seed)
         while len(paid) < looked_at[-1] and rejected < 20 * looked_at[-1]:
             begun = time.process_time()
+            if wanted := proposer.shortlist():
+                shortlists += 1
+                over = proposer.measured([_measured(problem, m, seed) for m in wanted])
+                rejected += len(over)
             proposal = proposer.propose()
             cpu_s += time.process_time() - begun
             if proposal is None:
@@ -142,11 +154,19 @@ def searched(judge: Judge, sampler: str, seed: int, looked_at: Sequence[int]) ->
             if record.paid and len(paid) in looked_at:
                 scores.append(_score(judge, paid))
     scores += [_score(judge, paid)] * (len(looked_at) - len(scores))
-    return Searched(tuple(scores), 1000 * cpu_s / (len(paid) + rejected), rejected)
+    return Searched(tuple(scores), 1000 * cpu_s / (len(paid) + rejected), rejected, shortlists)
 
 
 def _score(judge: Judge, paid: Sequence[Record]) -> float:
     return judge.score([record.genotype for record in paid if record.outcome != "failed"])
+
+
+def _measured(problem: Any, wanted: Measured, seed: int) -> Record:
+    """What a worker would find of a network of a shortlist."""
+    values = problem.before(wanted.genotype, seed)
+    over = _excess(problem, values)
+    outcome: Outcome = "rejected" if over else "stopped"
+    return Record(-1, wanted.genotype, outcome, values, wanted.choices, violations=over)
 
 
 def told(problem: Any, proposal: Proposal, seed: int) -> Record:
@@ -186,6 +206,8 @@ def show(problem: str, sampler: str, found: Sequence[Searched]) -> str:
     cpu_ms = statistics.mean(each.cpu_ms for each in found)
     rejected = statistics.mean(each.rejected for each in found)
     told = f"{rejected:6.0f} rejected" if rejected else ""
+    if shortlists := statistics.mean(each.shortlists for each in found):
+        told += f"{shortlists:6.0f} shortlists"
     return f"{problem:18}{sampler:9}{len(found):3}{cells}{cpu_ms:8.1f} ms{told}"
 
 
@@ -197,7 +219,7 @@ def main() -> None:
     heads = "".join(f"@{count}".rjust(16) for count in looked_at)
     print(f"{'problem':18}{'sampler':9}{'  n'}{heads}", flush=True)
     for name in options.problems:
-        judge = Judge(problems()[name]())
+        judge = Judge(problems()[name](), measures=not options.unmeasured)
         for sampler in options.samplers:
             print(_line(judge, sampler, range(options.seeds), looked_at), flush=True)
 
@@ -223,6 +245,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--samplers", nargs="+", default=list(_SAMPLERS[:4]))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--candidates", type=int, default=300)
+    parser.add_argument("--unmeasured", action="store_true", help="measure no shortlists")
     return parser.parse_args()
 
 

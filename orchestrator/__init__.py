@@ -64,6 +64,7 @@ from orchestrator.contracts import (
     Latency,
     Loss,
     Maps,
+    Measured,
     Metric,
     MetricObjective,
     NativeBenchmark,
@@ -331,6 +332,7 @@ __all__ = [  # noqa: RUF022
     "Ground",
     "History",
     "Earlier",
+    "Measured",
     "Proposal",
     "Question",
     # Observers

@@ -239,9 +239,9 @@ class Record:
     def paid(self) -> bool:
         """Whether it counts towards the candidates paid for: it passed its budgets, or failed.
 
-        What another's training gave along is paid with that, and what an earlier run knew by that.
+        What another's training gave or an earlier run knew is paid with that, a shortlist never.
         """
-        if self.network is not None or self.earlier:
+        if self.network is not None or self.earlier or self.extra.get("foreseen"):
             return False
         return self.outcome != "rejected" or bool(self.extra.get("trained"))
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -196,6 +197,30 @@ def tabulated(payload: Mapping[str, Any]) -> dict[str, Any]:
         choices=payload["choices"],
         origin=payload["origin"],
     ).to_json()
+
+
+def timed(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Known figures, a millisecond for each unit of width."""
+    record = Record.from_json(tabulated({**payload, "folder": None}))
+    values = {**record.values, "latency_ms": record.values["params"]}
+    return replace(record, values=values).to_json()
+
+
+def foreseen(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A shortlist measured as by `timed`, more than 9 milliseconds over the budget."""
+    found = []
+    for told in payload["shortlist"]:
+        ms = float(sum(told["genotype"]["architecture"]["widths"]))
+        record = Record(-1, Genotype.from_json(told["genotype"]), "stopped", {"latency_ms": ms})
+        if ms > 9:
+            over = {"latency_ms": ms - 9.0}
+            record = replace(record, outcome="rejected", violations=over, extra={"foreseen": True})
+        found.append(replace(record, choices=told["choices"]).to_json())
+    return {"found": found}
+
+
+def unforeseen(payload: Mapping[str, Any]) -> dict[str, Any]:
+    raise ValueError("no such kernel")
 
 
 def fragile(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from orchestrator.training.epochs import hopeless
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Measure", "Rival", "evaluate", "failure"]
+__all__ = ["Measure", "Rival", "evaluate", "failure", "foresee"]
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,23 @@ def evaluate(
     Raises DeviceError and RunError (a full disk, say): those are not the candidate's fault and
     end the search, which can be resumed.
     """
-    start = time.monotonic()
-    progress = _Progress(*proposal)
+    return _ended(_Evaluation(_Progress(*proposal), rivals, factory, measure), trains=True)
+
+
+def foresee(genotype: Genotype, factory: Factory, measure: Measure) -> Record:
+    """What is known of a network before it is trained, by its untrained files.
+
+    It is rejected or failed like a candidate, or stopped there: a record without a number, which
+    nothing was paid for. Raises DeviceError and RunError like `evaluate`.
+    """
+    progress = _Progress(-1, genotype, extra={"foreseen": True})
+    return _ended(_Evaluation(progress, [], factory, measure), trains=False)
+
+
+def _ended(evaluation: _Evaluation, *, trains: bool) -> Record:
+    start, progress, factory = time.monotonic(), evaluation.now, evaluation.factory
     try:
-        record = _Evaluation(progress, rivals, factory, measure).run()
+        record = evaluation.run(trains=trains)
     except (DeviceError, RunError):
         raise
     except (Exception, SystemExit) as error:  # a plugin that ends its process is wrong like others
@@ -116,7 +129,7 @@ class _Evaluation:
         self.sitting = Sitting(factory.assembly, measure, [])
         self.previewed = Treatment(progress.genotype)
 
-    def run(self) -> Record:
+    def run(self, *, trains: bool) -> Record:
         preview = self.factory.compress(self.factory.build(self.now.genotype), self.previewed)
         self._take(self.now, self.assembly.tier("static"), self._subject(preview))
         if broken := self._broken(self.now.values):
@@ -125,6 +138,8 @@ class _Evaluation:
             maker = FileMaker(self.factory, preview, folder / "preview", final=False)
             if self.assembly.tier("deployed") and (broken := self._hopeless(preview, maker)):
                 return self._rejected(broken)
+            if not trains:
+                return self._record(self.now, "stopped", step="training")
             return self._trained(preview, maker, folder)
 
     def _hopeless(self, preview: nn.Module, maker: FileMaker) -> dict[str, float]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Earlier", "Ground", "History", "Proposal", "Sampler", "SamplerContext"]
+__all__ = ["Earlier", "Ground", "History", "Measured", "Proposal", "Sampler", "SamplerContext"]
 
 # Drawn genotypes and static values that are remembered; the oldest go first.
 _REMEMBERED = 20_000
@@ -53,6 +53,19 @@ class Earlier:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """A network of a shortlist: what it keeps its budgets by before it is trained.
+
+    `values` are static objectives and the measured ones, of its own untrained file: those of the
+    trained one, or of another that the same training gives, may differ.
+    """
+
+    genotype: Genotype
+    choices: Choices
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class History:
     """What is known of a search: read it, never change it; it grows between two proposals.
 
@@ -61,7 +74,9 @@ class History:
     ones lack the objectives that only a whole training tells. Records of one training, one for
     each variant of its network, have one `Record.training`. `pending` candidates are handed out
     and not told yet; `climbing` has, by number, what is known of those of them whose training has
-    reached a rung and goes on. After a resume it holds what was known before.
+    reached a rung and goes on. `measured` are the networks of shortlists that keep their budgets,
+    whether they were proposed since or not; those that do not are among the records. After a resume
+    it holds what was known before.
 
     What a search was given of earlier ones under the same conditions is in `records`, first, with
     `Record.earlier`; of others in `earlier`, for a sampler that says it uses priors.
@@ -72,6 +87,7 @@ class History:
     keys: Container[str]
     climbing: Mapping[int, Record] = field(default_factory=dict)
     earlier: Sequence[Earlier] = ()
+    measured: Sequence[Measured] = ()
 
     def knows(self, genotype: Genotype) -> bool:
         """Whether it was proposed before; proposing it again is answered by what is known."""
@@ -87,6 +103,9 @@ class Ground:
     hard limits by objective, searched for or only reported. `made` are the questions that nobody
     draws answers of, as a training gives a candidate for each, with all those answers. `same` is
     equal for genotypes of which the networks are, and what is done to them; by default the key.
+    `measurable` are the objectives, searched for or limited, that a shortlist is measured in before
+    a training is paid: none where nobody trains. To measure one network costs `measuring` of what
+    it costs to train one.
     """
 
     axes: Sequence[Axis]
@@ -95,6 +114,8 @@ class Ground:
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     made: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     same: Callable[[Genotype], str] = lambda genotype: genotype.key
+    measurable: Sequence[str] = ()
+    measuring: float = 0.0
 
 
 class SamplerContext:
@@ -103,13 +124,17 @@ class SamplerContext:
     `axes` are the searched objectives with their references, `budgets` all hard limits by
     objective, `seed` an integer of its own for each process of a search, `search_seed` one that a
     resumed search keeps: what is drawn by it and the history alone goes on as if nothing had
-    happened. Nothing here is paid for except `static`. The same seeds and the same calls give the
-    same answers.
+    happened. `measurable` are the objectives that a shortlist is measured in, none where there is
+    no use in one, and `measuring` is what one network of it costs, as a share of a training.
+    Nothing here is paid for except `static`. The same seeds and the same calls give the same
+    answers.
     """
 
     def __init__(self, ground: Ground, seed: int, search_seed: int | None = None) -> None:
         self.axes = ground.axes
         self.budgets = ground.budgets
+        self.measurable = ground.measurable
+        self.measuring = ground.measuring
         self.seed = seed
         self.search_seed = seed if search_seed is None else search_seed
         self._ground = ground
@@ -233,6 +258,17 @@ class Sampler(ABC):
 
         Called once, before anything is paid. By default everything can be searched.
         """
+
+    def shortlist(self, history: History, context: SamplerContext) -> Sequence[Choices]:
+        """The few networks that it wants measured before it proposes; by default none.
+
+        Asked at most once a proposal, and only where `context.measurable` names anything. A worker
+        measures them untrained; then `propose` is called, with what was found in
+        `history.measured`, or among its records where a budget is broken or a network cannot be
+        exported. Nothing obliges it to propose one of them. Those that are known are left out. It
+        may be followed by `propose` with more records than it saw, where several run at once.
+        """
+        return ()
 
     @abstractmethod
     def propose(self, history: History, context: SamplerContext) -> Choices | None:

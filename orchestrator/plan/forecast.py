@@ -20,7 +20,7 @@ from orchestrator.estimators.ladder import Ladder
 from orchestrator.plan.survey import Specimen
 from orchestrator.training.epochs import seconds_per_step
 
-__all__ = ["Forecast", "Stage", "Timed", "Work", "forecast", "timed"]
+__all__ = ["Forecast", "Stage", "Timed", "Work", "forecast", "measuring", "timed"]
 
 # Where in the order of sizes networks are timed.
 _PLACES = (0.1, 0.5, 0.9)
@@ -125,6 +125,13 @@ def forecast(factory: Factory, seen: Timed, work: Work, files: int) -> Forecast:
         (memory[0], sum(memory) / 2, memory[1]),
         _disk(factory, seen, files),
     )
+
+
+def measuring(factory: Factory, seen: Timed) -> float | None:
+    """What to export and measure a network costs, as a share of a training; None without one."""
+    _, each = factory.assembly.estimator.training_epochs(factory.config.train)
+    training_s = each * seen.epoch_s[1]
+    return seen.file_s / training_s if training_s else None
 
 
 def _stages(factory: Factory, seen: Timed, work: Work, files: int) -> list[Stage]:

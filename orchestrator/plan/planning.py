@@ -20,7 +20,7 @@ from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.faults.typed import made
 from orchestrator.plan.axes import made_axes
 from orchestrator.plan.float_layers import float_layers
-from orchestrator.plan.forecast import Forecast, Work, forecast, timed
+from orchestrator.plan.forecast import Forecast, Timed, Work, forecast, measuring, timed
 from orchestrator.plan.promises import check_promises
 from orchestrator.plan.prospects import noted, unpromising
 from orchestrator.plan.share import Within, within_budgets
@@ -68,6 +68,7 @@ class Plan:
     `data` what images there are, as a `DataSummary`, and `strips` some of them to look at.
     `forecast` and `within`, the share of the space that keeps static budgets, are None in plans
     made before there were any; `seconds` and `disk_bytes` are what the forecast expects.
+    `measuring` is what it costs to measure a network, as a share of a training; None without any.
     """
 
     space_size: float
@@ -89,6 +90,7 @@ class Plan:
     strips: Sequence[Strip] = ()
     forecast: Forecast | None = None
     within: Within | None = None
+    measuring: float | None = None
 
     @property
     def facts(self) -> dict[str, str]:
@@ -147,7 +149,8 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
         # The named points are surveyed first.
         teacher = _teacher(factory, specimens[: len(seeds)], by_size)
         work = Work(concurrent, teacher is not None or adapts(factory.config))
-        cost_of_all = _forecast(factory, by_size, deployed.seconds, work)
+        seen_s = timed(factory, by_size, deployed.seconds)
+        cost_of_all = _forecast(factory, by_size, seen_s, work)
         return Plan(
             space_size=size,
             axes=made_axes(assembly, {**by_size[-1].values, **largest}, seen),
@@ -161,6 +164,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             disk_bytes=cost_of_all.disk_bytes[1],
             forecast=cost_of_all,
             within=within_budgets(factory),
+            measuring=measuring(factory, seen_s),
             compression=assembly.compression.told,
             variants=assembly.compression.told_of_each(assembly.runtime_name("")),
             unchanged=assembly.space.unchanged(),
@@ -339,8 +343,8 @@ def _teacher(
     return largest.genotype.to_json()
 
 
-def _forecast(factory: Factory, by_size: Sequence[Specimen], file_s: float, work: Work) -> Forecast:
+def _forecast(factory: Factory, by_size: Sequence[Specimen], seen: Timed, work: Work) -> Forecast:
     compression, plain = factory.assembly.compression, by_size[0].genotype
     # Of each runtime the preview's file, and everything that is made of the trained network.
     files = len(compression.untouched(plain)) + len(compression.variants(plain))
-    return forecast(factory, timed(factory, by_size, file_s), work, files)
+    return forecast(factory, seen, work, files)

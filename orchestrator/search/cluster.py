@@ -68,13 +68,15 @@ class Job:
 
     The function takes one mapping of plain values (`common` plus the call's own) and returns one.
     `Cluster.map` ends what takes longer than `seconds`. It is `at_home` where it needs what lies in
-    the run's folder, or leaves something there.
+    the run's folder, or leaves something there. `shortlist` is the function that measures networks
+    without training them, where a search has a use for one.
     """
 
     function: str
     common: Mapping[str, Any]
     seconds: float | None = None
     at_home: bool = False
+    shortlist: str | None = None
 
 
 @ray.remote(max_retries=0)  # type: ignore[untyped-decorator]

@@ -18,7 +18,7 @@ from typing import Any
 
 import ray
 
-from orchestrator.contracts.sampler import Proposal
+from orchestrator.contracts.sampler import Measured, Proposal
 from orchestrator.errors import RunError
 from orchestrator.records import Record
 from orchestrator.search.cluster import Job, Resources, call, task_options
@@ -42,6 +42,8 @@ _DEATHS = 2
 _MACHINES = 8
 # So many proposals for one that is paid for mean that the budgets leave almost nothing.
 _PROPOSALS_PER_CANDIDATE = 40
+# Shortlists that may be lost one after the other until no more are measured.
+_LOST = 3
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Callbacks:
     runs_s: Callable[[int], float | None] = lambda number: math.inf
     # Whether a task hangs in a measurement, by its id; asked once, as it ends that.
     hung_in_meter: Callable[[str], bool] = lambda task: False
+    # What the user should be told of.
+    note: Callable[[str], None] = lambda text: None
 
 
 def search(
@@ -112,6 +116,14 @@ class _Task:
     fault: MeterDeath | None = None
 
 
+@dataclass(frozen=True)
+class _Shortlist:
+    """Networks that are measured before it is decided which of them is trained."""
+
+    wanted: Sequence[Measured]
+    deadline: float
+
+
 class _Loop:
     """Hands candidates to Ray and hears of them, in the driver's one thread."""
 
@@ -130,7 +142,10 @@ class _Loop:
         self._function = job.function
         self._common = ray.put(dict(job.common))
         self._task = call.options(**task_options(resources, job))
+        self._shortlist = job.shortlist
         self._running: dict[Any, _Task] = {}
+        self._measuring: dict[Any, _Shortlist] = {}
+        self._lost = 0
         self._ahead: deque[Proposal] = deque()
         self._again: deque[_Task] = deque()
         self._going_on: deque[_Task] = deque()
@@ -143,7 +158,7 @@ class _Loop:
         """Until nothing runs and nothing more is wanted."""
         while not (self._over or self._observer.stopped()):
             self._fill()
-            if not self._running:
+            if not self._running and not self._measuring:
                 break
             self._look_ahead()
             self._hear(self._finished())
@@ -153,9 +168,10 @@ class _Loop:
 
     def cancel(self) -> None:
         """End what runs, on whatever machine; it stays open."""
-        for reference in self._running:
+        for reference in (*self._running, *self._measuring):
             ray.cancel(reference, force=True)
         self._running.clear()
+        self._measuring.clear()
 
     @property
     def _over(self) -> bool:
@@ -167,12 +183,14 @@ class _Loop:
     def _fill(self) -> None:
         """A candidate for each free worker; one that may die for want of memory is alone."""
         if self._again:
-            if not self._running:
+            if not self._running and not self._measuring:
                 self._start(self._again.popleft())
             return
-        while len(self._running) < self._concurrent:
+        while len(self._running) + len(self._measuring) < self._concurrent:
             if self._going_on:
                 self._start(self._going_on.popleft())
+                continue
+            if self._measure():
                 continue
             proposal = self._ahead.popleft() if self._ahead else self._ask()
             if proposal is None:
@@ -187,12 +205,30 @@ class _Loop:
         while len(self._ahead) < _AHEAD and (proposal := self._ask()):
             self._ahead.append(proposal)
 
-    def _ask(self) -> Proposal | None:
-        """The next candidate; None where no more is wanted, or the space is used up."""
-        waiting = sum(map(len, (self._running, self._ahead, self._going_on, self._again)))
+    def _measure(self) -> bool:
+        """Have a shortlist measured, where the sampler wants one; one at a time."""
+        if self._measuring or self._ahead or not self._shortlist or not self._wanted:
+            return False
+        wanted = self._proposer.shortlist()
+        if wanted:
+            told = [{"genotype": m.genotype.to_json(), "choices": dict(m.choices)} for m in wanted]
+            reference = self._task.remote(self._shortlist, self._common, {"shortlist": told})
+            most = (self._limits.seconds_each or math.inf) + _START_S
+            self._measuring[reference] = _Shortlist(wanted, time.monotonic() + most)
+        return bool(wanted)
+
+    @property
+    def _wanted(self) -> bool:
+        """Whether another candidate is, beside those that are on their way."""
+        on_way = (self._running, self._ahead, self._going_on, self._again, self._measuring)
+        waiting = sum(map(len, on_way))
         most = self._limits.candidates * _PROPOSALS_PER_CANDIDATE
         enough = self._proposer.paid + waiting >= self._limits.candidates
-        if self._used_up or enough or self._proposer.answered + waiting >= most:
+        return not (self._used_up or enough or self._proposer.answered + waiting >= most)
+
+    def _ask(self) -> Proposal | None:
+        """The next candidate; None where no more is wanted, or the space is used up."""
+        if not self._wanted:
             return None
         start = time.monotonic()
         proposal = self._proposer.propose()
@@ -208,7 +244,7 @@ class _Loop:
 
     def _finished(self) -> list[Any]:
         """References of what is done; none when there is something else to look after."""
-        references = list(self._running)
+        references = [*self._running, *self._measuring]
         ready, rest = ray.wait(references, num_returns=1, timeout=self._patience)
         if ready and rest:
             ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
@@ -218,12 +254,15 @@ class _Loop:
     def _patience(self) -> float:
         """Seconds until somebody's time is up, or the heart beats."""
         ends = [task.deadline for task in self._running.values()]
+        ends += [shortlist.deadline for shortlist in self._measuring.values()]
         left = min([*ends, self._end or math.inf]) - time.monotonic()
         return max(0.0, min(left, _HEARTBEAT_S))
 
     def _hear(self, references: Sequence[Any]) -> None:
         """Start others first, then tell what became of these; a fatal one ends the search last."""
-        ended = [(self._running.pop(reference), reference) for reference in references]
+        for reference in [each for each in references if each in self._measuring]:
+            self._hear_measured(reference)
+        ended = [(self._running.pop(each), each) for each in references if each in self._running]
         while self._ahead and len(self._running) < self._concurrent and not self._again:
             self._start(_Task(self._ahead.popleft()))
         ends = [(task, end_of(reference)) for task, reference in ended]
@@ -233,6 +272,28 @@ class _Loop:
                 self._suspect_of(task, end.fatal)
             elif end.fatal is not None:
                 raise end.fatal
+
+    def _hear_measured(self, reference: Any) -> None:
+        """What a shortlist was found to be; a death of the meter's is for candidates to confirm."""
+        del self._measuring[reference]
+        end = end_of(reference)
+        if end.fatal is not None and not isinstance(end.fatal, MeterDeath):
+            raise end.fatal
+        self._take_measured(end)
+
+    def _take_measured(self, end: End) -> None:
+        """Where nothing was found the sampler decides as if it had not asked."""
+        found = [Record.from_json(told) for told in end.record["found"]] if end.record else []
+        with self._proposer.together():
+            told = self._proposer.measured(found)
+        for record in told:
+            self._observer.on_record(record)
+        self._lost = 0 if end.record else self._lost + 1
+        if self._lost:
+            more = "" if self._lost < _LOST else "; no more are"
+            self._observer.note(f"a shortlist was not measured{more}: {end.exception}")
+        if self._lost == _LOST:
+            self._shortlist = None
 
     def _tell(self, records: list[Record]) -> None:
         if self._suspect and any(record.latencies for record in records):
@@ -281,6 +342,12 @@ class _Loop:
     def _give_up(self) -> None:
         """Fail what has been running for too long, and take its worker's life."""
         now, limit = time.monotonic(), self._limits.seconds_each or math.inf
+        for reference, shortlist in list(self._measuring.items()):
+            if shortlist.deadline < now:
+                del self._measuring[reference]
+                ray.cancel(reference, force=True)
+                self._observer.hung_in_meter(reference.task_id().hex())
+                self._take_measured(End("late", f"no answer after {limit:.3g} s"))
         for reference, task in list(self._running.items()):
             if task.deadline > now:
                 continue

@@ -21,11 +21,11 @@ from orchestrator.contracts.sampler import (
     Earlier,
     Ground,
     History,
+    Measured,
     Proposal,
-    Sampler,
     SamplerContext,
 )
-from orchestrator.errors import ConfigError, PluginError
+from orchestrator.errors import ConfigError
 from orchestrator.records import Choices, Genotype, Record
 from orchestrator.search.journal import (
     OneWriter,
@@ -35,7 +35,8 @@ from orchestrator.search.journal import (
     read_result,
     variants_of,
 )
-from orchestrator.search.samplers import adapted, chance
+from orchestrator.search.samplers import adapted, chance, proposed, shortlisted
+from orchestrator.search.shortlists import Shortlists
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -105,6 +106,8 @@ class Proposer:
         # The last record of each candidate that was on its way to the next rung, by number.
         self.climbing: dict[int, Record] = {}
         self._adopt(trials)
+        self._shortlists = Shortlists(self._study, self._storage)
+        self._tell_found(self._shortlists.over)
 
     def suggest_first(self, choices: Mapping[str, Any], origin: str) -> None:
         """Queue a point of the space by its choices; what they leave open the sampler fills in."""
@@ -125,7 +128,7 @@ class Proposer:
         told: list[Record] = []
         if known is not None:
             trained = self.records[known.number]
-        elif record.genotype.key in self._known or (added := self._add_earlier(record)) is None:
+        elif record.genotype.key in self._known or (added := self._add_finished(record)) is None:
             return []
         else:
             told, trained = [added], added
@@ -137,7 +140,7 @@ class Proposer:
                 self._learn(told[-1])
         return told
 
-    def _add_earlier(self, record: Record) -> Record | None:
+    def _add_finished(self, record: Record) -> Record | None:
         """A finished trial with the answers it was drawn with; None where its network is known."""
         drawn = FixedTrial(dict(record.choices))
         try:
@@ -211,6 +214,28 @@ class Proposer:
             return self._issue(trial, genotype)
         return None
 
+    def shortlist(self) -> list[Measured]:
+        """What the sampler wants measured before its next proposal, without values yet.
+
+        Raises PluginError like `propose`.
+        """
+        due = self.ground.measurable and self._shortlists.due
+        if not due or self._lost or self._waits:
+            return []
+        history, known = self.history, self._shortlists
+        chosen = shortlisted(self._sampler, history, self._context)
+        wanted = {self.ground.same(each.genotype): each for each in chosen}
+        new = [m for same, m in wanted.items() if same not in self._first and not known.has(m)]
+        return [each for each in new if not history.knows(each.genotype)]
+
+    def measured(self, found: Sequence[Record]) -> list[Record]:
+        """Write down a shortlist: one that broke a budget or failed is a candidate, and told.
+
+        Those that keep their budgets come as stopped ones. Nothing at all is found where the
+        process died. Returns the candidates.
+        """
+        return self._tell_found(self._shortlists.keep(found))
+
     def tell(self, record: Record) -> list[Record]:
         """Write an outcome; its variants become candidates of their own, told with it.
 
@@ -238,25 +263,25 @@ class Proposer:
         """All that is known, for a sampler; it grows with the search."""
         pending = [self._pending[number] for number in sorted(self._pending)]
         known = ChainMap[str, Any](self._aliases, self._known)
-        return History(self._told, pending, known, self.climbing, self._earlier)
+        measured = self._shortlists.measured
+        return History(self._told, pending, known, self.climbing, self._earlier, measured)
 
     def _ask_sampler(self) -> None:
         """Queue what the sampler proposes, unless something waits already."""
-        if self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            return
-        try:
-            choices = self._sampler.propose(self.history, self._context)
-            complete = None if choices is None else self._context.complete(choices)
-        except PluginError:
-            raise
-        except ConfigError as error:
-            raise PluginError(
-                f"sampler {_name(self._sampler)} proposed what cannot be: {error}"
-            ) from error
-        except Exception as error:
-            raise PluginError(f"sampler {_name(self._sampler)} raised {error!r}.") from error
-        if complete is not None:
-            self._queue(complete, {})
+        if not self._waits:
+            choices = proposed(self._sampler, self.history, self._context)
+            if choices is not None:
+                self._queue(choices, {})
+
+    @property
+    def _waits(self) -> bool:
+        """Whether something is queued."""
+        return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+
+    def _tell_found(self, over: Sequence[Record]) -> list[Record]:
+        """A trial for each network of a shortlist that has none yet."""
+        new = [record for record in over if record.genotype.key not in self._known]
+        return [told for record in new if (told := self._add_finished(record)) is not None]
 
     def _queue(
         self, choices: Choices, attributes: Mapping[str, Any], *, skip_if_exists: bool = False
@@ -423,7 +448,3 @@ class Proposer:
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self._study._storage.get_trial(self._ids[number])
-
-
-def _name(sampler: Sampler) -> str:
-    return repr(sampler.name or type(sampler).__name__)

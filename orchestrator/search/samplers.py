@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import pydantic
 
 from orchestrator.contracts.offer import Offer
-from orchestrator.contracts.sampler import History, Sampler, SamplerContext
-from orchestrator.errors import PluginError
+from orchestrator.contracts.sampler import History, Measured, Sampler, SamplerContext
+from orchestrator.errors import ConfigError, PluginError
 from orchestrator.hookspecs import hookimpl
 from orchestrator.records import Choices
 
@@ -25,7 +26,9 @@ __all__ = [
     "nsga2",
     "nsga3",
     "orchestrator_samplers",
+    "proposed",
     "random",
+    "shortlisted",
     "tpe",
 ]
 
@@ -62,6 +65,33 @@ def adapted(made: object) -> Sampler:
             "Optuna's samplers."
         )
     return made
+
+
+def proposed(sampler: Sampler, history: History, context: SamplerContext) -> Choices | None:
+    """All answers of what it proposes; raises PluginError with its name."""
+    with _blamed(sampler):
+        choices = sampler.propose(history, context)
+        return None if choices is None else context.complete(choices)
+
+
+def shortlisted(sampler: Sampler, history: History, context: SamplerContext) -> list[Measured]:
+    """What it wants measured, without values yet; raises PluginError with its name."""
+    with _blamed(sampler):
+        chosen = [context.complete(choices) for choices in sampler.shortlist(history, context)]
+        return [Measured(context.draw(choices), choices, {}) for choices in chosen]
+
+
+@contextmanager
+def _blamed(sampler: Sampler) -> Iterator[None]:
+    name = repr(sampler.name or type(sampler).__name__)
+    try:
+        yield
+    except PluginError:
+        raise
+    except ConfigError as error:
+        raise PluginError(f"sampler {name} proposed what cannot be: {error}") from error
+    except Exception as error:
+        raise PluginError(f"sampler {name} raised {error!r}.") from error
 
 
 def chance(sampler: Sampler, seed: int) -> BaseSampler:

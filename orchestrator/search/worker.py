@@ -26,6 +26,7 @@ __all__ = [
     "evaluate_candidate",
     "finish_candidate",
     "measure_again",
+    "measure_shortlist",
     "measuring_devices",
     "prepare_estimator",
     "progress_of",
@@ -56,6 +57,20 @@ def evaluate_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
         # The driver alone knows whether a candidate that paused at a rung goes on.
         _keep(record.to_json(), folder / "results", f"{record.number:04d}")
     return record.to_json()
+
+
+def measure_shortlist(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Networks that nobody decided to train yet: a record each, of what is known untrained."""
+    from orchestrator.candidate.evaluation import foresee
+    from orchestrator.search.meter import measure_with
+
+    factory = _factory(payload["config"], str(_run_folder(payload)))
+    measure = measure_with(payload["meters"])
+    found = []
+    for told in payload["shortlist"]:
+        record = foresee(Genotype.from_json(told["genotype"]), factory, measure)
+        found.append(replace(record, choices=told["choices"]).to_json())
+    return {"found": found}
 
 
 def check_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,7 +143,8 @@ def prepare_estimator(payload: Mapping[str, Any]) -> dict[str, Any]:
     context = replace(factory.estimation(), on_progress=on_progress)
     estimator = factory.assembly.estimator
     notes = list(estimator.prepare(context))
-    return {"notes": notes, "approximate": estimator.approximates(context)}
+    approximate, foretells = estimator.approximates(context), estimator.foretells(context)
+    return {"notes": notes, "approximate": approximate, "foretells": foretells}
 
 
 def progress_of(folder: Path) -> float:

@@ -61,6 +61,7 @@ class Phases:
     _tables_at: float = 0.0
     _end: float | None = None
     _approximate: bool = False
+    _foretells: bool = False
     _overrun: set[str] = field(default_factory=set)
     _since: float = field(default_factory=time.time)
     _rungs: Rungs | None = None
@@ -142,7 +143,7 @@ class Phases:
     def prepare(self) -> None:
         """What the estimator is paid once, such as training shared weights."""
         estimator = self.assembly.estimator
-        self._approximate = estimator.approximate
+        self._approximate, self._foretells = estimator.approximate, estimator.predicts
         if type(estimator).prepare is Estimator.prepare:
             return
         self.viewer.phase(estimator.name, _PERCENT)
@@ -159,7 +160,7 @@ class Phases:
             if isinstance(told, Exception):
                 raise OrchestratorError(f"{estimator.name} cannot be prepared: {told}") from told
             self.viewer.step(self.study, _PERCENT)
-            self._approximate = told["approximate"]
+            self._approximate, self._foretells = told["approximate"], told["foretells"]
             for note in told["notes"]:
                 self.viewer.note(note)
 
@@ -279,7 +280,17 @@ class Phases:
             {target.name: Budget(target.config.min, target.config.max) for target in targets},
             self.assembly.compression.made,
             self.factory.same,
+            self._measurable,
+            self.study.plan.measuring or 0.0,
         )
+
+    @property
+    def _measurable(self) -> list[str]:
+        """What a shortlist is measured in, where there are trainings to spare by it."""
+        if self._foretells or self.study.plan.measuring is None:
+            return []
+        known = self.assembly.tier("deployed")
+        return [target.name for target in known if target.searched or target.has_budget]
 
     def _sampler(self, seed: int) -> Any:
         chosen = self.study.config.sampler
@@ -294,7 +305,12 @@ class Phases:
         left = self._end - time.monotonic() if self._end else None
         if left is None or left > 0:
             each_s = candidate_s(self.study, self.cluster.resources.concurrent)
-            job = Job(worker("evaluate_candidate"), self.common, at_home=self._rooted)
+            job = Job(
+                worker("evaluate_candidate"),
+                self.common,
+                at_home=self._rooted,
+                shortlist=worker("measure_shortlist"),
+            )
             limits = Limits(candidates, left, each_s)
             search(proposer, job, self.cluster.resources, limits, self._callbacks())
         self._write_tables()
@@ -313,6 +329,7 @@ class Phases:
             traces=lambda number: traces_of(traces_file(folder, number)),
             runs_s=lambda number: since(traces_file(folder, number)),
             hung_in_meter=self.cluster.hung_in_meter,
+            note=self.viewer.note,
         )
 
     def finish(self) -> None:

@@ -17,6 +17,7 @@ from orchestrator.contracts import (
     Earlier,
     Ground,
     History,
+    Measured,
     Proposal,
     Sampler,
     SamplerContext,
@@ -34,6 +35,8 @@ _AXES = (
     Axis("cost", "", "minimize", _LARGEST),
 )
 _BUDGETS = {"cost": Budget(max=15.0)}
+# Where a latency is searched for that can be measured before training.
+_TIMED = (_AXES[0], Axis("latency_ms", "ms", "minimize", 3.0))
 
 
 def check_sampler(sampler: Sampler) -> None:
@@ -41,7 +44,8 @@ def check_sampler(sampler: Sampler) -> None:
 
     It searches a table of 1,236 points with conditional, ordered and real choices, one budget, and
     candidates that fail, are stopped or stay pending, also with what an earlier search knew, as
-    far as it says that it uses that. Cost: some 180 proposals.
+    far as it says that it uses that; then one for a latency, where shortlists are measured. Cost:
+    some 200 proposals.
     """
     searches = [_Search(_copy(sampler), seed=3) for _ in range(2)]
     first, again = (list(search.run(_CANDIDATES)) for search in searches)
@@ -53,6 +57,8 @@ def check_sampler(sampler: Sampler) -> None:
     if sampler.uses_earlier == "priors":
         before = Earlier("before", tuple(half.told), ("data",), frozenset({"cost"}))
         _Search(_copy(sampler), seed=13, earlier=(before,)).finish(6)
+    timed = [list(_Search(_copy(sampler), seed=9, timed=True).run(20)) for _ in range(2)]
+    assert timed[0] == timed[1], "the same seed and the same measurements give other proposals"
     for outcome in ("failed", "rejected", "stopped"):
         _Search(_copy(sampler), seed=7, always=outcome).finish(12)
 
@@ -69,11 +75,15 @@ class _Search:
         pending: dict[int, Proposal] | None = None,
         always: str = "",
         earlier: Sequence[Earlier] = (),
+        timed: bool = False,
     ) -> None:
         self.sampler = sampler
         self.told = list(told or [])
         self.pending: dict[int, Proposal] = dict(pending or {})
-        self.context = SamplerContext(Ground(_AXES, _draw, _static, _BUDGETS), seed)
+        self.measured: list[Measured] = []
+        ground = Ground(_AXES, _draw, _static, _BUDGETS)
+        timely = replace(ground, axes=_TIMED, measurable=["latency_ms"])
+        self.context = SamplerContext(timely if timed else ground, seed)
         sampler.check(self.context)
         self.always = always
         self.earlier = earlier
@@ -102,18 +112,29 @@ class _Search:
         open_ones = tuple(self.pending.values())
         known = {record.genotype.key for record in self.told}
         known |= {proposal.genotype.key for proposal in open_ones}
-        return History(tuple(self.told), open_ones, known, earlier=self.earlier)
+        measured = tuple(self.measured)
+        return History(tuple(self.told), open_ones, known, earlier=self.earlier, measured=measured)
 
     def _asked(self) -> Choices | None:
         """One proposal, and that nothing else came of asking for it."""
         states = random.getstate(), _numpy_state()
         records = pickle.dumps(self.told)
+        if self.context.measurable:
+            self._measure()
         choices = self.sampler.propose(self.history, self.context)
         after = random.getstate(), _numpy_state()
         assert states[0] == after[0], "the random state of Python's `random` is left as it was"
         assert states[1] == after[1], "numpy's global random state is left as it was"
         assert records == pickle.dumps(self.told), "records are read, never changed"
         return _valid(choices, self.context)
+
+    def _measure(self) -> None:
+        """What it wants measured before it proposes."""
+        for choices in self.sampler.shortlist(self.history, self.context):
+            assert _valid(choices, self.context) is not None, "a shortlist has choices only"
+            genotype = self.context.draw(choices)
+            if not self.history.knows(genotype):
+                self.measured.append(Measured(genotype, dict(choices), _values(genotype)))
 
     def _hand_out(self, choices: Choices) -> None:
         genotype = self.context.draw(choices)
@@ -165,9 +186,16 @@ def _static(genotype: Genotype) -> dict[str, float]:
     return {"cost": blocks * (0.5 + found.get("share", 0.5)) * _LARGEST / 31.5}
 
 
+def _values(genotype: Genotype) -> dict[str, float]:
+    """With the milliseconds, which operators take more of than they cost."""
+    values = _static(genotype)
+    slow = 1 + 0.3 * genotype.architecture["blocks"].count("plain")
+    return {**values, "latency_ms": 0.1 + 0.06 * slow * values["cost"]}
+
+
 def _outcome(proposal: Proposal, always: str) -> Record:
     """The table's dear column, and now and then a way to lose a candidate."""
-    values = _static(proposal.genotype)
+    values = _values(proposal.genotype)
     over = _BUDGETS["cost"].excess(values["cost"])
     lost = "failed" if proposal.number % 9 == 4 else "stopped" if proposal.number % 7 == 5 else ""
     outcome: Any = always or ("rejected" if over else lost or "feasible")

@@ -51,7 +51,7 @@ class Coder:
         The first `borrowed` are networks of earlier searches, which are not known in this one.
         """
         start = len(self._known)
-        new = [self.context.complete(chosen) for chosen in choices[start:]]
+        new = [self._whole(chosen) for chosen in choices[start:]]
         for place, chosen in enumerate(new, start):
             self._asked.update(chosen)
             if place >= self.borrowed:
@@ -68,6 +68,11 @@ class Coder:
         for chosen in whole:
             self._asked.update(chosen)
         return whole
+
+    def _whole(self, chosen: Choices) -> Choices:
+        """As they were told, which is all of them, but where they answer what nobody has asked."""
+        met = chosen.keys() <= self.context.questions.keys()
+        return chosen if met else self.context.complete(chosen)
 
     def pool(self, choices: Sequence[Choices]) -> Floats:
         """(n, columns) of whole answers."""

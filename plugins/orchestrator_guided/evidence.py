@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ Floats = NDArray[np.float64]
 
 # Of so many of the latest whole trainings it is known by how much they gained after an epoch.
 _CURVES = 200
+# And of so many networks by how much another file of theirs is better than their own.
+_COMPARED = 50
 
 
 @dataclass
@@ -147,6 +150,19 @@ class Evidence:
                     values[row], variances[row] = foreseen
         return values, variances
 
+    def beyond(self, place: int) -> tuple[float, float]:
+        """By how much the file that a network counts with differs from its own in a modelled loss.
+
+        The mean of the latest, and how differently they do. Both are 0 where each has but one.
+        """
+        loss, apart = self.losses[place], []
+        for row, files in zip(self._rows[-_COMPARED:], self._files[-_COMPARED:], strict=True):
+            own = loss.known(files[0].values)
+            if len(files) > 1 and np.isfinite([row[place], own]).all():
+                best, first = loss.modelled(np.array([row[place], own]))
+                apart.append(best - first)
+        return (float(np.mean(apart)), float(np.std(apart))) if apart else (0.0, 0.0)
+
     def foreseen(self, place: int, record: Record) -> tuple[float, float] | None:
         """What a training that goes on will come to, with its variance; None if that is open."""
         loss = self.losses[place]
@@ -154,10 +170,11 @@ class Evidence:
 
     def _take(self, record: Record, place: int) -> None:
         """A file more of a network."""
-        self._files[place].append(record)
-        self._rows[place] = self._best(self._files[place])
-        point = self._rows_of(record)[: self.axes]
-        if record.outcome == "feasible" and np.isfinite(point).all():
+        files, row = self._files[place], self._rows_of(record)
+        files.append(record)
+        self._rows[place] = self._best(files) if len(files) > 1 else row
+        point = row[: self.axes]
+        if record.outcome == "feasible" and all(map(isfinite, point)):
             self.points.append(point)
             self.owners.append(place)
 

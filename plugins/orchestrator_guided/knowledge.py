@@ -2,85 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator import Choices, Proposal, Record, SamplerContext
-from orchestrator_guided.coding import Coder
+from orchestrator import Choices, Measured, Proposal, Record, SamplerContext
 from orchestrator_guided.evidence import Evidence
 from orchestrator_guided.improvement import Belief, Boxes, layer
-from orchestrator_guided.prior import Prior
+from orchestrator_guided.memory import FEWEST, Memory, Static, step_of
+from orchestrator_guided.pool import told_of
 from orchestrator_guided.process import Observations, Process
-from orchestrator_guided.start import Counted, Start
+from orchestrator_guided.start import Counted
 
-__all__ = ["Knowledge", "Memory"]
+__all__ = ["Knowledge"]
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-# Observations that a process is conditioned on, and that its hyper-parameters are learnt from,
-# which is where the time goes; so many of the latest tell what is static.
-_MOST_SEEN, _MOST_FITTED, _MOST_STATIC = 320, 200, 400
+# Observations that a process is conditioned on; so many of the latest tell what is static.
+_MOST_SEEN, _MOST_STATIC = 320, 400
 # Learnt anew where there are so many times as many; what is static is told at each step, too.
 _LEARN, _LEARN_STATIC, _TELL_STATIC = 1.12, 1.5, 1.06
-_FEWEST = 2
 # A loss this far above the usual ones says no more than "bad".
 _OUTLIER = 4.5
 _WORKS = "works"
 _HARDLY = 0.02
-
-
-@dataclass
-class _Static:
-    """A static objective as it is guessed before it is counted."""
-
-    logarithmic: bool = False
-    told: int = 0
-    centre: Floats = field(default_factory=lambda: np.zeros(0))
-    questions: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Memory:
-    """What is kept from proposal to proposal to save time; all of it follows from the records."""
-
-    coder: Coder
-    start: Start
-    priors: Mapping[str, Prior] = field(default_factory=dict)
-    processes: dict[str, Process] = field(default_factory=dict)
-    statics: dict[str, _Static] = field(default_factory=dict)
-    _learnt: dict[str, int] = field(default_factory=dict)
-
-    def process(
-        self, name: str, count: int, growth: float, told: Callable[[int], Observations]
-    ) -> Process:
-        """With hyper-parameters learnt at the last step up to `count`, from what was told by then.
-
-        Only the numbers of steps decide what they are learnt from, so that a resumed search comes
-        to the same.
-        """
-        process = self.processes.setdefault(name, Process(prior=self.priors.get(name)))
-        step = _step(count, growth)
-        if step != self._learnt.get(name, 0):
-            observations = told(step)
-            if len(observations) > _MOST_FITTED:
-                some = np.random.default_rng(step).permutation(len(observations))[:_MOST_FITTED]
-                observations = observations.rows(np.sort(some))
-            process.learn(observations)
-            self._learnt[name] = step
-        return process
-
-
-def _step(count: int, growth: float) -> int:
-    """The largest number up to `count` of a series that grows so; 0 below the first."""
-    found, following = 0, _FEWEST
-    while following <= count:
-        found, following = following, max(following + 1, int(following * growth))
-    return found
+# What two measurements of one file differ by, as a share; so many of the latest are believed.
+_REPEATED, _MOST_MEASURED = 0.01, 100
 
 
 class Knowledge:
@@ -97,6 +47,9 @@ class Knowledge:
         self._raw, self._predicted = evidence.raw, evidence.predicted
         self._pooled: dict[int, Floats] = {}
         self._corrected: dict[str, Process] = {}
+        # Place of a loss → what was measured of a network: the loss as it is modelled, and how
+        # surely its best file has that.
+        self._measured: dict[int, dict[Hashable, tuple[float, float]]] = {}
         self._tell_static()
         self._features = self._features_of(self._logs(self._costs), self._predicted)
         self._targets = {
@@ -114,12 +67,12 @@ class Knowledge:
     def _tell_static(self) -> None:
         for place, name in enumerate(self._names):
             usable = np.flatnonzero(np.isfinite(self._costs[:, place]))
-            static = self._memory.statics.setdefault(name, _Static())
-            step = _step(len(usable), _TELL_STATIC)
+            static = self._memory.statics.setdefault(name, Static())
+            step = step_of(len(usable), _TELL_STATIC)
             if step != static.told or static.questions != self._questions:
                 self._tell_of(place, usable[:step], static)
 
-    def _tell_of(self, place: int, usable: Places, static: _Static) -> None:
+    def _tell_of(self, place: int, usable: Places, static: Static) -> None:
         static.told, static.questions = len(usable), self._questions
         known = [values[self._names[place]] for _, values in self._memory.start.counted]
         static.logarithmic = min([*self._costs[usable, place], *known]) > 0
@@ -160,7 +113,7 @@ class Knowledge:
     def _tell(self, place: int) -> bool:
         """One loss; whether enough is known of it."""
         usable = self._usable(place)
-        if len(usable) < _FEWEST:
+        if len(usable) < FEWEST:
             return False
         process = self._memory.process(
             self.evidence.losses[place].axis.name,
@@ -278,8 +231,14 @@ class Knowledge:
         known = [[value[name] for name in self._names] for value in values]
         return self._logs(np.array(known, dtype=np.float64).reshape(len(values), len(self._names)))
 
-    def beliefs(self, pool: Sequence[Choices], logs: Floats) -> tuple[list[Belief], Floats]:
-        """Of each axis; and the logarithm of the probability (n,) that it works within budgets."""
+    def beliefs(
+        self, pool: Sequence[Choices], logs: Floats, as_measured: float | None = None
+    ) -> tuple[list[Belief], Floats]:
+        """Of each axis; and the logarithm of the probability (n,) that it works within budgets.
+
+        As if what is measurable had been measured, by so many standard deviations off what is
+        expected, where `as_measured` says so.
+        """
         codes, features = self._coded(pool), self._features_of(logs)
         costs = self._values(logs)
         found: list[Belief] = []
@@ -288,6 +247,8 @@ class Knowledge:
             name = loss.axis.name
             if place in self._seen:
                 mean, deviation = self._memory.processes[name].ask(codes, features)
+                if name in self.context.measurable:
+                    mean, deviation = self._sure(place, pool, (mean, deviation), as_measured)
                 belief = Belief(mean, deviation, loss.logarithmic)
                 if name in self.context.budgets:
                     chances += loss.within(self.context.budgets[name], mean, deviation)
@@ -301,6 +262,26 @@ class Knowledge:
                 values = costs[:, list(self._names).index(name)]
                 found.append(Belief(np.array([loss.of(value) for value in values])))
         return found[: self.evidence.axes], chances + self._kept(costs)
+
+    def _sure(
+        self,
+        place: int,
+        pool: Sequence[Choices],
+        believed: tuple[Floats, Floats],
+        as_measured: float | None,
+    ) -> tuple[Floats, Floats]:
+        """What was measured, or would be, in place of what is believed."""
+        mean, deviation = believed
+        if as_measured is not None:
+            own = self._memory.processes[self.evidence.losses[place].axis.name].own
+            _, spread = self.evidence.beyond(place)
+            mean = mean + as_measured * np.sqrt(deviation**2 + own**2)
+            deviation = np.full(len(mean), max(spread, _REPEATED))
+        if known := self._measured.get(place):
+            for row, choices in enumerate(pool):
+                if (found := known.get(told_of(choices))) is not None:
+                    mean[row], deviation[row] = found
+        return mean, deviation
 
     def _values(self, logs: Floats) -> Floats:
         found = logs.copy()
@@ -364,6 +345,33 @@ class Knowledge:
         beliefs, chances = self.beliefs(pool, logs)
         told = [np.exp(belief.mean) if belief.logarithmic else belief.mean for belief in beliefs]
         self._smoothed = np.concatenate([self._smoothed, np.array(told).T[chances > np.log(0.5)]])
+
+    def take(self, measured: Sequence[Measured]) -> None:
+        """Condition on what shortlists were measured at.
+
+        That is of a network's own file: of the one it counts with it is known as far as those of
+        others differ alike.
+        """
+        latest = measured[-_MOST_MEASURED:]
+        pool = [each.choices for each in latest]
+        for place in self._seen:
+            loss = self.evidence.losses[place]
+            known = np.array([loss.known(each.values) for each in latest])
+            rows = np.flatnonzero(np.isfinite(known))
+            if loss.axis.name not in self.context.measurable or not len(rows):
+                continue
+            differ, spread = self.evidence.beyond(place)
+            values = loss.modelled(known[rows]) + differ
+            some = [pool[int(row)] for row in rows]
+            features = self._features_of(self.exact([latest[int(row)].values for row in rows]))
+            variances = np.full(len(rows), spread**2)
+            told = Observations(self._coded(some), features, values, variances, self._questions)
+            self._memory.processes[loss.axis.name].believe(told)
+            sure = max(spread, _REPEATED)
+            self._measured[place] = {
+                told_of(chosen): (float(value), sure)
+                for chosen, value in zip(some, values, strict=True)
+            }
 
     def _front(self) -> Floats:
         """The front, what is dear moved by as much as the process doubts it: noise is no gain."""

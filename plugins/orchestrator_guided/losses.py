@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite, nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +32,7 @@ class Loss:
 
     axis: Axis
 
-    @property
+    @cached_property
     def logarithmic(self) -> bool:
         """Whether the loss has a natural zero."""
         axis = self.axis
@@ -43,7 +45,7 @@ class Loss:
         """The reference's loss, beyond which nothing counts."""
         return self.of(self.axis.reference)
 
-    @property
+    @cached_property
     def width(self) -> float:
         """The distance from the reference to the ideal, in which volumes are measured."""
         return abs(self.axis.reference - self.axis.best)
@@ -67,7 +69,7 @@ class Loss:
     def known(self, values: Mapping[str, float]) -> float:
         """The loss in a candidate's values; NaN where the objective is not among them."""
         value = values.get(self.axis.name)
-        return float("nan") if value is None or not np.isfinite(value) else self.of(value)
+        return nan if value is None or not isfinite(value) else self.of(value)
 
     def within(self, budget: Budget, mean: Floats, deviation: Floats) -> Floats:
         """The logarithm of the probability (n,) that a modelled loss keeps a budget."""

@@ -152,6 +152,11 @@ class Process:
         variance = np.maximum(own - (solved**2).sum(0), 1e-10)
         return mean, self._width * np.sqrt(variance)
 
+    @property
+    def own(self) -> float:
+        """The standard deviation of what an observation has for itself."""
+        return self._width * float(np.exp(0.5 * self.noise))
+
     def _beyond_prior(self, told: Observations) -> Observations:
         """What is left to be learnt of these, by as much of the prior as they bear out."""
         if self.prior is None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -22,8 +23,9 @@ from orchestrator.errors import ConfigError
 from orchestrator_guided.coding import Coder
 from orchestrator_guided.evidence import Evidence
 from orchestrator_guided.improvement import layer
-from orchestrator_guided.knowledge import Knowledge, Memory
+from orchestrator_guided.knowledge import Knowledge
 from orchestrator_guided.losses import losses_of
+from orchestrator_guided.memory import Memory
 from orchestrator_guided.pool import Breeder, told_of
 from orchestrator_guided.prior import best_of, priors_of
 from orchestrator_guided.start import Counted, Start, counted
@@ -40,6 +42,12 @@ _PARENTS = 8
 _CORRECTIONS = 3
 # Scores that differ by less are the same: what rounding makes of them depends on the process.
 _DIGITS = 7
+# A shortlist is measured where that is expected to gain this share of a training, and so many times
+# what it costs.
+_LEAST_GAIN, _OVER_COST = 0.05, 2.0
+_MOST_MEASURED = 100
+# Standard deviations off what is expected, and how likely each is (Gauss and Hermite's).
+_APART = ((-2.857, 0.0113), (-1.356, 0.2221), (0.0, 0.5333), (1.356, 0.2221), (2.857, 0.0113))
 
 
 class GuidedSampler(Sampler):
@@ -53,44 +61,55 @@ class GuidedSampler(Sampler):
     name = "guided"
     uses_earlier = "priors"
 
-    def __init__(self, *, startup: int = 10) -> None:
-        if startup < 0:
-            raise ConfigError(f"sampler.startup: found {startup}, expected 0 or more.")
-        self.startup = startup
+    def __init__(self, *, startup: int = 10, measured: int = 4) -> None:
+        for name, found in (("startup", startup), ("measured", measured)):
+            if found < 0:
+                raise ConfigError(f"sampler.{name}: found {found}, expected 0 or more.")
+        self.startup, self.measured = startup, measured
         self._known: _Known | None = None
 
     def __getstate__(self) -> dict[str, int]:
         """Its options; all else follows from the history."""
-        return {"startup": self.startup}
+        return {"startup": self.startup, "measured": self.measured}
 
     def __setstate__(self, state: dict[str, int]) -> None:
-        self.startup, self._known = state["startup"], None
+        self.__init__(**state)  # type: ignore[misc]
+
+    def shortlist(self, history: History, context: SamplerContext) -> Sequence[Choices]:
+        """The best few, where it is worth a measurement to know which of them is the best."""
+        known = self._read(history, context)
+        if not self.measured or not context.measurable or known.begins(history):
+            return []
+        return self._turn(known, history).shortlist(self.measured)
 
     def propose(self, history: History, context: SamplerContext) -> Choices | None:
         """The candidate with the largest expected improvement; None where no new one is found."""
+        known = self._read(history, context)
+        if known.begins(history):
+            return known.start.next(history, known.evidence, known.breeder(history))
+        turn = self._turn(known, history)
+        return turn.best() or known.start.allowed(history, turn.breeder)
+
+    def _read(self, history: History, context: SamplerContext) -> _Known:
+        """All that the history says."""
         if self._known is None or not self._known.is_of(history, context):
             self._known = _Known.of(context, self.startup, history.earlier)
         known = self._known
         known.evidence.read(history.records)
-        rng = random.Random(repr((context.search_seed, len(history.records), len(history.pending))))
         known.memory.coder.records(known.evidence.choices)
-        breeder = Breeder(context, rng, known.memory.coder.told)
-        if self._begins(history, known):
-            return known.start.next(history, known.evidence, breeder)
-        knowledge = Knowledge(context, known.evidence, known.memory)
-        knowledge.believe(history.pending, history.climbing)
-        turn = _Turn(history, context, knowledge, breeder, known.seeds)
-        return turn.best() or known.start.allowed(history, breeder)
+        return known
 
-    def _begins(self, history: History, known: _Known) -> bool:
-        """Whether too little is known for models."""
-        evidence = known.evidence
-        if known.believes:
-            return False
-        tried = sum(record.paid or bool(record.earlier) for record in evidence.trainings)
-        paid = tried + len(history.pending)
-        told = np.isfinite(evidence.raw[:, : evidence.axes]).all(1) & ~evidence.failed
-        return paid < self.startup or told.sum() < 2
+    def _turn(self, known: _Known, history: History) -> _Turn:
+        """The same for a shortlist and for a proposal that come of the same history."""
+        climbing = [(number, len(record.curve)) for number, record in history.climbing.items()]
+        pending = [proposal.number for proposal in history.pending]
+        told = repr((len(history.records), pending, climbing, len(history.measured)))
+        if known.turn is None or known.turn.told != told:
+            knowledge = Knowledge(known.context, known.evidence, known.memory)
+            knowledge.take(history.measured)
+            knowledge.believe(history.pending, history.climbing)
+            known.turn = _Turn(told, history, knowledge, known.breeder(history), known.seeds)
+        return known.turn
 
 
 @dataclass
@@ -103,6 +122,7 @@ class _Known:
     start: Start
     # Answers of what was best in earlier searches.
     seeds: list[Choices]
+    turn: _Turn | None = None
 
     @classmethod
     def of(cls, context: SamplerContext, startup: int, earlier: Sequence[Earlier]) -> _Known:
@@ -128,6 +148,21 @@ class _Known:
         static, priors = set(self.evidence.static), self.memory.priors
         return all(n in static or n in priors or k for n, k in zip(names, known, strict=True))
 
+    def begins(self, history: History) -> bool:
+        """Whether too little is known for models."""
+        evidence = self.evidence
+        if self.believes:
+            return False
+        tried = sum(record.paid or bool(record.earlier) for record in evidence.trainings)
+        paid = tried + len(history.pending)
+        told = np.isfinite(evidence.raw[:, : evidence.axes]).all(1) & ~evidence.failed
+        return paid < self.start.wanted or told.sum() < 2
+
+    def breeder(self, history: History) -> Breeder:
+        """The same one for the same history."""
+        counts = (self.context.search_seed, len(history.records), len(history.pending))
+        return Breeder(self.context, random.Random(repr(counts)), self.memory.coder.told)
+
     def is_of(self, history: History, context: SamplerContext) -> bool:
         """Whether that search is the same, some records further."""
         return self.context is context and self.evidence.leads_to(history.records)
@@ -135,20 +170,65 @@ class _Known:
 
 @dataclass
 class _Turn:
-    """One proposal."""
+    """One proposal; `told` says of which history."""
 
+    told: str
     history: History
-    context: SamplerContext
     knowledge: Knowledge
     breeder: Breeder
     seeds: Sequence[Choices] = ()
 
     def __post_init__(self) -> None:
+        self.context = self.knowledge.context
         self._boxes = self.knowledge.boxes()
         self._met: set[Hashable] = set()
         self._counted: list[Counted] = []
 
     def best(self) -> Choices | None:
+        """Of the last few, of which what is static is known exactly."""
+        if not self._last:
+            return None
+        chosen, logs = self._chosen
+        return chosen[int(_falling(self._scores(chosen, logs))[0])]
+
+    def shortlist(self, most: int) -> list[Choices]:
+        """Those of the last few that were not measured, if the choice may depend on it.
+
+        What is gained is by how much the best of them is expected to be better than the one that
+        seems the best now, as a share of what that promises.
+        """
+        known = {told_of(each.choices) for each in self.history.measured}
+        open_ones = [choices for choices, _ in self._last if told_of(choices) not in known]
+        if not open_ones or len(self._last) < 2:
+            return []
+        scores = np.array([self._scores(*self._chosen, as_measured=apart) for apart, _ in _APART])
+        worth = np.exp(scores - scores.max())
+        gain = _expected_best(worth, [share for _, share in _APART])
+        wanted = open_ones[:most]
+        cost = len(wanted) * self.context.measuring
+        return wanted if gain > max(_LEAST_GAIN, _OVER_COST * cost) else []
+
+    @property
+    def _chosen(self) -> tuple[list[Choices], Floats]:
+        """The last few, with what is static."""
+        chosen = [choices for choices, _ in self._last]
+        return chosen, self.knowledge.exact([values for _, values in self._last])
+
+    @cached_property
+    def _last(self) -> list[Counted]:
+        """The best few of those bred, and what was measured before and not proposed."""
+        exact = self._bred
+        bred = {told_of(choices) for choices, _ in exact}
+        before = [
+            (each.choices, values)
+            for each in self.history.measured[-_MOST_MEASURED:]
+            if told_of(each.choices) not in bred and not self.history.knows(each.genotype)
+            if (values := counted(self.context, each.choices)) is not None
+        ]
+        return [*exact, *before]
+
+    @property
+    def _bred(self) -> list[Counted]:
         """Breed, rank, breed of the best, and count exactly only for the last few."""
         pool = self.breeder.children(self._parents(), _CHILDREN)
         pool += [*self.breeder.strangers(_STRANGERS), *self.breeder.new(self.seeds)]
@@ -161,17 +241,12 @@ class _Turn:
             ranked = [pool[int(i)] for i in _falling(scores)]
             exact = list(islice(self._kept(ranked[:_MOST_COUNTED]), _EXACT))
             if exact:
-                return self._best_of(exact)
+                return exact
             # What was guessed to keep the budgets and does not says where the guesses are wrong.
             self.knowledge.correct(self._counted)
             pool = [choices for choices in pool if told_of(choices) not in self._met]
             scores = self._guess(pool)
-        return None
-
-    def _best_of(self, exact: Sequence[Counted]) -> Choices:
-        chosen = [choices for choices, _ in exact]
-        logs = self.knowledge.exact([values for _, values in exact])
-        return chosen[int(_falling(self._scores(chosen, logs))[0])]
+        return []
 
     def _kept(self, ranked: Sequence[Choices]) -> Iterator[Counted]:
         """Those that are new, exist and keep the budgets on what is static, and exact values."""
@@ -192,9 +267,11 @@ class _Turn:
             return np.zeros(0)
         return self._scores(pool, self.knowledge.guessed(pool))
 
-    def _scores(self, pool: Sequence[Choices], logs: Floats) -> Floats:
+    def _scores(
+        self, pool: Sequence[Choices], logs: Floats, as_measured: float | None = None
+    ) -> Floats:
         """The logarithm of the expected improvement within budgets (n,)."""
-        beliefs, chances = self.knowledge.beliefs(pool, logs)
+        beliefs, chances = self.knowledge.beliefs(pool, logs, as_measured)
         improvement = np.maximum(self._boxes.expected(beliefs), 1e-300)
         found: Floats = np.round(np.log(improvement) + chances, _DIGITS)
         return found
@@ -213,6 +290,20 @@ class _Turn:
         # What was best elsewhere is bred from as long as little is known here.
         found += self.seeds if len(evidence.front) < _PARENTS else ()
         return [self.context.complete(choices) for choices in found]
+
+
+def _expected_best(worth: Floats, shares: Sequence[float]) -> float:
+    """By how much the best of some is expected to be better than the best on average, as a share.
+
+    `worth` (cases, n) is what each comes to in each case, which are as likely as `shares` say and
+    independent of one candidate to another.
+    """
+    likely = np.array(shares)
+    levels, last, found = np.unique(worth), 0.0, 0.0
+    for level in levels:
+        below = float(np.prod(likely @ (worth <= level)))
+        found, last = found + level * (below - last), below
+    return found / max(float((likely @ worth).max()), 1e-300) - 1
 
 
 def _falling(scores: Floats) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ import pytest
 from toy_factory import factory, genotype
 from toys import ToyDevice, toy_latencies
 
-from orchestrator.candidate.evaluation import Rival, evaluate
+from orchestrator.candidate.evaluation import Rival, evaluate, foresee
 from orchestrator.errors import CompileError, DeviceError, RunError
 from orchestrator.records import Genotype, Record, Step
 
@@ -48,6 +48,17 @@ def test_a_deployed_budget_is_broken_before_training(tmp_path: Path) -> None:
     budget = {"latency_ms": {"name": "latency_ms", "max": 2.0}}
     record = evaluated(tmp_path, objective=budget)
     assert record.violations == {"latency_ms": pytest.approx(0.7)}
+    assert ToyDevice.calls == ["compile preview", "measure"]
+
+
+@pytest.mark.parametrize(("most", "outcome"), [(2.0, "rejected"), (9.0, "stopped")])
+def test_a_network_of_a_shortlist_is_measured_and_not_trained(
+    tmp_path: Path, most: float, outcome: str
+) -> None:
+    budget = {"latency_ms": {"name": "latency_ms", "max": most}}
+    record = foresee(genotype(), factory(tmp_path, objective=budget), toy_latencies)
+    assert (record.outcome, record.paid) == (outcome, False)
+    assert record.values["latency_ms"] == record.values["params"] / 100 == 2.7
     assert ToyDevice.calls == ["compile preview", "measure"]
 
 

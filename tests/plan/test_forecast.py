@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from toy_factory import factory
 
-from orchestrator.plan.forecast import Forecast, Timed, Work, forecast
+from orchestrator.plan.forecast import Forecast, Timed, Work, forecast, measuring
 from orchestrator.plan.share import Within, within_budgets
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -51,6 +51,13 @@ def test_candidates_that_nobody_trains_leave_no_weights_on_disk(tmp_path: Path) 
     trained = told(tmp_path).disk_bytes[1]
     looked_up = told(tmp_path, estimator={"name": "proxy", "proxy": "params"}).disk_bytes[1]
     assert trained - looked_up == pytest.approx(10 * 4e6)
+
+
+def test_measuring_is_told_as_a_share_of_training_where_there_is_any(tmp_path: Path) -> None:
+    epochs = 2  # of the toys' recipe, of 2 seconds each; a file takes half a one
+    assert measuring(factory(tmp_path), SEEN) == pytest.approx(0.5 / (2.0 * epochs))
+    looked_up = factory(tmp_path, estimator={"name": "proxy", "proxy": "params"})
+    assert measuring(looked_up, SEEN) is None
 
 
 def test_more_at_once_takes_more_memory_and_no_more_work(tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ def test_a_check_remembers_the_estimate_and_what_was_trained_before(
 
 
 def test_an_estimator_is_prepared_and_says_what_it_became(common: dict[str, Any]) -> None:
-    assert worker.prepare_estimator(common) == {"notes": [], "approximate": False}
+    told = {"notes": [], "approximate": False, "foretells": False}
+    assert worker.prepare_estimator(common) == told
 
 
 def test_one_factory_serves_all_candidates_of_a_run(common: dict[str, Any]) -> None:
