@@ -27,16 +27,13 @@ def block_name(
     Stand-ins among the arguments are added to `given`.
     """
     try:
-        if _MARSHALLED.issuperset(map(type, args)) and _PLAIN.issuperset(
-            map(type, kwargs.values())
-        ):
-            # Unlike a hash it tells 1 from True and 1.0.
-            return (maker, marshal.dumps([*args, *kwargs.items()], 2))
+        if _MARSHALLED.issuperset(map(type, args)) and not kwargs:
+            return (maker, _described_series(args))
         parts = [_described(value, given) for value in args]
         for name, value in kwargs.items():
             parts += [name, _described(value, given)]
         return (maker, *parts)
-    except (_UnknownError, ValueError, TypeError):
+    except (_UnknownError, TypeError):
         return None
 
 
@@ -53,8 +50,7 @@ def _described(value: Any, given: list[StandIn]) -> Hashable:
     if kind in _PLAIN:
         return (kind, value)
     if kind in _MARSHALLED:
-        # Unlike a hash it tells 1 from True and 1.0.
-        return marshal.dumps(value, 2)
+        return _described_series(value)
     if kind is StandIn:
         given.append(value)
         return cast("Hashable", vars(value)["block"].name)
@@ -65,6 +61,20 @@ def _described(value: Any, given: list[StandIn]) -> Hashable:
     if isinstance(value, type | types.BuiltinFunctionType):
         return value
     raise _UnknownError
+
+
+def _described_series(value: Any) -> Hashable:
+    """Of a tuple, list or dictionary; modules in it would have to be found to be made anew."""
+    try:
+        # Unlike a hash it tells 1 from True and 1.0.
+        return marshal.dumps(value, 2)
+    except ValueError:
+        items = value.items() if type(value) is dict else value
+        inside: list[StandIn] = []
+        described = (type(value), *[_described(item, inside) for item in items])
+        if inside:
+            raise _UnknownError from None
+        return described
 
 
 def _described_fields(kind: type, values: tuple[Any, ...], given: list[StandIn]) -> Hashable:

@@ -122,10 +122,12 @@ class Style:
         """For a map of `width` channels."""
         return DynamicReLU(width, self.driver) if self.driver else nn.ReLU6(inplace=True)
 
-    def pointwise(self, width_in: int, width: int, shuffle: str) -> nn.Sequential:
+    def pointwise(
+        self, width_in: int, width: int, shuffle: str, activation: nn.Module | None = None
+    ) -> nn.Sequential:
         """A 1×1 convolution, whose `shuffle` is the authors'."""
         shuffle = shuffle if self.published else "turned"
-        return pointwise(width_in, width, self.groups, shuffle=shuffle)
+        return pointwise(width_in, width, self.groups, activation=activation, shuffle=shuffle)
 
 
 def _activate(activation: nn.Module, x: Tensor, tokens: Tensor) -> Tensor:
@@ -309,8 +311,7 @@ class MobileFormer(nn.Module):
             width = stage["width"] if stage else width
         self.last_look = MobileToFormer(width, token_width)
         ratio, hidden = architecture["head"]
-        self.last = style.pointwise(width, ratio * width, "before")
-        self.last.add_module("activation", nn.ReLU6(inplace=True))
+        self.last = style.pointwise(width, ratio * width, "before", nn.ReLU6(inplace=True))
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.activation = nn.Hardswish()
         # One layer on the concatenation, in two so that neither part's width moves the other.

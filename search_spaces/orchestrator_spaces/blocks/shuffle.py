@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from orchestrator import outlined
+
 __all__ = ["ChannelShuffle", "GroupedConcat", "Merge", "Split"]
 
 
@@ -34,6 +36,7 @@ class Merge(nn.Module):
         return torch.cat((merged, rest[:, both:]), dim=1)
 
 
+@outlined
 class ChannelShuffle(nn.Module):
     """From group after group to one channel of each group in turn."""
 
@@ -51,6 +54,7 @@ class ChannelShuffle(nn.Module):
         return f"groups={self.groups}"
 
 
+@outlined
 class GroupedConcat(nn.Module):
     """Concatenation within each group; there `parts` channels of the two alternate.
 
