@@ -12,7 +12,7 @@ from torch import Tensor
 
 from orchestrator_objectives.shaped import Form, Shaped
 
-__all__ = ["filled", "like", "orderly", "plain", "strides_of", "viewed"]
+__all__ = ["filled", "like", "orderly", "plain", "strides_of", "unbroken", "viewed"]
 
 
 @functools.lru_cache(maxsize=50_000)
@@ -27,6 +27,13 @@ def plain(value: Any) -> bool:
         shape, stride, _ = value.form
         return 0 not in shape and stride == strides_of(shape)
     return isinstance(value, Tensor) and value.is_meta and value.is_contiguous()
+
+
+def unbroken(value: Shaped) -> bool:
+    """Whether it is plain, whatever the strides of axes of size 1, which nothing is reached by."""
+    shape, stride, _ = value.form
+    pairs = zip(shape, stride, strides_of(shape), strict=True)
+    return all(size == 1 or step == wanted for size, step, wanted in pairs)
 
 
 def orderly(value: Any) -> bool:

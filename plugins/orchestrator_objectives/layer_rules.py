@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from orchestrator_objectives.forms import filled, like, orderly, plain
+from orchestrator_objectives.forms import filled, like, orderly, plain, unbroken
 from orchestrator_objectives.shaped import Shaped
 
 __all__ = ["LAYER_RULES", "Operation", "Rule", "Told"]
@@ -33,7 +33,7 @@ def _convolution(
     groups: int = 1,
 ) -> Told:
     """(B, C, H, W) and (width, C / groups, k, k) → (B, width, H', W')."""
-    if isinstance(padding, str) or not _fit(x, weight, bias) or len(x.shape) != 4:
+    if isinstance(padding, str) or not _match(x, weight, bias) or len(x.shape) != 4:
         return None
     stride, padding, dilation = _two(stride), _two(padding), _two(dilation)
     sides = [
@@ -72,10 +72,12 @@ def _layer_norm(
     x: Any, shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Told:
     """Over the last dimensions."""
-    if weight is None or not _fit(x, weight, bias):
+    if weight is None or not _match(x, weight, bias):
         return None
     if x.shape[-len(shape) :] != weight.shape or weight.shape != tuple(shape):
         return None
+    if unbroken(x) and not plain(x):
+        return None  # axes of size 1 may keep their strides
     out = filled(x.shape, x)
     each = filled((*x.shape[: -len(shape)], *(1 for _ in shape)), x)
     given = (x, list(shape), weight, bias, eps)
@@ -108,7 +110,7 @@ def _gelu(x: Any, approximate: str = "none") -> Told:
 
 
 def _softmax(x: Any, dim: int, _stacklevel: int = 3, dtype: None = None) -> Told:
-    if not orderly(x) or dtype is not None or not -len(x.shape) <= dim < len(x.shape):
+    if not _match(x) or dtype is not None or not -len(x.shape) <= dim < len(x.shape):
         return None
     out = filled(x.shape, x)
     return out, [(_ATEN._softmax.default, (x, dim, False), out)]
@@ -262,10 +264,15 @@ def _joined(tensors: Any, dim: int = 0) -> Told:
     return out, [(_ATEN.cat.default, (list(tensors), dim), out)]
 
 
+def _match(x: Any, *others: Any) -> bool:
+    """Whether all others are plain and of the type of `x`, wherever that lies."""
+    alike = all(each is None or (plain(each) and each.dtype == x.dtype) for each in others)
+    return alike and type(x) is Shaped and 0 not in x.shape
+
+
 def _fit(x: Any, *others: Any) -> bool:
     """Whether there is no doubt about `x`, and all others are plain and of its type."""
-    alike = all(each is None or (plain(each) and each.dtype == x.dtype) for each in others)
-    return alike and orderly(x)
+    return orderly(x) and _match(like(x), *others)
 
 
 def _two(value: Any) -> list[int]:
