@@ -21,10 +21,9 @@ __all__ = ["StaticValues"]
 class StaticValues:
     """Counts in outline what shapes alone tell, and builds what they do not.
 
-    An outline of known blocks costs a tenth of building and counting. It is drawn where the space
-    says that it may be (`SearchSpace.outlined`), all static objectives go by shapes, and nothing
-    changes the network before it is trained. `obstacle` says why none is drawn, empty where some
-    are.
+    An outline costs a tenth of building and counting, or less. It is drawn where the space says
+    that it may be (`SearchSpace.outlined`), all static objectives go by shapes, and nothing changes
+    the network before it is trained. `obstacle` says why none is drawn, empty where some are.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ Multiply-adds are those of convolutions, matrix products and attention, as torch
 sees them, halved; biases, normalisation, activations and pooling count nothing. A network runs on
 the meta device, so weights are neither read nor needed. That alone takes 50 to 100 ms; but the
 networks of a search share their blocks, and a block that was seen before, with inputs of the same
-shape, is not run again.
+shape, is not run again. A network in outline runs on shapes alone, see `shaped_counting`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class ExactCounter:
 
     With `multiply_adds` equal to `FlopCounterMode` / 2 on the network in evaluation mode, batch 1.
     What an operation counts may depend on shapes, no values. The memory is this object's own and
-    is not pickled. Cost: 0.5 to 2 ms for a network of known blocks.
+    is not pickled. Cost: 0.3 to 1 ms for an outline of known blocks, 1 to 6 ms for one with blocks
+    that are new, 0.5 to 2 ms for a network that is built, of known blocks.
     """
 
     def __init__(self, cost: Cost = multiply_adds) -> None:
