@@ -46,7 +46,7 @@ from typing import Any
 import numpy as np
 from ranked_figures import STATIC, Job, Setting
 
-from orchestrator import Genotype
+from orchestrator import Genotype, usable_cores
 from orchestrator.analysis.ranking import kendall, kendall_at
 from orchestrator.trials import PartlyKnownTrial, RandomTrial
 
@@ -220,7 +220,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shared-epochs", type=int, help="by default 30, with --weights 4")
     parser.add_argument("--weights", help="auto, a name or a file; needs --data")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--processes", type=int, default=usable_cores())
     parser.add_argument("--out", default="runs/rank_quality.json", help="what is done so far")
     options = parser.parse_args()
     options.data = options.data and os.path.abspath(options.data)

@@ -108,6 +108,7 @@ from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.files import write_whole
 from orchestrator.hookspecs import API, hookimpl
 from orchestrator.measuring.agent import Timing, interleave
+from orchestrator.measuring.cores import usable_cores
 from orchestrator.measuring.gate import Gate
 from orchestrator.paths import cache_dir
 from orchestrator.plugins import version_of
@@ -315,6 +316,7 @@ __all__ = [  # noqa: RUF022
     "write_whole",
     "WorkingFolder",
     "cache_dir",
+    "usable_cores",
     # Estimators
     "Estimator",
     "EstimationContext",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal
 
 import pydantic
 
 from orchestrator.errors import ConfigError, closest
-from orchestrator.faults.printable import printable
+from orchestrator.faults.wording import Wrong, wrong_values
 
 __all__ = [
     "INSTANCES",
@@ -151,7 +151,8 @@ class TrainConfig:
 
     `batch_size` is that of whole images, of `accumulate` such batches an update of the weights.
     `learning_rate` is that of the last layer; each layer before it has `layer_decay` times that of
-    the next. `sampling` "balanced" draws every class equally often.
+    the next. `sampling` "balanced" draws every class equally often; `class_weights` "balanced"
+    draws every image, and weighs each in the loss so that every class counts as much.
 
     `crop_area` is the least share of an image's area that is cut out and scaled to the whole.
     `augment` draws one operation an image (trivial) or two (rand) of a library's. `colour_jitter`
@@ -172,6 +173,7 @@ class TrainConfig:
     batch_size: BatchSize = 32
     accumulate: BatchSize = 1
     sampling: Literal["plain", "balanced"] = "plain"
+    class_weights: Literal["none", "balanced"] = "none"
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Positive = 4e-3
     weight_decay: NotNegative = 0.02
@@ -267,8 +269,6 @@ class StudyConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 
-# Characters of a wrong value that are told.
-_TOLD = 200
 _SCHEMAS: Mapping[str, Any] = {
     "objective": ObjectiveConfig,
     "device": DeviceConfig,
@@ -289,7 +289,12 @@ def check_config(data: Mapping[str, Any]) -> StudyConfig:
     try:
         config = pydantic.TypeAdapter(StudyConfig).validate_python(nested)
     except pydantic.ValidationError as error:
-        raise ConfigError("\n".join(_sentence(e) for e in error.errors())) from None
+        raise ConfigError("\n".join(map(_sentence, wrong_values(error, nested)))) from None
+    if config.train.sampling == config.train.class_weights == "balanced":
+        raise ConfigError(
+            "train.class_weights: balanced beside train.sampling=balanced makes up for rare "
+            "classes twice. Leave one of them out."
+        )
     for key, item in config.objective.items():
         _check_budget(key, item)
         _check_device(key, item, config.device)
@@ -415,10 +420,22 @@ def _members(schema: Any) -> dict[str, Any]:
     return members
 
 
-def _sentence(error: Any) -> str:
-    """What is wrong with one value; of a long one its beginning is told, of a uri no password."""
-    where = ".".join(str(part) for part in error["loc"])
-    told = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "missing":
-        return f"{where}: {told}."
-    return f"{where}: {told}, found {printable(repr(error['input']), _TOLD)}"
+def _sentence(wrong: Wrong) -> str:
+    """What is wrong with one value, and one that fits."""
+    return f"{wrong.where}: {wrong.told}. {wrong.mended(_default(wrong.path))}"
+
+
+def _default(path: Sequence[str]) -> Any:
+    """What a value is where nobody says it; None where there is no such, or nothing to show."""
+    schema, keyed = StudyConfig, False
+    *outer, last = path
+    for part in outer:
+        if keyed:  # the key of an instance
+            keyed = False
+            continue
+        member = _members(schema).get(part)
+        if member is None:
+            return None
+        schema, keyed = member
+    found = {item.name: item.default for item in fields(schema)}.get(last)
+    return None if found is MISSING else found

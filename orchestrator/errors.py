@@ -49,6 +49,7 @@ __all__ = [
     "WeightsError",
     "closest",
     "disk_trouble",
+    "plural",
 ]
 
 
@@ -147,6 +148,12 @@ def disk_trouble(error: BaseException | None) -> OSError | None:
             return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         error = error.__cause__ or error.__context__
     return None
+
+
+def plural(count: int, noun: str) -> str:
+    """A number of things: "1 file", "1,200 images", "2 classes"."""
+    several = f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else several}"
 
 
 # A list that is longer than this is not read.

@@ -96,12 +96,17 @@ _WHERE = {
 
 @dataclass(frozen=True)
 class Problem:
-    """A plugin that was left out, and why."""
+    """A plugin that was left out, and why; where it `stays`, one offer of it was."""
 
     plugin: str
     package: str
     message: str
     details: str = ""
+    stays: bool = False
+
+    def __str__(self) -> str:
+        kind = "partly left out" if self.stays else "left out"
+        return f"{kind}: {self.plugin} of {self.package}: {self.message}"
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,8 @@ class Plugins:
         """Name → offer of a config group, in the order in which plugins were registered.
 
         The first device is what is measured on where nobody says which. Of two offers of one name
-        neither is chosen: whoever asks for that name gets a PluginError, others do not.
+        neither is there: whoever asks for that name gets a PluginError, others do not, and what
+        else the two plugins offer stands.
         """
         found: dict[str, Offered] = {}
         for plugin, offers in reversed(list(self._results(FAMILIES[family], Offer))):
@@ -171,7 +177,7 @@ class Plugins:
                 if offer.name in found:
                     self._note_clash(found[offer.name], entry)
                 found.setdefault(offer.name, entry)
-        return found
+        return {name: entry for name, entry in found.items() if (family, name) not in self._clashes}
 
     def resolve(self, family: str, name: str) -> Any:
         """The class behind an offered name; raises PluginError, saying what there is.
@@ -223,7 +229,7 @@ class Plugins:
                 with self.promising(family, name, "what was asked of it"):
                     told[name] = ask(name)
             except PluginError as error:
-                problem = Problem(entry.plugin, entry.package, str(error))
+                problem = Problem(entry.plugin, entry.package, str(error), stays=True)
                 self.problems += [problem] if problem not in self.problems else []
         return told
 
@@ -284,7 +290,8 @@ class Plugins:
         if key not in self._clashes:
             self._clashes[key] = _clash(first, second)
             stranger = _stranger(first, second)
-            self.problems.append(Problem(stranger.plugin, stranger.package, self._clashes[key]))
+            told = self._clashes[key]
+            self.problems.append(Problem(stranger.plugin, stranger.package, told, stays=True))
 
     def _entry(self, family: str, name: str) -> Offered:
         offers = self.offered(family)
@@ -314,7 +321,7 @@ class Plugins:
         self.manager.unregister(name=name)
 
     def _unknown(self, family: str, name: str, offers: Mapping[str, Offered]) -> str:
-        lost = "".join(f"\nLeft out: {p.plugin} of {p.package}: {p.message}" for p in self.problems)
+        lost = "".join(f"\n{problem}" for problem in self.problems)
         return f"no {family} is called {name!r}; {closest(name, offers)}{lost}"
 
 

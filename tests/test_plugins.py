@@ -98,7 +98,7 @@ def test_a_hook_with_a_wrong_argument_is_left_out(install: Install) -> None:
 
 def test_two_offers_of_one_name_are_an_error_that_names_both_packages(install: Install) -> None:
     found = install(twin=GOOD)
-    assert "good" in found.offered("objective")
+    assert "good" not in found.offered("objective")
     with pytest.raises(PluginError, match="two objectives are called 'good'") as caught:
         found.resolve("objective", "good")
     assert "dist-good" in str(caught.value) and "dist-twin" in str(caught.value)
@@ -108,9 +108,20 @@ def test_two_offers_of_one_name_are_an_error_that_names_both_packages(install: I
 def test_who_takes_a_built_in_name_is_the_one_to_leave_out(install: Install) -> None:
     offer = GOOD.replace("'good'", "'params'")
     found = install(clash=offer)
+    assert "params" not in found.offered("objective")
     with pytest.raises(PluginError, match=r"ORCHESTRATOR_BLOCK=clash\.$"):
         found.resolve("objective", "params")
     assert found.resolve("objective", "macs").name == "macs"
+
+
+def test_of_a_plugin_that_clashes_only_the_name_is_lost(install: Install) -> None:
+    both = GOOD.replace("[Offer('good'", "[Offer('mine', 'x:Y', 'own'), Offer('params'")
+    found = install(clash=both, lost="import a_module_that_nobody_has\n")
+    assert "mine" in found.offered("objective") and "params" not in found.offered("objective")
+    told = {problem.plugin: problem for problem in found.problems}
+    assert told["clash"].stays and not told["lost"].stays
+    assert str(told["clash"]).startswith("partly left out: clash of dist-clash: two objectives")
+    assert str(told["lost"]).startswith("left out: lost of dist-lost: does not import")
 
 
 def test_a_plugin_that_takes_a_built_in_name_leaves_the_built_in_there(install: Install) -> None:
@@ -133,7 +144,7 @@ def test_an_unknown_name_is_answered_with_a_guess_and_with_what_was_left_out(
     found = install(lost="import a_module_that_nobody_has\n")
     with pytest.raises(PluginError, match="did you mean 'accuracy'") as caught:
         found.resolve("objective", "acuracy")
-    assert "Left out: lost of dist-lost" in str(caught.value)
+    assert "left out: lost of dist-lost" in str(caught.value)
 
 
 def test_an_offer_whose_class_is_missing_says_what_to_install() -> None:

@@ -18,6 +18,7 @@ from orchestrator.analysis.display import human, label
 from orchestrator.analysis.importance import effects
 from orchestrator.analysis.ledger import Ledger
 from orchestrator.contracts.objective import Axis
+from orchestrator.errors import plural
 from orchestrator.records import Finalist, Record
 
 __all__ = ["Finding", "Health", "few_images", "lopsided", "no_learning", "small_space", "unranked"]
@@ -175,8 +176,8 @@ def nothing_feasible(records: Sequence[Record], units: Mapping[str, str]) -> Fin
     told = _reason(first) if first.outcome == "failed" else _broken(lost)
     return Finding(
         "nothing",
-        f"Not one of {len(records)} candidates is feasible; the commonest reason, {count} times: "
-        f"{told}.",
+        f"Not one of {plural(len(records), 'candidate')} is feasible; the commonest reason, "
+        f"{count} times: {told}.",
         _mend(first, _nearest(lost, units)),
     )
 
@@ -330,5 +331,6 @@ def lopsided(finalist: Finalist) -> Finding | None:
         "lopsided",
         f"Finalist {finalist.id} is right on {human(plain, 'share')} of test images, and on "
         f"{human(even, 'share')} as a mean over classes{told}.",
-        "Say train.sampling=balanced, or search for objective=[balanced_accuracy,…].",
+        "Say train.sampling=balanced or train.class_weights=balanced, or search for "
+        "objective=[balanced_accuracy,…].",
     )

@@ -12,10 +12,11 @@ from orchestrator.bundle.card_figures import (
     leading_figures,
     measured_on,
 )
-from orchestrator.bundle.tables import pairs, shown, table
+from orchestrator.bundle.tables import pairs, plain, shown, table
 from orchestrator.contracts import PixelRecipe
 from orchestrator.contracts.pixel_reading import reader_source
 from orchestrator.data import DataSummary
+from orchestrator.errors import plural
 from orchestrator.records import Credit, Genotype
 
 __all__ = ["card"]
@@ -34,13 +35,13 @@ def card(facts: Mapping[str, Any]) -> str:
         *class_by_class(facts),
         *files_section(facts),
         "## Data",
-        f"{size} × {size} pixels, {channels} channels, {len(classes)} classes: "
-        f"{', '.join(classes[:20])}{', …' if len(classes) > 20 else ''}. Pixels are scaled to "
-        f"[0, 1]; then {shown(facts['mean'])} is subtracted and what is left divided by "
+        f"{size} × {size} pixels, {plural(channels, 'channel')}, {plural(len(classes), 'class')}: "
+        f"{plain(', '.join(classes[:20]))}{', …' if len(classes) > 20 else ''}. Pixels are scaled "
+        f"to [0, 1]; then {shown(facts['mean'])} is subtracted and what is left divided by "
         f"{shown(facts['deviation'])}, channel by channel.",
         *_pixels(facts.get("pixels")),
         *_images(facts.get("data")),
-        f"Licence of the data: {facts['licence']}.",
+        f"Licence of the data: {plain(facts['licence'])}.",
         *_start(facts.get("start")),
         "## Compression",
         _steps(Genotype.from_json(genotype)),
@@ -152,14 +153,14 @@ def _images(told: Mapping[str, Any] | None) -> list[str]:
         return []
     found = DataSummary.from_json(told)
     splits = ", ".join(f"{name} `{text}`" for name, text in found.fingerprints.items())
-    lost = "; ".join(f"{count} {why}" for why, count in found.left_out.items())
+    lost = "; ".join(f"{count} {plain(why)}" for why, count in found.left_out.items())
     heads = ["class", *(f"{name} images" for name in found.by_class)]
     rows = zip(found.classes, *found.by_class.values(), strict=found.by_class != {})
     counted = [heads, *([str(each) for each in row] for row in rows)]
     return [
-        f"The images: {found.told}. Fingerprints: {splits}.",
+        f"The images: {plain(found.told)}. Fingerprints: {splits}.",
         *([f"Left out: {lost}."] if lost else []),
-        *(f"**{text}**" for text in found.warnings),
+        *(f"**{plain(text)}**" for text in found.warnings),
         *([table(counted)] if found.by_class else []),
     ]
 

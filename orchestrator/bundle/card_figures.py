@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator.analysis.confusion import Pairs, matrix, mistakes
 from orchestrator.analysis.display import counted, human, label, timed, unit_of
 from orchestrator.bundle.tables import pairs, shown, table
+from orchestrator.errors import plural
 from orchestrator.records import Latency, ShippedFile
 
 __all__ = ["class_by_class", "files_section", "leading_figures", "measured_on"]
@@ -26,7 +27,7 @@ def leading_figures(facts: Mapping[str, Any]) -> list[str]:
     if file is None:
         return told
     images = figures.get("test_images")
-    counted_on = f" ({images} images)" if images else ""
+    counted_on = f" ({plural(images, 'image')})" if images else ""
     where = ", ".join(f"`{name}`" for name in file.latencies) or "no device"
     return [
         f"Of `{file.file.rpartition('/')[2]}` ({file.label}), executed by {file.runtime}. What is "
@@ -72,7 +73,7 @@ def _figure(
     split, _, metric = name.partition("_")
     images = figures.get(f"{split}_images")
     if images and metric in ("accuracy", "top5"):
-        return f"{counted(value, images)} of {images} images"
+        return f"{counted(value, images)} of {plural(images, 'image')}"
     unit = unit_of(name)
     return human(value, unit) if unit else shown(value)
 
@@ -102,20 +103,15 @@ def _of_class(head: str, figures: Mapping[str, float], of_images: bool) -> str:
     return human(figures[head], unit_of(head)) if unit_of(head) else shown(figures[head])
 
 
-def _confusions(names: Sequence[str], found: Sequence[tuple[str, str, int]]) -> list[str]:
+def _confusions(names: Sequence[str], found: Pairs) -> list[str]:
     """A matrix of few classes, the commonest mistakes of many."""
     if not found:
         return []
-    counts = {(truth, answer): count for truth, answer, count in found}
-    every = list(dict.fromkeys([*names, *(name for pair in counts for name in pair)]))
+    every, counts = matrix(names, found)
     if len(every) <= MOST_CLASSES:
-        rows = [[truth, *(str(counts.get((truth, a), 0)) for a in every)] for truth in every]
+        rows = [[name, *map(str, row)] for name, row in zip(every, counts, strict=True)]
         return [table([["true ↓ answered →", *every], *rows])]
-    totals: Counter[str] = Counter()
-    for (truth, _), count in counts.items():
-        totals[truth] += count
-    wrong = sorted(((n, *pair) for pair, n in counts.items() if pair[0] != pair[1]), reverse=True)
-    told = [[truth, answer, f"{n} of {totals[truth]}"] for n, truth, answer in wrong]
+    told = [[each.truth, each.answer, each.told] for each in mistakes(found)]
     rest = len(told) - MOST_MISTAKES
     more = [f"And {rest} rarer ones."] if rest > 0 else []
     return [table([["true", "taken for", "how often"], *told[:MOST_MISTAKES]]), *more]

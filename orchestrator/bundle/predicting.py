@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from orchestrator.bundle.facts import artifact_of, check_files, read_facts
+from orchestrator.bundle.facts import artifact_of, read_facts
 from orchestrator.bundle.rebuilding import rebuild, task_of
 from orchestrator.contracts import Classes, Device, ImageFacts, PixelRecipe, image_suffixes
 from orchestrator.errors import DataError, RunError
 from orchestrator.plugins import Plugins
 
-__all__ = ["Guess", "ImagesFound", "Predictor", "Unread", "found_images", "recipe_of"]
+__all__ = [
+    "Guess",
+    "ImagesFound",
+    "Predictor",
+    "Unread",
+    "found_images",
+    "recipe_of",
+    "told_of",
+]
 
 _BATCH = 32
 
@@ -50,11 +59,13 @@ class ImagesFound:
     """Files to look at; `labels` are their classes where folders are called for all of them.
 
     `strange` are sub-folders with images that are called as no class, so that there are no labels.
+    `others` counts the files below folders that are passed over, by suffix.
     """
 
     paths: tuple[Path, ...]
     labels: tuple[int, ...] = ()
     strange: tuple[str, ...] = ()
+    others: Mapping[str, int] = field(default_factory=dict)
 
 
 def recipe_of(facts: dict[str, Any], folder: Path) -> PixelRecipe:
@@ -79,17 +90,26 @@ def found_images(given: Sequence[Path], classes: Sequence[str]) -> ImagesFound:
     """
     if missing := [str(path) for path in given if not path.exists()]:
         raise DataError(f"{', '.join(missing)}: no such file or folder. Give images or folders.")
-    if len(given) == 1 and given[0].is_dir() and (labelled := _by_class(given[0], classes)):
+    folders = [path for path in given if path.is_dir()]
+    others = Counter(suffix for folder in folders for suffix in _other_suffixes(folder))
+    alone = folders[0] if folders and len(given) == 1 else None
+    if alone and (labelled := _by_class(alone, classes)):
         pairs = [(path, label) for label, paths in labelled.items() for path in paths]
-        return ImagesFound(tuple(path for path, _ in pairs), tuple(label for _, label in pairs))
+        files, labels = zip(*pairs, strict=True)
+        return ImagesFound(files, labels, others=others)
     paths = tuple(p for one in given for p in (_below(one) if one.is_dir() else [one]))
     if not paths:
         raise DataError(
             f"{', '.join(map(str, given))} holds no images, expected files such as "
-            f"{', '.join(sorted(image_suffixes())[:6])}."
+            f"{', '.join(sorted(image_suffixes())[:6])}; found {told_of(others) or 'none at all'}."
         )
-    strange = _strange(given[0], classes) if len(given) == 1 and given[0].is_dir() else ()
-    return ImagesFound(paths, strange=strange)
+    return ImagesFound(paths, strange=_strange(alone, classes) if alone else (), others=others)
+
+
+def told_of(others: Mapping[str, int]) -> str:
+    """Files by suffix in words: "2 .txt, 1 without suffix"."""
+    ordered = sorted(others.items(), key=lambda each: (-each[1], each[0]))
+    return ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in ordered)
 
 
 def _strange(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
@@ -112,8 +132,17 @@ def _by_class(folder: Path, classes: Sequence[str]) -> dict[int, list[Path]]:
 
 
 def _below(folder: Path) -> list[Path]:
-    known = image_suffixes()
-    below = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in known)
+    return [path for path in _files(folder) if path.suffix.lower() in image_suffixes()]
+
+
+def _other_suffixes(folder: Path) -> list[str]:
+    found = (path.suffix.lower() for path in _files(folder))
+    return [suffix for suffix in found if suffix not in image_suffixes()]
+
+
+def _files(folder: Path) -> list[Path]:
+    """Those below it that are not hidden, by path."""
+    below = sorted(folder.rglob("*"))
     return [path for path in below if all(map(_visible, _parts(path, folder))) and path.is_file()]
 
 
@@ -129,14 +158,14 @@ class Predictor:
     """One file of a finalist's folder, ready to answer; raises RunError for a damaged folder.
 
     `device` runs the file called `label`, by default the recommended one; without a device the
-    network is rebuilt and answers itself. No code of the folder is run.
+    network is rebuilt and answers itself. No code of the folder is run, and what is read of it
+    must be what was written.
     """
 
     def __init__(
         self, folder: Path, plugins: Plugins, device: Device | None, *, label: str = ""
     ) -> None:
         facts = read_facts(folder)
-        check_files(facts, folder)
         self.images = ImageFacts.from_json(facts)
         self.recipe = recipe_of(facts, folder)
         self.outputs = task_of(facts, folder, plugins).outputs(self.images)

@@ -29,6 +29,7 @@ from orchestrator.bundle.verifying import ANSWERS, CHECK, answer, verify
 from orchestrator.contracts import Artifact, ImageFacts, Maps, Outputs, PixelRecipe, Usage
 from orchestrator.data import DataSummary
 from orchestrator.errors import RunError
+from orchestrator.files import replacing
 from orchestrator.records import Credit, Genotype
 from orchestrator.training.left_out import left_out
 
@@ -200,7 +201,8 @@ def _entry(label: str, contents: BundleContents, places: Mapping[str, str]) -> d
 def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
     # Tied parameters share memory, which the format refuses.
     whole = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
-    safetensors.torch.save_file(whole, path)
+    with replacing(path) as part:  # what the library writes is private
+        safetensors.torch.save_file(whole, part)
 
 
 def _take_place(draft: Path, folder: Path) -> None:

@@ -40,6 +40,8 @@ def make_device(item: DeviceConfig, plugins: Plugins) -> Device:
     item = _placed(item, plugins)
     device: Device = plugins.create("device", item.name, item.options)
     if item.place.name == HERE.name:
+        if isinstance(device, Runtime):
+            device.check_threads()
         return device
     if not isinstance(device, Runtime):
         raise ConfigError(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.composing import CommandLine, compose, jobs, read_command_line, show
+from orchestrator.cli.encoding import write_anything
 from orchestrator.errors import (
     ConfigError,
     Interrupted,
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run a command or a search; exits with 0, 2 for what the user can mend, 130 for Ctrl-C."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _quieten()
+    write_anything(sys.stdout, sys.stderr)
     try:
         _dispatch(arguments)
         sys.stdout.flush()
@@ -311,8 +313,14 @@ def _plugins(arguments: list[str]) -> None:
         for name, entry in found.offered(family).items()
     ]
     problems = [
-        {"plugin": p.plugin, "package": p.package, "message": p.message, "details": p.details}
-        for p in found.problems
+        {
+            "plugin": each.plugin,
+            "package": each.package,
+            "message": each.message,
+            "details": each.details,
+            "stays": each.stays,
+        }
+        for each in found.problems
     ]
     if as_json:
         print(json.dumps({"offers": rows, "problems": problems}, indent=1))
@@ -323,8 +331,8 @@ def _plugins(arguments: list[str]) -> None:
             f"{row['family']:<11}{row['name']:<{wide + 2}}{row['package']:<24}{row['summary']}"
             f"{_needs(row)}"
         )
-    for problem in problems:
-        print(f"left out: {problem['plugin']} of {problem['package']}: {problem['message']}")
+    for problem in found.problems:
+        print(problem)
 
 
 def _needs(row: Mapping[str, Any]) -> str:

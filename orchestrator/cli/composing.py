@@ -7,12 +7,13 @@ every mistake ends in one message.
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from orchestrator.cli.overrides import restored, spelt, translated
 from orchestrator.errors import ConfigError, closest
+from orchestrator.faults.masking import masked
 from orchestrator.paths import config_dir
 
 if TYPE_CHECKING:
@@ -144,7 +146,10 @@ def jobs(line: CommandLine) -> list[list[str]]:
 
 
 def show(line: CommandLine) -> None:
-    """Hydra's help, configuration, information or completion, once its overrides are valid."""
+    """Hydra's help, configuration, information or completion, once its overrides are valid.
+
+    What Hydra prints itself is masked too: a password that was typed is in its configuration.
+    """
     import hydra
 
     if line.overrides and "--shell-completion" not in line.shows:
@@ -158,10 +163,12 @@ def show(line: CommandLine) -> None:
     )
     sys.argv = [sys.argv[0], *line.shows, *extra, *words]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # it raises, rather than print and end the process
+    told = io.StringIO()
     try:
-        with _explaining(line.overrides, line):
+        with _explaining(line.overrides, line), redirect_stdout(told):
             hydra.main(place, line.config_name, version_base="1.3")(lambda composed: None)()
     finally:
+        print(masked(told.getvalue()), end="")
         sys.argv = before[0]
         os.environ.pop("HYDRA_FULL_ERROR")
         os.environ.update({} if before[1] is None else {"HYDRA_FULL_ERROR": before[1]})

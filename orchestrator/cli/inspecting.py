@@ -20,7 +20,7 @@ from orchestrator.candidate.networks import (
 from orchestrator.cli.finalists import show_figures, show_paths
 from orchestrator.cli.terminal import Terminal, figure_table
 from orchestrator.contracts import Artifact, Device, Subject
-from orchestrator.errors import DeviceError, PluginError
+from orchestrator.errors import DeviceError, PluginError, plural
 from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.measuring.gate import host_gate, quiet
 from orchestrator.plugins import installed
@@ -139,7 +139,7 @@ def measure_target(target: str, device_name: str | None = None, *, as_json: bool
 def list_networks(parts: Sequence[str], *, as_json: bool) -> None:
     """Count the published networks whose name holds one of `parts`, or all; print both figures."""
     rows, terminal = published_networks(parts), Terminal()
-    with terminal.working(f"counting {len(rows)} networks"):
+    with terminal.working(f"counting {plural(len(rows), 'network')}"):
         networks = list(counted_networks(rows))
     if as_json:
         print(json.dumps([_facts(network) for network in networks], indent=1))

@@ -12,13 +12,21 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator.analysis.confusion import Mistake, matrix, mistakes
 from orchestrator.analysis.display import human, interval
 from orchestrator.bundle.facts import is_bundle, read_facts
-from orchestrator.bundle.predicting import Guess, Predictor, Unread, found_images
+from orchestrator.bundle.predicting import (
+    Guess,
+    ImagesFound,
+    Predictor,
+    Unread,
+    found_images,
+    told_of,
+)
 from orchestrator.cli.inspecting import bundle_device
 from orchestrator.cli.terminal import Terminal, figure_table
 from orchestrator.contracts import Classes
-from orchestrator.errors import ConfigError, DataError, closest
+from orchestrator.errors import ConfigError, DataError, closest, plural
 from orchestrator.plugins import installed
 
 __all__ = ["Asked", "predict"]
@@ -62,6 +70,12 @@ def predict(asked: Asked) -> None:
             f"have to be called as {', '.join(facts['classes'][:5])}.",
             file=sys.stderr,
         )
+    if found.others:
+        passed_over = plural(sum(found.others.values()), "file")
+        print(
+            f"note passed over: {passed_over} of no image's suffix ({told_of(found.others)}).",
+            file=sys.stderr,
+        )
     with ExitStack() as stack:
         label = asked.label or _led_by(asked.device, facts)
         device = bundle_device(asked.bundle, label, asked.device)
@@ -71,8 +85,8 @@ def predict(asked: Asked) -> None:
         told = list(predictor.guesses(found.paths))
     unread = [each for each in told if isinstance(each, Unread)]
     if len(unread) == len(told):
-        raise DataError(f"not one of {len(told)} files can be read: {_named(unread)}.")
-    _Told(predictor, asked, told, found.labels).show()
+        raise DataError(f"not one of {plural(len(told), 'file')} can be read: {_named(unread)}.")
+    _Told(predictor, asked, told, found).show()
 
 
 def _led_by(runtime: str, facts: Mapping[str, Any]) -> str:
@@ -89,9 +103,10 @@ class _Told:
         predictor: Predictor,
         asked: Asked,
         told: Sequence[Guess | Unread],
-        labels: Sequence[int],
+        found: ImagesFound,
     ) -> None:
-        self.asked, self.told, self.labels = asked, told, labels
+        self.asked, self.told, self.labels = asked, told, found.labels
+        self.others = found.others
         self.classes = predictor.images.classes
         self.of_images = isinstance(predictor.outputs, Classes)
         self.file = predictor.file or "the rebuilt network"
@@ -100,7 +115,8 @@ class _Told:
         """Print it; files that cannot be read are named on standard error."""
         judged = self._judged() if self.labels and self.of_images else None
         if self.asked.as_json:
-            more = {"judged": judged} if judged else {}
+            more: dict[str, Any] = {"judged": judged} if judged else {}
+            more |= {"passed_over": dict(self.others)} if self.others else {}
             rows = [self._entry(each) for each in self.told]
             print(json.dumps({"file": self.file, "images": rows, **more}, indent=1))
         else:
@@ -152,31 +168,37 @@ class _Told:
     def _show_judged(self, judged: Mapping[str, Any]) -> None:
         told = interval(judged["accuracy"], judged["images"])
         balanced = human(judged["balanced_accuracy"], "share")
-        print(f"accuracy {told} of {judged['images']} images, balanced {balanced}")
-        confusion = np.array(judged["confusion"])
-        shown = [n for n in range(len(self.classes)) if confusion[n].any() or confusion[:, n].any()]
-        if len(shown) > _MOST_IN_A_ROW:
-            self._show_confused(confusion)
+        print(f"accuracy {told} of {plural(judged['images'], 'image')}, balanced {balanced}")
+        counted = zip(self.classes, judged["confusion"], strict=True)
+        found = [
+            (truth, answer, count)
+            for truth, row in counted
+            for answer, count in zip(self.classes, row, strict=True)
+            if count
+        ]
+        occurring = {name for *pair, _ in found for name in pair}
+        names, counts = matrix([name for name in self.classes if name in occurring], found)
+        if len(names) > _MOST_IN_A_ROW:
+            _show_mistakes(mistakes(found))
             return
         print("confusion matrix: a row what the folders say, a column what the file says")
         rows = [
-            {"": self.classes[n], **{self.classes[m]: str(confusion[n, m]) for m in shown}}
-            for n in shown
+            {"": name, **dict(zip(names, map(str, row), strict=True))}
+            for name, row in zip(names, counts, strict=True)
         ]
         Terminal().out.print(figure_table(rows, list(rows[0])))
 
-    def _show_confused(self, confusion: np.ndarray) -> None:
-        """Where the matrix is too wide for a screen: its largest entries beside the diagonal."""
-        wrong = confusion - np.diag(np.diag(confusion))
-        places = [divmod(int(at), len(wrong)) for at in np.argsort(-wrong, axis=None)]
-        print(f"most often confused ({wrong.sum()} wrong; the whole matrix by --json):")
-        rows = [
-            {"folder": self.classes[n], "file says": self.classes[m], "images": str(wrong[n, m])}
-            for n, m in places[:_MOST_IN_A_ROW]
-            if wrong[n, m]
-        ]
-        if rows:
-            Terminal().out.print(figure_table(rows, list(rows[0])))
+
+def _show_mistakes(found: Sequence[Mistake]) -> None:
+    """Where the matrix is too wide for a screen."""
+    wrong = sum(each.count for each in found)
+    print(f"most often confused ({wrong} wrong; the whole matrix by --json):")
+    rows = [
+        {"folder": each.truth, "file says": each.answer, "images": each.told}
+        for each in found[:_MOST_IN_A_ROW]
+    ]
+    if rows:
+        Terminal().out.print(figure_table(rows, list(rows[0])))
 
 
 def _named(unread: Sequence[Unread]) -> str:

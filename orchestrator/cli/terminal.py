@@ -16,6 +16,7 @@ from orchestrator.analysis.display import MISSING, human, label
 from orchestrator.analysis.pareto import leader
 from orchestrator.cli.finalists import plain, show_finalists
 from orchestrator.data import DataSummary
+from orchestrator.errors import plural
 from orchestrator.plan.time_left import TimeLeft
 from orchestrator.plugins import installed
 
@@ -92,7 +93,8 @@ class Terminal:
 
     def working(self, doing: str) -> Status:
         """A context in which a spinner says what takes some seconds; nothing without a terminal."""
-        return self._live.status(doing)
+        plain = not self._live.encoding.startswith("utf")
+        return self._live.status(doing, spinner="line" if plain else "dots")
 
     def result(self, study: Study) -> None:
         """The front's finalists and where everything lies."""
@@ -190,8 +192,8 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
         "compressors": plan.compression or " → ".join(config.compressor) or "none",
         **({"variants": plan.variants} if plan.variants else {}),
         "estimator": _described("estimator", config.estimator.name),
-        "sampler": f"{config.sampler.name}, {config.budget.candidates} candidates, "
-        f"then {config.budget.finalists} finalists"
+        "sampler": f"{config.sampler.name}, {plural(config.budget.candidates, 'candidate')}, "
+        f"then {plural(config.budget.finalists, 'finalist')}"
         + (f", each the best of {config.budget.seeds} seeds" if config.budget.seeds > 1 else ""),
     }.items():
         facts.add_row(f"[bold]{name}[/bold]", plain(text))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.errors import ConfigError, PluginError, closest
+from orchestrator.faults.wording import wrong_values
 
 __all__ = ["checked_options"]
 
@@ -35,7 +37,11 @@ def checked_options(factory: Any, options: dict[str, Any], where: str) -> dict[s
     try:
         filled = model.model_validate(options)
     except pydantic.ValidationError as error:
-        lines = [f"{where}.{e['loc'][0]}: {e['msg']}, found {e['input']!r}" for e in error.errors()]
+        wrong = (replace(each, path=(where, *each.path)) for each in wrong_values(error, options))
+        lines = [
+            f"{each.where}: {each.told}. {each.mended(accepted[each.path[1]].default)}"
+            for each in wrong
+        ]
         raise ConfigError("\n".join(lines)) from None
     return {name: getattr(filled, name) for name in options}
 

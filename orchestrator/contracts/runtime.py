@@ -16,6 +16,7 @@ from orchestrator.contracts.native import NativeBenchmark, NativeFile, in_turn
 from orchestrator.contracts.place import HERE, Place
 from orchestrator.errors import CompileError, DeviceError, OrchestratorError
 from orchestrator.measuring.agent import Timing
+from orchestrator.measuring.cores import usable_cores
 from orchestrator.measuring.link import AgentDied, AgentLink, AgentRefused
 from orchestrator.measuring.reference import REFERENCE_IMAGE, reference_network
 
@@ -121,9 +122,21 @@ class Runtime(Device):
         return self.place.shares_host
 
     def check(self) -> None:
-        """Raise DeviceError if the place does not answer or the runtime does not load here."""
+        """Raise DeviceError if the place does not answer or the runtime does not load here.
+
+        Also for more threads than there are cores for them.
+        """
         self.place.check()
         self._check_here()
+        self.check_threads()
+
+    def check_threads(self) -> None:
+        """Raise DeviceError for more threads than cores, where the place is this machine.
+
+        Another machine is asked by `fingerprint`.
+        """
+        if self.shares_host:
+            self._check_threads({"cores": str(usable_cores())})
 
     def session(self, artifact: Artifact) -> Session:
         """A file loaded into this process; the last few are kept while they do not change.
@@ -156,14 +169,25 @@ class Runtime(Device):
 
     def fingerprint(self) -> Mapping[str, str]:
         """The place's processor, cores and system, and what the loader says of the runtime."""
-        if self.place.program is not None:
-            return {
-                **self.place.facts(),
-                "runtime": self.name,
-                **{k: str(v) for k, v in self.options.items()},
-            }
-        facts: Mapping[str, str] = self._asked(lambda link: link.facts(self._called))
+        facts: Mapping[str, str]
+        if self.place.program is None:
+            facts = self._asked(lambda link: link.facts(self._called))
+        else:
+            told = {key: str(value) for key, value in self.options.items()}
+            facts = {**self.place.facts(), "runtime": self.name, **told}
+        self._check_threads(facts)
         return facts
+
+    def _check_threads(self, facts: Mapping[str, str], asked: int | None = None) -> None:
+        """Raise DeviceError for threads that would wait for one another's core."""
+        threads = asked or int(self.options.get("threads", 1))
+        what = "objective.throughput" if asked else f"device.{self.name}"
+        cores = int(facts.get("usable_cores", facts.get("cores", threads)))
+        if threads > cores:
+            raise DeviceError(
+                f"{what}.threads: found {threads}, expected at most {cores}, the cores "
+                f"that may be used at {self.place.name}. Lower it."
+            )
 
     def calibrate(self, folder: Path) -> float:
         """The reference network's milliseconds at the place, to be kept for the whole run."""
@@ -222,6 +246,8 @@ class Runtime(Device):
     ) -> Mapping[str, float]:
         if asked.threads is not None and "threads" not in self.options:
             raise DeviceError(f"device={self.name} has no threads to set; leave `threads` out.")
+        if asked.threads is not None:
+            self._check_threads(self.fingerprint(), asked.threads)
         request = {
             "op": "throughput",
             "shape": [asked.batch, *asked.input_shape],

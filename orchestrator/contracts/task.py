@@ -41,7 +41,8 @@ class Batch:
     """Samples as the dataset gives them, on the device that trains.
 
     `pixels` uint8 (B, C, H, W), `targets` (B, …); `mirror` says whether images may be mirrored,
-    `side` how many pixels a side the network's images shall have.
+    `side` how many pixels a side the network's images shall have. `weights` float32 (classes,) say
+    what an image, or a pixel, of each class counts in the loss; None: all as much.
     """
 
     pixels: Tensor
@@ -49,6 +50,7 @@ class Batch:
     facts: ImageFacts
     mirror: bool
     side: int
+    weights: Tensor | None = None
 
 
 class Judge(ABC):
@@ -94,6 +96,8 @@ class Task(ABC):
     metrics: ClassVar[tuple[Metric, ...]]
     # Whether its networks are a head of its own on a space's features, not the space's classifier.
     on_features: ClassVar[bool] = False
+    # Whether its `batch` heeds the weights of classes that it is given.
+    weighs_classes: ClassVar[bool] = False
 
     @property
     def leading(self) -> Metric:

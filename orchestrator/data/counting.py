@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.contracts import Dataset, samples_of
+from orchestrator.contracts import Dataset, Split, samples_of
 from orchestrator.data.pins import SPLITS, Pins, pins_of, shared
+from orchestrator.errors import plural
 
 __all__ = ["DataSummary", "summarise"]
 
@@ -56,11 +57,11 @@ class DataSummary:
     def told(self) -> str:
         """How many images there are, in a few words."""
         splits = ", ".join(f"{count:,} {split}" for split, count in self.images.items())
-        text = f"{len(self.classes)} classes; {splits}"
+        text = f"{plural(len(self.classes), 'class')}; {splits}"
         if self.largest:
             text += f"; largest class {self.largest[0]} with {100 * self.largest[1]:.1f} %"
         lost = sum(self.left_out.values())
-        return f"{text}; {lost:,} files left out" if lost else text
+        return f"{text}; {plural(lost, 'file')} left out" if lost else text
 
     @property
     def warnings(self) -> list[str]:
@@ -75,7 +76,8 @@ class DataSummary:
             )
         if self.contradicted:
             found.append(
-                f"{self.contradicted} images come under several labels; no network can know them."
+                f"{plural(self.contradicted, 'image')} with several labels, which no network can "
+                "know."
             )
         if self.largest and self.largest[1] > _MUCH and len(self.classes) > 1:
             name, share = self.largest
@@ -94,13 +96,14 @@ class DataSummary:
 def summarise(dataset: Dataset, pins: Mapping[str, Pins] | None = None) -> DataSummary:
     """Count a dataset; `pins` where they are known already. Costs as `pins_of` does."""
     pins = pins or pins_of(dataset)
-    by_class = {name: _by_class(dataset, name) for name in SPLITS}
+    tallies = {name: _tally(dataset, name) for name in SPLITS}
+    by_class = {str(name): found.holding for name, found in tallies.items() if found}
     twice, same = _twice(pins)
     return DataSummary(
         classes=tuple(map(str, dataset.classes)),
         images={name: found.count for name, found in pins.items()},
-        by_class={} if None in by_class.values() else {k: v for k, v in by_class.items() if v},
-        largest=_largest(dataset),
+        by_class=by_class if len(by_class) == len(SPLITS) else {},
+        largest=_largest(dataset, tallies["train"]),
         left_out=dict(dataset.left_out),
         twice=twice,
         same=tuple(same),
@@ -109,28 +112,38 @@ def summarise(dataset: Dataset, pins: Mapping[str, Pins] | None = None) -> DataS
     )
 
 
-def _by_class(dataset: Dataset, split: Any) -> tuple[int, ...] | None:
-    """Images of each class, for masks those that hold it; None where nobody knows unread."""
+@dataclass(frozen=True)
+class _Tally:
+    """Of each class, how many images hold it, and how many images (for masks pixels) it has."""
+
+    holding: tuple[int, ...]
+    counts: tuple[int, ...]
+
+
+def _tally(dataset: Dataset, split: Split) -> _Tally | None:
+    """Of one split, each mask read once; None where nobody knows targets unread."""
     targets = getattr(samples_of(dataset, split), "targets", None)
-    count = len(dataset.classes)
     if targets is None:
         return None
     if np.ndim(targets) == 1:
-        return tuple(int(n) for n in np.bincount(np.asarray(targets), minlength=count)[:count])
-    holding = sum(np.bincount(np.unique(mask), minlength=256)[:count] for mask in targets)
-    return tuple(int(n) for n in np.asarray(holding))
+        counts = _counted(np.asarray(targets), dataset)
+        return _Tally(counts, counts)
+    by_mask = np.array([_counted(np.ravel(mask), dataset) for mask in targets])
+    holding, pixels = (by_mask > 0).sum(0), by_mask.sum(0)
+    return _Tally(tuple(holding.tolist()), tuple(pixels.tolist()))
 
 
-def _largest(dataset: Dataset) -> tuple[str, float] | None:
-    targets = getattr(samples_of(dataset, "train"), "targets", None)
-    if targets is None:
+def _counted(labels: np.ndarray, dataset: Dataset) -> tuple[int, ...]:
+    """How often each class occurs; what is to be ignored has a label beyond them."""
+    count = len(dataset.classes)
+    return tuple(np.bincount(labels, minlength=count)[:count].tolist())
+
+
+def _largest(dataset: Dataset, tally: _Tally | None) -> tuple[str, float] | None:
+    if tally is None or not sum(tally.counts):
         return None
-    values = np.ravel(np.asarray(targets)).astype(np.int64)
-    counts = np.bincount(values, minlength=len(dataset.classes))[: len(dataset.classes)]
-    if not counts.sum():
-        return None
-    label = int(counts.argmax())
-    return str(dataset.classes[label]), float(counts[label] / counts.sum())
+    label = tally.counts.index(max(tally.counts))
+    return str(dataset.classes[label]), tally.counts[label] / sum(tally.counts)
 
 
 def _twice(pins: Mapping[str, Pins]) -> tuple[dict[str, int], list[str]]:

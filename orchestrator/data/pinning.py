@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.contracts import Dataset
 from orchestrator.data.counting import DataSummary, summarise
 from orchestrator.data.pins import SPLITS, Pins, pins_of
-from orchestrator.errors import DataError, RunError
+from orchestrator.errors import DataError, RunError, plural
 from orchestrator.files import read_json, write_json
 
 __all__ = ["Pins", "check_pins", "keep_pins", "kept_summary"]
@@ -95,7 +95,7 @@ def _check_moved(before: Mapping[str, Pins], now: Mapping[str, Pins]) -> None:
     if moved:
         more = f" and {len(moved) - _NAMED} more" if len(moved) > _NAMED else ""
         raise DataError(
-            f"{len(moved)} images have moved to another split since the run began: "
+            f"moved to another split since the run began: {plural(len(moved), 'image')}: "
             f"{', '.join(moved[:_NAMED])}{more}. What was trained on would be tested with. "
             "Restore the folder, or start a search of its own."
         )
@@ -111,7 +111,7 @@ def _changed(split: str, before: Pins, now: Pins) -> str:
         return ""
     old, new = _by_key(before), _by_key(now)
     if not old or not new:
-        return f"{split}: {now.count} images, {before.count} when the run began."
+        return f"{split}: {plural(now.count, 'image')}, {before.count:,} when the run began."
     kinds = {
         "new": [key for key in new if key not in old],
         "gone": [key for key in old if key not in new],

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import io
-
 import numpy as np
 from PIL import Image
 
+from orchestrator.analysis.pictures import enlarged, picture_of, png_uri
 from orchestrator.contracts import Dataset, Samples, samples_of
 
 __all__ = ["Strip", "contact_sheet"]
@@ -46,22 +44,12 @@ def _strip(samples: Samples, indices: np.ndarray) -> str:
     strip = Image.new(tiles[0].mode, ((side + 2) * len(tiles) - 2, side), "white")
     for place, tile in enumerate(tiles):
         strip.paste(tile, (place * (side + 2), 0))
-    return _uri(strip)
+    return png_uri(strip)
 
 
 def _tile(pixels: np.ndarray) -> Image.Image:
-    """One image (C, H, W): in colours where there are three channels, else the first."""
-    array = pixels.transpose(1, 2, 0) if len(pixels) == 3 else pixels[0]
-    image = Image.fromarray(np.ascontiguousarray(array))
-    side = max(image.size)
-    if side > _LARGEST_SIDE:
-        return image.resize((_LARGEST_SIDE, _LARGEST_SIDE), Image.Resampling.LANCZOS)
-    factor = -(-_LEAST_SIDE // side)  # whole, so that a pixel stays a square
-    size = (factor * image.width, factor * image.height)
-    return image.resize(size, Image.Resampling.NEAREST)
-
-
-def _uri(image: Image.Image) -> str:
-    written = io.BytesIO()
-    image.save(written, "png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(written.getvalue()).decode("ascii")
+    """One image (C, H, W), neither too small to be seen nor too large to be mailed."""
+    picture = picture_of(pixels)
+    if max(picture.size) > _LARGEST_SIDE:
+        return picture.resize((_LARGEST_SIDE, _LARGEST_SIDE), Image.Resampling.LANCZOS)
+    return enlarged(picture, _LEAST_SIDE)

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 from orchestrator.faults.printable import printable
+from orchestrator.faults.wording import wrong_values
 
 __all__ = ["annotated", "faults", "made"]
 
@@ -39,18 +40,13 @@ def faults(kind: type, values: Mapping[str, Any], *, strict: bool) -> list[str]:
     try:
         _form(kind).validate_python(dict(values), strict=strict)
     except pydantic.ValidationError as error:
-        return [_sentence(item) for item in error.errors()]
+        return [f"{wrong.where}: {wrong.told}" for wrong in wrong_values(error, values)]
     return []
 
 
 def annotated(kind: type) -> list[str]:
     """The names that a class and those it is of annotate for everybody."""
     return [name for name in get_type_hints(kind) if not name.startswith("_")]
-
-
-def _sentence(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"])
-    return f"{where}: {error['msg']}, found {printable(repr(error['input']), _TOLD)}"
 
 
 @cache

@@ -125,10 +125,16 @@ def _minima(times: list[float]) -> list[float]:
 
 
 def machine() -> dict[str, str]:
-    """What of this machine a latency depends on: processor, cores, architecture and system."""
+    """What of this machine a latency depends on: processor, cores, architecture and system.
+
+    Cores that this process may use are told apart where it is bound to fewer than there are.
+    """
+    cores = os.cpu_count() or 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     return {
         "processor": _processor(),
-        "cores": str(os.cpu_count() or 1),
+        "cores": str(cores),
+        **({"usable_cores": str(usable)} if usable < cores else {}),
         "machine": platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
     }

@@ -23,6 +23,7 @@ from ray.exceptions import RayError
 from orchestrator.contracts import Artifact, Latency
 from orchestrator.errors import DeviceError, OrchestratorError
 from orchestrator.faults.temporary import WorkingFolder
+from orchestrator.measuring.cores import usable_cores
 from orchestrator.search.ends import End, cause, end_of
 from orchestrator.search.meter import START_S, Meter, measure_with, serves
 from orchestrator.search.nodes import blind_nodes, here, on_node
@@ -250,7 +251,7 @@ class Cluster:
         cpus = self.resources.concurrent * self.resources.threads
         return {
             "address": "local",  # never somebody else's cluster that happens to run here
-            "num_cpus": max(os.cpu_count() or 1, cpus),
+            "num_cpus": max(usable_cores(), cpus),
             "resources": {f"device:{device}": 1 for device in self.resources.devices} or None,
             "include_dashboard": False,
             "_node_ip_address": "127.0.0.1",  # nobody else's network hears of it

@@ -160,18 +160,21 @@ def choose(
     and "leads" where of those it is the one to take; "validated" are the objectives that it was
     chosen by, "values" those on test, of so many "test_images", and "intervals_ms" says between
     what its latencies are known to lie. What never was on test has what validation says in both. A
-    limit on what one device says is for the files that run there, and asks for those.
+    limit on what one device says is for the files that run there, and asks for those. A candidate
+    that was shipped is known by its file alone.
     """
     known = set(study.config.objective)
     for name in (*most, *least):
         if name not in known:
             raise ConfigError(f"--max/--min {name}: unknown objective; {closest(name, known)}")
-    limits = _Limits(most, least)
-    shipped = [[_entry(study, o) for o in _offers([entry])] for entry in study.finalists]
-    for groups in (shipped, [[_candidate(record)] for record in study.feasible]):
+    limits, shipped = _Limits(most, least), _shipped(study.finalists)
+    files = [[_entry(study, o) for o in _offers([entry])] for entry in study.finalists]
+    others = [[_candidate(record)] for record in study.feasible if record.number not in shipped]
+    for groups in (files, others):
         if kept := limits.kept(groups):
             return _front(kept, limits, study)
-    raise BudgetError(_nearest(study, most, least))
+    points = [entry["validated"] for group in (*files, *others) for entry in group]
+    raise BudgetError(_nearest(study, points, most, least))
 
 
 @dataclass(frozen=True)
@@ -216,6 +219,12 @@ def _offers(finalists: Sequence[Finalist]) -> list[_Offer]:
         if not finalist.files and finalist.recommended:
             found.append(_Offer(finalist, None))
     return found
+
+
+def _shipped(finalists: Sequence[Finalist]) -> set[int]:
+    """The numbers of candidates that became files."""
+    files = (file.number for finalist in finalists for file in finalist.files)
+    return {finalist.number for finalist in finalists} | {n for n in files if n is not None}
 
 
 def _entry(study: Study, offer: _Offer) -> dict[str, Any]:
@@ -280,11 +289,16 @@ def _front(entries: list[dict[str, Any]], limits: _Limits, study: Study) -> list
     return found
 
 
-def _nearest(study: Study, most: Mapping[str, float], least: Mapping[str, float]) -> str:
+def _nearest(
+    study: Study,
+    points: Sequence[Mapping[str, float]],
+    most: Mapping[str, float],
+    least: Mapping[str, float],
+) -> str:
     units = study.units
     told = []
     for name in (*most, *least):
-        found = [r.values[name] for r in study.feasible if name in r.values]
+        found = [values[name] for values in points if name in values]
         if found:
             word, best = ("smallest", min(found)) if name in most else ("largest", max(found))
             told.append(f"{word} {name} is {human(best, units.get(name, ''))}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -28,6 +27,7 @@ from orchestrator.errors import (
     disk_trouble,
 )
 from orchestrator.faults.masking import masked_values
+from orchestrator.measuring.cores import usable_cores
 from orchestrator.measuring.gate import host_gate
 from orchestrator.plan.planning import Plan, make_plan
 from orchestrator.plugins import installed
@@ -241,9 +241,7 @@ def _start_meters(
 
 def _concurrent(config: StudyConfig) -> int:
     """Candidates at once: as configured, or as many as the cores this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS
-    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
-    return config.budget.concurrent or max(1, cores // config.train.threads)
+    return config.budget.concurrent or max(1, usable_cores() // config.train.threads)
 
 
 def _resources(config: StudyConfig) -> Resources:

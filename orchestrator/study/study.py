@@ -24,7 +24,7 @@ from orchestrator.analysis.more_budget import gain_of_doubling, rise
 from orchestrator.analysis.remeasured import Remeasured
 from orchestrator.config import StudyConfig
 from orchestrator.contracts import Axis
-from orchestrator.errors import PluginError
+from orchestrator.errors import PluginError, plural
 from orchestrator.faults.masking import masked
 from orchestrator.plan.planning import Plan
 from orchestrator.plugins import Plugins, version_of
@@ -227,9 +227,10 @@ class Study:
         front = len(self.front)
         trained, all_ = self.ledger.trainings, sum(self.ledger.counts.values())
         more = f" in {all_} variants" if all_ > trained else ""
-        text = f"{trained} candidates{more} ({told or 'none yet'}), {front} on the front"
+        text = f"{plural(trained, 'candidate')}{more} ({told or 'none yet'}), {front} on the front"
         if self.ledger.earlier:
-            text += f", {self.ledger.earlier} candidates of earlier runs among what is known"
+            earlier = plural(self.ledger.earlier, "candidate")
+            text += f", {earlier} of earlier runs among what is known"
         name = f"test_{self.leading}"
         if not self.finalists:
             return f"{text}."

@@ -7,6 +7,7 @@ import math
 import pickle
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pydantic
@@ -47,6 +48,7 @@ def check_task(task: Task, dataset: Dataset, space: SearchSpace | None = None) -
     heads = _check_heads(task)
     _check_batch(task, batch)
     _check_loss(task, batch, answers)
+    _check_weights(task, batch, answers)
     _check_judge(task, facts, answers, batch.targets)
     _check_distance(task, answers)
     assert 0 <= task.chance(facts) < 1, f"chance is {task.chance(facts)}, expected a share"
@@ -113,6 +115,23 @@ def _check_loss(task: Task, batch: Batch, answers: Tensor) -> None:
     taught = task.taught(answers)
     own, other = task.loss(answers, taught), task.loss(-answers, taught)
     assert bool(own < other), "an answer is no nearer to what it teaches than its opposite"
+
+
+def _check_weights(task: Task, batch: Batch, answers: Tensor) -> None:
+    """Of a task that says it: weights of classes weigh the loss, and equal ones change nothing."""
+    if not task.weighs_classes:
+        return
+    recipe = pydantic.TypeAdapter(TrainConfig).validate_python({})
+    count = len(batch.facts.classes)
+
+    def loss(weights: Tensor | None) -> float:
+        weighed = replace(batch, weights=weights)
+        return float(task.loss(answers, task.batch(weighed, np.random.default_rng(0), recipe)[1]))
+
+    plain = loss(None)
+    assert math.isclose(loss(torch.ones(count)), plain, rel_tol=1e-5), "weights of 1 change it"
+    uneven = loss(torch.linspace(0.1, 1.9, count))
+    assert not math.isclose(uneven, plain, rel_tol=1e-5), "it says that it weighs classes"
 
 
 def _check_judge(task: Task, facts: ImageFacts, answers: Tensor, targets: Tensor) -> None:

@@ -7,14 +7,16 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from orchestrator.config import TrainConfig
 from orchestrator.contracts import Batch, Dataset, samples_of
+from orchestrator.errors import TrainingError
 from orchestrator.training.feed import Take
 from orchestrator.training.footing import Footing
 from orchestrator.training.placement import layout_of
-from orchestrator.training.sampling import balanced, labels_of
+from orchestrator.training.sampling import balanced, labels_of, weights_of
 
 __all__ = ["Batches", "grown", "scaled_side", "views_of"]
 
@@ -25,7 +27,7 @@ _EIGHTHS = 8
 class Batches:
     """The training split in random order, augmented by the task; its own random numbers.
 
-    Raises TrainingError for classes that are to be balanced and are not known.
+    Raises TrainingError for classes that are to be balanced and are not known, or not by the task.
     """
 
     def __init__(self, footing: Footing, config: TrainConfig, *, seed: int) -> None:
@@ -37,6 +39,7 @@ class Batches:
         self._layout = layout_of(footing.placement)
         balance = config.sampling == "balanced"
         self._labels = labels_of(self._feed.samples) if balance else None
+        self._weights = _weights(footing, config)
         self._mirror = _mirrors(footing.dataset, config)
         self._rng = np.random.default_rng(seed)
         self._seed = seed
@@ -106,9 +109,22 @@ class Batches:
     ) -> tuple[Tensor, Tensor]:
         pixels, targets = take()
         side = scaled_side(self.facts.image_size, scale)
-        batch = Batch(pixels, targets, self.facts, self._mirror, side)
+        weights = None if self._weights is None else self._weights.to(pixels.device)
+        batch = Batch(pixels, targets, self.facts, self._mirror, side, weights)
         images, targets = self.task.batch(batch, rng, self.config)
         return images.contiguous(memory_format=self._layout), targets
+
+
+def _weights(footing: Footing, config: TrainConfig) -> Tensor | None:
+    """What an image of each class counts; None where all count as much."""
+    if config.class_weights == "none":
+        return None
+    if not footing.task.weighs_classes:
+        raise TrainingError(
+            f"train.class_weights: task={footing.task.name} does not weigh classes. Set it to none."
+        )
+    samples = footing.feed("train").samples
+    return torch.from_numpy(weights_of(samples, len(footing.facts.classes)))
 
 
 def views_of(dataset: Dataset, config: TrainConfig) -> int | None:

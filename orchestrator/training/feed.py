@@ -5,7 +5,6 @@ Arrays in memory are read on the spot; whatever must be decoded is read ahead in
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from orchestrator.contracts import ArraySamples, Placement, Samples
+from orchestrator.measuring.cores import usable_cores
 from orchestrator.measuring.gate import Gate, held
 
 __all__ = ["Feed", "Take"]
@@ -122,4 +122,4 @@ def _generator(seed: tuple[int, ...] | None, number: int) -> np.random.Generator
 
 
 def _readers() -> int:
-    return min(_GPU_READERS, os.cpu_count() or 1)
+    return min(_GPU_READERS, usable_cores())

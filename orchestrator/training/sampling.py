@@ -1,4 +1,4 @@
-"""Which images an epoch shows."""
+"""Which images an epoch shows, and what those of each class count."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from orchestrator.contracts import Samples
 from orchestrator.errors import TrainingError
 
-__all__ = ["balanced", "labels_of"]
+__all__ = ["balanced", "labels_of", "weights_of"]
 
 
 def labels_of(samples: Samples) -> np.ndarray:
@@ -19,6 +19,24 @@ def labels_of(samples: Samples) -> np.ndarray:
             f"train.sampling: balanced asks for one class an image, found {found}. Set it to plain."
         )
     return np.asarray(targets)
+
+
+def weights_of(samples: Samples, classes: int) -> np.ndarray:
+    """What each class counts so that all count as much, float32 (classes,); 1 an image on average.
+
+    Images, or pixels of masks, over their class' number of them (King and Zeng 2001, "Logistic
+    Regression in Rare Events Data"). Raises TrainingError where targets are not known.
+    """
+    targets = getattr(samples, "targets", None)
+    if targets is None:
+        raise TrainingError(
+            "train.class_weights: balanced asks for targets that are known before images are "
+            "read, found none. Set it to none."
+        )
+    rows = [np.asarray(targets)] if np.ndim(targets) == 1 else targets
+    counts = sum(np.bincount(np.ravel(row), minlength=classes)[:classes] for row in rows)
+    there = np.count_nonzero(counts)
+    return (np.sum(counts) / (there * np.maximum(counts, 1))).astype(np.float32)
 
 
 def balanced(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -40,6 +40,7 @@ class Classification(Task):
     """Logits (B, classes) for images of one class each; targets are labels int64 (B,)."""
 
     name = "classification"
+    weighs_classes = True
     metrics = (
         Metric("accuracy", of_images=True),
         Metric("top5", of_images=True),
@@ -53,7 +54,10 @@ class Classification(Task):
     def batch(
         self, batch: Batch, rng: np.random.Generator, recipe: TrainConfig
     ) -> tuple[Tensor, Tensor]:
-        """Crops, mirrors, recolours, erases and mixes as the recipe says; targets (B, classes)."""
+        """Crops, mirrors, recolours, erases and mixes as the recipe says; targets (B, classes).
+
+        With weights an image's targets add up to its class', so that its loss is weighted.
+        """
         pixels = batch.pixels
         if recipe.crop_padding:
             pixels = crop(pixels, recipe.crop_padding, rng)
@@ -71,6 +75,8 @@ class Classification(Task):
         if recipe.erasing:
             images = erase(images, recipe.erasing, rng)
         targets = soft_targets(batch.targets, len(batch.facts.classes), recipe.label_smoothing)
+        if batch.weights is not None:
+            targets = targets * batch.weights[batch.targets][:, None]
         return blend(images, targets, recipe, rng)
 
     def loss(self, answer: Tensor, targets: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from typing import IO
 
 import numpy as np
 
-from orchestrator import PixelRecipe, WorkingFolder, cache_dir
+from orchestrator import PixelRecipe, WorkingFolder, cache_dir, usable_cores
 from orchestrator.errors import DataError, RunError
+from orchestrator_datasets.keeping import NUMBERS, TEXTS, kept
 from orchestrator_datasets.listing import ImageFile
 
 __all__ = [
@@ -34,6 +34,13 @@ _VERSION = 1
 # Of index.json; 0 had no number.
 _FORMAT = 1
 _CHUNK = 256
+_INDEX = {
+    "format": int,
+    "mean": NUMBERS,
+    "deviation": NUMBERS,
+    "skipped": TEXTS,
+    "reasons": TEXTS,
+}
 # The levels of 16 bits, all of them used.
 WHOLE_RANGE = (0, 65535)
 
@@ -114,19 +121,21 @@ def opened(cache: Path, key: str) -> Decoded | None:
     Raises RunError for what a newer version kept.
     """
     folder = cache / key
+    index = kept(folder / "index.json", _INDEX, {"format": 0, "reasons": []})
     try:
-        index = json.loads((folder / "index.json").read_text("utf-8"))
         pixels = np.load(folder / "pixels.npy", mmap_mode="r")
         labels = np.load(folder / "labels.npy")
     except (OSError, ValueError, EOFError):
         return None
-    if len(pixels) != len(labels):
+    if index is None:
         return None
-    _refuse_newer(folder / "index.json", index.get("format", 0))
-    if index["skipped"] and "reasons" not in index:  # of before reasons were kept
+    _refuse_newer(folder / "index.json", index.pop("format"))
+    of_images = pixels.ndim == 4 and labels.shape == pixels.shape[:1]
+    of_channels = of_images and len(index["mean"]) == len(index["deviation"]) == pixels.shape[1]
+    # Of before reasons were kept there are none.
+    if not of_channels or len(index["reasons"]) != len(index["skipped"]):
         return None
-    names = ("mean", "deviation", "skipped", "reasons")
-    return Decoded(key, pixels, labels, *(tuple(index.get(name, ())) for name in names))
+    return Decoded(key, pixels, labels, **{name: tuple(told) for name, told in index.items()})
 
 
 def _refuse_newer(path: Path, found: int) -> None:
@@ -200,16 +209,10 @@ def _chunks(
     files: Sequence[ImageFile], recipe: Recipe, decode: Decode
 ) -> Iterator[tuple[Sequence[ImageFile], list[np.ndarray | str]]]:
     """Pillow decodes outside Python's lock, so threads are enough."""
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for start in range(0, len(files), _CHUNK):
             chunk = files[start : start + _CHUNK]
             yield chunk, list(pool.map(decode, [str(recipe.root / f.path) for f in chunk]))
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _header(out: IO[bytes], shape: tuple[int, ...]) -> None:

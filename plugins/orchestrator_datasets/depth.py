@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from orchestrator.errors import ConfigError, DataError
+from orchestrator import usable_cores
+from orchestrator.errors import ConfigError, DataError, plural
 from orchestrator_datasets.decoded import WHOLE_RANGE, Recipe, key_of
 from orchestrator_datasets.keeping import keep, kept
 from orchestrator_datasets.listing import ImageFile
@@ -46,12 +46,12 @@ class Depth:
         told = []
         if self.grey:
             told.append(
-                f"{self.grey} grey images have more than 8 bits: their values {low} to {high} "
+                f"{plural(self.grey, 'grey image')} of more than 8 bits: values {low} to {high} "
                 "become 0 to 255 (dataset.levels=[LOW,HIGH] says otherwise)"
             )
         if self.coloured:
             told.append(
-                f"{self.coloured} colour images have 16 bits a channel, of which the upper 8 are "
+                f"{plural(self.coloured, 'colour image')} of 16 bits a channel: the upper 8 are "
                 "read; if they are dark, save them with 8 bits"
             )
         return tuple(told)
@@ -81,7 +81,7 @@ def depth_of(
     if not deep:
         return Depth(0, levels or WHOLE_RANGE, 0)
     path = cache / f"{key_of(deep, Recipe(root, 0, 0))}.depth.json"
-    seen = kept(path, ("grey", "low", "high", "coloured"))
+    seen = kept(path, dict.fromkeys(("grey", "low", "high", "coloured"), int))
     if seen is None:
         seen = _look([str(root / file.path) for file in deep])
         with suppress(DataError):  # it is looked at again, and decoding will say what is wrong
@@ -97,7 +97,7 @@ def _span(low: int, high: int) -> tuple[int, int]:
 
 
 def _look(paths: Sequence[str]) -> dict[str, int]:
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         ends = [found for found in pool.map(_ends, paths) if found is not None]
         coloured = sum(pool.map(_is_deep_png, paths))
     return {

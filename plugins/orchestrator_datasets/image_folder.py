@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from orchestrator import ArraySamples, Dataset, PixelRecipe, Samples
-from orchestrator.errors import ConfigError, DataError
+from orchestrator.errors import ConfigError, DataError, plural
 from orchestrator_datasets.decoded import (
     WHOLE_RANGE,
     Decoded,
@@ -22,7 +22,7 @@ from orchestrator_datasets.decoded import (
 from orchestrator_datasets.decoding import decode as decode_file
 from orchestrator_datasets.depth import Depth, check_levels, depth_of
 from orchestrator_datasets.left_out import names_of, reasons, skipped_notes, some
-from orchestrator_datasets.listing import Listing, SplitOptions, list_splits
+from orchestrator_datasets.listing import Listing, SplitOptions, list_splits, uneven
 from orchestrator_datasets.on_demand import Found
 from orchestrator_datasets.on_demand import found as look
 from orchestrator_datasets.splitting import check_shares
@@ -110,6 +110,7 @@ class ImageFolder(Dataset):
         unread = reasons(self._decoded.values())
         self.left_out = {**listing.left_out, **unread}
         self.notes = (
+            *uneven(self.classes, self._sizes()),
             *listing.notes,
             *depth.notes,
             *skipped_notes(self.root, self._decoded.values()),
@@ -135,6 +136,11 @@ class ImageFolder(Dataset):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_decoded": {}, "_names": {}}
+
+    def _sizes(self) -> list[int]:
+        """Readable images of each class, of all splits."""
+        labels = np.concatenate([found.labels for found in self._decoded.values()])
+        return np.bincount(labels, minlength=len(self.classes)).tolist()  # type: ignore[no-any-return]
 
     def _decode(self, listing: Listing) -> dict[str, Decoded | Found]:
         if listing.classes != self.classes:
@@ -180,7 +186,8 @@ def _check_complete(split: str, found: Decoded | Found, classes: tuple[str, ...]
         if not count:
             raise DataError(
                 f"class {name!r} has no readable image in the {split} split, expected at least "
-                f"one; {len(found.skipped)} files could not be read: {some(found.skipped)}. "
+                f"one; {plural(len(found.skipped), 'file')} could not be read: "
+                f"{some(found.skipped)}. "
                 f"Replace these files, or remove the class."
             )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from orchestrator.errors import plural
 from orchestrator_datasets.listing import ImageFile
 
 __all__ = ["names_of", "reasons", "skipped_notes", "some"]
@@ -43,7 +44,7 @@ def skipped_notes(root: Path, splits: Iterable[_Read]) -> tuple[str, ...]:
     ]
     if not pairs:
         return ()
-    return (f"{len(pairs)} unreadable files below {root} were left out: {some(pairs)}",)
+    return (f"left out below {root}: {plural(len(pairs), 'unreadable file')}: {some(pairs)}",)
 
 
 def some(paths: Sequence[str]) -> str:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from orchestrator import image_suffixes
-from orchestrator.errors import DataError
+from orchestrator.errors import DataError, plural
 from orchestrator_datasets.layout import given_splits, split_called
 from orchestrator_datasets.splitting import dealt_by_name, stratified
 
-__all__ = ["ImageFile", "Listing", "SplitOptions", "list_splits", "suffixes"]
+__all__ = ["ImageFile", "Listing", "SplitOptions", "list_splits", "suffixes", "uneven"]
 
 # Of the first rules.
 _FIRST_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
@@ -105,9 +103,12 @@ def _listed(root: Path, options: SplitOptions) -> Listing:
     left_out = {_told(suffix, rules): count for suffix, count in sorted(others.items())}
     if more := sum(map(len, found)) - sum(map(len, members)):
         left_out[f"beyond dataset.per_class={options.per_class}"] = more
-    lost = [f"{count} files are left out: {w}" for w, count in left_out.items() if _NOT_READ in w]
-    notes = _notes(root, pool, members, (classes, rules))
-    return Listing(classes, splits, (*notes, *lost), left_out)
+    lost = [
+        f"{plural(count, 'file')} left out: {why}"
+        for why, count in left_out.items()
+        if _NOT_READ in why
+    ]
+    return Listing(classes, splits, (*_notes(root, pool, rules), *lost), left_out)
 
 
 def _told(suffix: str, rules: int) -> str:
@@ -254,24 +255,25 @@ def _joined(lists: list[list[ImageFile]]) -> tuple[ImageFile, ...]:
     return tuple(file for files in lists for file in files)
 
 
-def _notes(
-    root: Path, pool: Path, members: list[list[ImageFile]], told: tuple[tuple[str, ...], int]
-) -> tuple[str, ...]:
-    classes, rules = told
-    notes = []
-    sizes = np.array([len(files) for files in members])
-    small, large = int(sizes.argmin()), int(sizes.argmax())
-    if sizes[large] >= _UNEVEN * sizes[small]:
-        notes.append(
-            f"classes are uneven: {sizes[small]} images of {classes[small]!r}, {sizes[large]} of "
-            f"{classes[large]!r} ({100 * sizes[large] / sizes.sum():.0f} % of all); accuracy "
-            "mostly tells about the large ones. See balanced_accuracy "
-            "(objective=[balanced_accuracy,…]), and train with train.sampling=balanced"
-        )
+def uneven(classes: Sequence[str], sizes: Sequence[int]) -> tuple[str, ...]:
+    """A sentence on the images of each class, where one has several times those of another."""
+    small, large = sizes.index(min(sizes)), sizes.index(max(sizes))
+    if sizes[large] < _UNEVEN * sizes[small]:
+        return ()
+    return (
+        f"classes are uneven: {plural(sizes[small], 'image')} of {classes[small]!r}, "
+        f"{sizes[large]:,} of {classes[large]!r} ({100 * sizes[large] / sum(sizes):.0f} % of all); "
+        "accuracy mostly tells about the large ones. See balanced_accuracy "
+        "(objective=[balanced_accuracy,…]), and train with train.sampling=balanced or "
+        "train.class_weights=balanced",
+    )
+
+
+def _notes(root: Path, pool: Path, rules: int) -> tuple[str, ...]:
     ignored = [path.name for path in _folders(root) if split_called(path.name, rules) is None]
-    if pool != root and ignored:
-        notes.append(f"folders beside train/ that are no split were ignored: {', '.join(ignored)}")
-    return tuple(notes)
+    if pool == root or not ignored:
+        return ()
+    return (f"folders beside train/ that are no split were ignored: {', '.join(ignored)}",)
 
 
 def _folders(folder: Path) -> list[Path]:

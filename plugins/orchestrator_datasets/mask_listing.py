@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.errors import DataError
+from orchestrator.errors import DataError, plural
 from orchestrator_datasets.layout import given_splits, split_called
 from orchestrator_datasets.listing import ImageFile, SplitOptions, suffixes
 from orchestrator_datasets.splitting import dealt_by_name, stratified
@@ -92,7 +92,7 @@ def _pairs(
     without += [_below(root, path) for path in found if not mask_of(path).is_file()]
     files = tuple(_file(root, path) for path in found if mask_of(path).is_file())
     if not files:
-        seen = f"{len(found)} images without one" if found else "no images"
+        seen = f"{plural(len(found), 'image')} without one" if found else "no images"
         raise DataError(
             f"{folder} holds {seen}, expected images in {IMAGES}/ and for each a PNG of the same "
             f"name in {MASKS}/, such as {IMAGES}/a.jpg and {MASKS}/a.png."
@@ -131,8 +131,8 @@ def _dealt(
     missing = {name: share for name, share in shares.items() if name not in given}
     if len(pool) <= len(missing):
         raise DataError(
-            f"{len(pool)} images have a mask, expected at least {len(missing) + 1} to give one to "
-            f"each split. Add images."
+            f"found {plural(len(pool), 'image')} with a mask, expected at least {len(missing) + 1} "
+            "to give one to each split. Add images."
         )
     if options.rules == 1:
         parts = stratified([len(pool)], list(missing.values()), options.seed, ["all"])
@@ -150,4 +150,4 @@ def _notes(root: Path, without: list[str]) -> tuple[str, ...]:
         return ()
     more = len(without) - _NAMED_FILES
     named = ", ".join(without[:_NAMED_FILES]) + (f" and {more} more" if more > 0 else "")
-    return (f"{len(without)} images below {root} have no mask and were left out: {named}",)
+    return (f"left out below {root}: {plural(len(without), 'image')} without a mask: {named}",)

@@ -13,16 +13,24 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator import usable_cores
 from orchestrator.errors import DataError
 from orchestrator_datasets.decoded import Recipe, colour_sums, key_of, statistics
 from orchestrator_datasets.decoding import Crop, decode
-from orchestrator_datasets.keeping import keep, kept
+from orchestrator_datasets.keeping import NUMBERS, TEXTS, keep, kept
 from orchestrator_datasets.listing import ImageFile
 
 __all__ = ["FileSamples", "Found", "found"]
 
 # Of the colours of so many images, spread evenly, mean and deviation are taken.
 _LOOKED_AT = 2048
+_SEEN = {
+    "mean": NUMBERS,
+    "deviation": NUMBERS,
+    "skipped": TEXTS,
+    "reasons": TEXTS,
+    "digests": TEXTS,
+}
 # So much of a file's beginning and end tells it from others.
 _ENDS_BYTES = 2**14
 
@@ -109,9 +117,8 @@ def found(cache: Path, files: Sequence[ImageFile], recipe: Recipe, least_area: f
     cache that cannot be written.
     """
     path = cache / f"{key_of(files, recipe)}.files.json"
-    names = ("mean", "deviation", "skipped", "reasons", "digests")
-    seen = kept(path, names)
-    if seen is None:
+    seen = kept(path, _SEEN)
+    if seen is None or len(seen["digests"]) + len(seen["skipped"]) != len(files):
         seen = _look(files, recipe)
         keep(path, seen)
     known = {name: tuple(told) for name, told in seen.items()}
@@ -123,7 +130,7 @@ def found(cache: Path, files: Sequence[ImageFile], recipe: Recipe, least_area: f
 
 def _look(files: Sequence[ImageFile], recipe: Recipe) -> dict[str, tuple[Any, ...]]:
     paths = [str(recipe.root / file.path) for file in files]
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         reasons = list(pool.map(recipe.pixels.trouble, paths))
         good = [path for path, reason in zip(paths, reasons, strict=True) if not reason]
         some = good[:: max(1, len(good) // _LOOKED_AT)]

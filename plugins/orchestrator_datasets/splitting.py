@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from orchestrator.errors import ConfigError, DataError
+from orchestrator.errors import ConfigError, DataError, plural
 
 __all__ = ["check_shares", "dealt_by_name", "stratified"]
 
@@ -60,9 +60,9 @@ def _drawn(name: str, seed: str) -> float:
 def _check_enough(size: int, parts: int, name: str) -> None:
     if size < parts:
         raise DataError(
-            f"class {name!r} has {size} images, expected at least {parts} to give one to each of "
-            f"{parts} splits. Add images, raise dataset.per_class if it is set, or remove the "
-            f"class."
+            f"class {name!r} has {plural(size, 'image')}, expected at least {parts} to give one to "
+            f"each of {parts} splits. Add images, raise dataset.per_class if it is set, or remove "
+            f"the class."
         )
 
 

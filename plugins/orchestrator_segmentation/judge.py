@@ -11,7 +11,7 @@ from orchestrator import ImageFacts, Judge
 from orchestrator_segmentation.confusion import Confusion
 from orchestrator_segmentation.heads import resized
 
-__all__ = ["IGNORE", "MaskJudge", "class_figure"]
+__all__ = ["IGNORE", "MaskJudge", "answered", "class_figure"]
 
 # In a mask: counts neither for nor against anybody. Datasets give it this value.
 IGNORE = 255
@@ -28,9 +28,8 @@ class MaskJudge(Judge):
 
     def add(self, answers: Tensor, targets: Tensor) -> None:
         """Count a batch, pixel by pixel."""
-        for maps, masks in _pieces(answers, targets):
-            size = (int(masks.shape[-2]), int(masks.shape[-1]))
-            self.confusion.add(masks, resized(maps, size).argmax(1))
+        for masks, found in answered(answers, targets):
+            self.confusion.add(masks, found)
         self.count += len(targets)
 
     def figures(self) -> Mapping[str, float]:
@@ -72,9 +71,13 @@ def class_figure(name: str) -> str:
     return f"iou/{name}"
 
 
-def _pieces(answers: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batch in parts, so that no part's logits are too many at the masks' size."""
-    an_image = answers.shape[1] * targets.shape[-2] * targets.shape[-1]
-    step = max(1, _MOST_ELEMENTS // an_image)
+def answered(answers: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Masks and the classes answered, both (b, H, W), a part of the batch after another.
+
+    So that no part's logits are too many at the masks' size.
+    """
+    height, width = (int(side) for side in targets.shape[-2:])
+    step = max(1, _MOST_ELEMENTS // (answers.shape[1] * height * width))
     for start in range(0, len(targets), step):
-        yield answers[start : start + step], targets[start : start + step]
+        maps, masks = (each[start : start + step] for each in (answers, targets))
+        yield masks, resized(maps.float(), (height, width)).argmax(1)

@@ -32,7 +32,7 @@ from orchestrator import (
 )
 from orchestrator.errors import BuildError, ConfigError, TrainingError
 from orchestrator_segmentation.heads import HEADS, Head, Pyramid, resized
-from orchestrator_segmentation.judge import IGNORE, MaskJudge, class_figure
+from orchestrator_segmentation.judge import IGNORE, MaskJudge, answered, class_figure
 from orchestrator_segmentation.network import Segmenter
 from orchestrator_segmentation.pictures import colours, mask_uri
 
@@ -52,6 +52,7 @@ class Segmentation(Task):
 
     name = "segmentation"
     on_features = True
+    weighs_classes = True
     metrics = (Metric("miou"), Metric("pixel_accuracy"))
 
     def __init__(
@@ -111,7 +112,8 @@ class Segmentation(Task):
         """Crops, mirrors, scales, recolours, erases and mixes; what is outside is ignored.
 
         Targets are classes int64 (B, side, side), or with smoothing, mixup or CutMix probabilities
-        (B, classes, side, side), all 0 where a pixel is to be ignored. Raises TrainingError for a
+        (B, classes, side, side), all 0 where a pixel is to be ignored, and with weights of classes
+        probabilities times those of each pixel's class. Raises TrainingError for a
         recipe whose operations would leave the masks behind.
         """
         if recipe.augment != "none":
@@ -142,9 +144,12 @@ class Segmentation(Task):
             both = erase(torch.cat([images, hidden], 1), recipe.erasing, rng)
             images, hidden = both[:, :-1], both[:, -1:]
         masks = IGNORE - hidden[:, 0].long()
-        if not (recipe.label_smoothing or recipe.mixup_alpha or recipe.cutmix_alpha):
+        mixed = recipe.label_smoothing or recipe.mixup_alpha or recipe.cutmix_alpha
+        if not mixed and batch.weights is None:
             return images, masks
         targets = _soft(masks, len(batch.facts.classes), recipe.label_smoothing)
+        if batch.weights is not None:
+            targets *= batch.weights[masks.where(masks != IGNORE, 0)][:, None]
         return blend(images, targets, recipe, rng)
 
     def loss(self, answer: Tensor, targets: Tensor) -> Tensor:
@@ -183,8 +188,8 @@ class Segmentation(Task):
     def pictures(self, batch: Batch, answers: Tensor) -> list[dict[str, str]]:
         """Each image beside its mask and the answer; what is ignored is white in both."""
         count, masks = len(batch.facts.classes), batch.targets.cpu().numpy()
-        size = (int(masks.shape[-2]), int(masks.shape[-1]))
-        found = resized(answers.float(), size).argmax(1).cpu().numpy()
+        parts = [classes for _, classes in answered(answers, batch.targets)]
+        found = torch.cat(parts).cpu().numpy()
         return [
             {
                 "image": image_uri(pixels),
@@ -196,14 +201,19 @@ class Segmentation(Task):
 
     def wrongness(self, answers: Tensor, targets: Tensor) -> Tensor:
         """The share of an image's pixels that are wrong, of those that count."""
-        size = (int(targets.shape[-2]), int(targets.shape[-1]))
-        kept = targets != IGNORE
-        wrong = (resized(answers.float(), size).argmax(1) != targets) & kept
-        return wrong.flatten(1).sum(1) / kept.flatten(1).sum(1).clamp(min=1)
+        found = [_wrong_share(masks, classes) for masks, classes in answered(answers, targets)]
+        return torch.cat(found)
 
     def chance(self, facts: ImageFacts) -> float:
         """What answering one class everywhere gives at best, if that class is nearly everywhere."""
         return 1 / len(facts.classes)
+
+
+def _wrong_share(masks: Tensor, classes: Tensor) -> Tensor:
+    """Of masks and classes answered (B, H, W) the share of each image's wrong pixels, (B,)."""
+    kept = masks != IGNORE
+    wrong = (classes != masks) & kept
+    return wrong.flatten(1).sum(1) / kept.flatten(1).sum(1).clamp(min=1)
 
 
 def _soft(masks: Tensor, classes: int, smoothing: float) -> Tensor:

@@ -113,6 +113,13 @@ def test_the_facts_are_json_and_name_every_file(exported, tmp_path):
     )
 
 
+def test_a_colleague_may_read_every_file_that_a_plain_one_lets_him_read(exported, tmp_path):
+    (tmp_path / "plain").touch()
+    folder = write_bundle(tmp_path / "best", exported)
+    wanted = (tmp_path / "plain").stat().st_mode
+    assert {path.stat().st_mode for path in folder.iterdir()} == {wanted}
+
+
 def test_the_card_tells_figures_licence_and_compression(exported, tmp_path):
     text = (write_bundle(tmp_path / "best", exported) / "card.md").read_text()
     assert "| accuracy | 98.8 % |" in text

@@ -51,11 +51,31 @@ def test_figures_are_rounded_and_tables_survive_bars_and_line_ends() -> None:
 
 def test_the_data_say_size_classes_normalisation_and_licence() -> None:
     told = section(card(FACTS), "Data")
-    assert "8 × 8 pixels, 3 channels, 2 classes: a|b, c." in told
+    assert "8 × 8 pixels, 3 channels, 2 classes: a\\|b, c." in told
     assert "[0.5] is subtracted and what is left divided by [0.25]" in told
     assert told.endswith("Licence of the data: CC0.")
     many = card({**FACTS, "classes": [str(number) for number in range(30)]})
     assert "30 classes: 0, 1, " in many and "19, …." in many
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<script>alert(1)</script>", "&lt;script>alert(1)&lt;/script>"),
+        ("[here](http://x)", "[here\\](http://x)"),
+        ("![x][y]", "![x\\][y]"),
+        ("**bold** `code` ~~gone~~", r"\*\*bold\*\* \`code\` \~\~gone\~\~"),
+        ("_it_ snake_case", r"\_it\_ snake_case"),
+        (r"\*", r"\\\*"),
+        ("&lt;b&gt; R&D, 1 < 2", "&amp;lt;b&amp;gt; R&D, 1 < 2"),
+        ("two\n# heads\x1b[2J", "two # heads\\x1b[2J"),
+    ],
+)
+def test_what_names_and_licences_hold_is_shown_and_is_no_markup(text: str, shown: str) -> None:
+    judged = {text: {"count": 3.0}}
+    told = card({**FACTS, "classes": [text], "licence": text, "class_figures": judged})
+    assert f"Licence of the data: {shown}." in told and f"1 class: {shown}." in told
+    assert f"| {shown} | 3 |" in told
 
 
 def test_compression_is_told_step_by_step_or_as_none() -> None:

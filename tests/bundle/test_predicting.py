@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +130,32 @@ def test_class_folders_give_accuracy_and_a_confusion_matrix(
     assert "of 6 images, balanced" in shown and "confusion matrix" in shown
 
 
+def test_files_of_other_suffixes_are_passed_over_and_counted(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(NOISE).save(tmp_path / "1.png")
+    for name in ("a.heic", "b.HEIC", "notes", ".hidden.txt"):
+        (tmp_path / name).write_text("x")
+    main(["predict", str(bundle), str(tmp_path), "--json"])
+    told = capsys.readouterr()
+    assert json.loads(told.out)["passed_over"] == {".heic": 2, "": 1}
+    assert "passed over: 3 files of no image's suffix (2 .heic, 1 without suffix)" in told.err
+
+
+def test_predict_reads_what_it_runs_and_no_other_file(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, copy = _transparent(tmp_path), Path(shutil.copytree(bundle, tmp_path / "copy"))
+    (copy / "weights.safetensors").write_bytes(b"another")
+    main(["predict", str(copy), str(photo), "--json"])
+    assert json.loads(capsys.readouterr().out)["file"] == "int8"
+    with (copy / read_facts(copy)["artifacts"]["int8"]["file"]).open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(SystemExit):
+        main(["predict", str(copy), str(photo)])
+    assert "is not the file that was written" in capsys.readouterr().err
+
+
 def test_folders_called_otherwise_give_no_labels(tmp_path: Path) -> None:
     for name in ("a", "z"):
         (tmp_path / name).mkdir()
@@ -144,7 +171,7 @@ def test_folders_called_otherwise_give_no_labels(tmp_path: Path) -> None:
     [
         (["gone.png"], "gone.png: no such file or folder"),
         (["."], "holds no images, expected files such as"),
-        (["card.md"], "not one of 1 files can be read"),
+        (["card.md"], "not one of 1 file can be read"),
         ([".", "card.md"], "is a finalist's folder too, expected one, then images"),
         (["card.md", "--top", "0"], "--top is 0, expected 1 or more"),
         (["card.md", "--file", "int9"], "has no file 'int9'; did you mean 'int8'"),

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import usable_cores
 from orchestrator.cli.commands import main
 
 SEARCH = "+search=mobilenetv3"
+CORES = usable_cores()
 
 
 @pytest.fixture
@@ -49,18 +51,19 @@ def test_an_unknown_key_is_told_what_is_valid(
 @pytest.mark.parametrize(
     ("override", "wanted"),
     [
-        ("train.epochs=many", "train.epochs: Input should be a valid integer"),
-        ("train.epochs=0", "train.epochs: Input should be greater than 0, found 0"),
+        ("train.epochs=many", "train.epochs: found 'many', expected an integer"),
+        ("train.epochs=0", "found 0, expected a number greater than 0. One that fits is train.ep"),
         ("budget.candidates=-3", "budget.candidates"),
         ("run.seed=-1", "run.seed"),
-        ("train.optimizer=adam", "'adamw' or 'sgd', found 'adam'"),
-        ("objective.params.max=abc", "objective.params.max: Input should be a valid number"),
+        ("train.optimizer=adam", "found 'adam', expected 'adamw' or 'sgd'"),
+        ("objective.params.max=abc", "objective.params.max: found 'abc', expected a number"),
         ("objective.params.max=nan", "objective.params.max: found nan, expected a finite number"),
-        ("dataset.image_size=big", "dataset.image_size: Input should be a valid integer"),
+        ("dataset.image_size=big", "dataset.image_size: found 'big', expected an integer"),
         ("dataset.image_size=4", "dataset.image_size: found 4, expected 8 to 512"),
         ("device.threads=0", "device.onnxruntime.threads is 0, expected 1 or more"),
+        (f"device.threads={CORES + 1}", f"threads: found {CORES + 1}, expected at most {CORES}, "),
         ("compressor.pruning.ratios=[2.0]", "compressor.pruning.ratios"),
-        ("sampler.startup=x", "sampler.startup: Input should be a valid integer"),
+        ("sampler.startup=x", "sampler.startup: found 'x', expected an integer"),
         ("space.preset=smal", "space.preset: mobilenetv3 has no 'smal'; did you mean 'small'?"),
     ],
 )

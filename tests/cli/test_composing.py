@@ -34,6 +34,15 @@ def ended(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return told
 
 
+def test_a_password_that_was_typed_is_not_shown_again(capsys: pytest.CaptureFixture[str]) -> None:
+    typed = ["+search=mobilenetv3", "tracking.uri=http://me:S3cret@host:5000"]
+    for flags in (["--cfg", "job"], ["--cfg", "all"], ["--info", "config"]):
+        main([*flags, *typed])
+        told = capsys.readouterr()
+        assert "S3cret" not in told.out + told.err
+        assert "http://***@host:5000" in told.out or flags[0] == "--info"
+
+
 def test_the_version_is_ours(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--version"])
     assert capsys.readouterr().out == f"orchestrator {__version__}\n"

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from words_runtime import Words
 
-from orchestrator import Artifact, Here, Runtime
+from orchestrator import Artifact, Here, Runtime, usable_cores
 from orchestrator.errors import CompileError, DeviceError
+from orchestrator.measuring import agent
 from orchestrator.measuring.gate import Gate, quiet
 
 
 class Elsewhere(Here):
     name = "elsewhere"
     shares_host = False
+
+
+class Threaded(Words):
+    """With so many threads, whatever a loader makes of them."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        super().__init__(folder)
+        self.count = count
+
+    @property
+    def options(self) -> Mapping[str, int]:
+        return {"threads": self.count}
 
 
 @pytest.fixture
@@ -39,6 +53,26 @@ def test_it_is_measured_by_the_agent_in_units_of_the_reference(words: Words) -> 
     slow, slower = latency_ms(words, "0.002", "0.004")
     assert 1.2 < slow < slower
     assert words.fingerprint()["runtime"] == "words 1"
+
+
+def test_more_threads_than_cores_are_refused(tmp_path: Path) -> None:
+    cores = usable_cores()
+    Threaded(tmp_path, cores).check()
+    told = rf"device\.words\.threads: found {cores + 1}, expected at most {cores}, the cores"
+    many = Threaded(tmp_path, cores + 1)
+    with pytest.raises(DeviceError, match=told):
+        many.check()
+    away = many.at(Elsewhere())
+    with pytest.raises(DeviceError, match=f"{told} that may be used at elsewhere"):
+        away.fingerprint()
+    away.close()
+
+
+def test_a_process_counts_the_cores_that_it_is_bound_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert usable_cores() == 1
+    assert (agent.machine()["cores"], agent.machine()["usable_cores"]) == ("8", "1")
 
 
 def test_a_file_that_does_not_load_is_the_candidates_fault(words: Words) -> None:

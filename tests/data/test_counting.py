@@ -62,13 +62,15 @@ def test_the_same_image_in_two_splits_is_named(photos: Path, decode: str) -> Non
     found = summarise(opened(photos, decode=decode))
     assert found.twice == {"train and validation": 1, "train and test": 1}
     assert "train/cat/1.png = test/cat/x.png" in found.warnings[0]
-    assert found.contradicted == 2 and "2 images come under several labels" in found.warnings[1]
+    assert found.contradicted == 2 and "2 images with several labels" in found.warnings[1]
 
 
 def test_masks_and_arrays_are_counted_too() -> None:
     scenes = summarise(Scenes(count=8, image_size=16, digits=2))
     assert scenes.largest is not None and scenes.largest[0] == "ground"
     assert scenes.by_class["train"][0] == 8 == scenes.images["train"]
+    masks = Scenes(count=8, image_size=16, digits=2).split("train").targets
+    assert scenes.largest[1] == np.mean(masks[masks != 255] == 0)
     digits = summarise(Digits(image_size=8))
     assert sum(digits.by_class["test"]) == digits.images["test"]
 
@@ -113,7 +115,7 @@ def test_other_classes_are_refused(photos: Path, tmp_path: Path) -> None:
 def test_images_that_changed_splits_are_refused(photos: Path, tmp_path: Path) -> None:
     root = photos / "train"
     keep_pins(tmp_path, opened(root))
-    with pytest.raises(DataError, match=r"12 images have moved .*/3\.png from validation to train"):
+    with pytest.raises(DataError, match=r"began: 12 images: .*/3\.png from validation to train"):
         check_pins(tmp_path, opened(root, seed=1))
 
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.candidate.evaluation import failure
-from orchestrator.cli.terminal import escape
+from orchestrator.cli.finalists import plain
 from orchestrator.faults.printable import LINE, TEXT, printable
 from orchestrator.records import Finalist, Genotype, Record
 
@@ -65,5 +65,5 @@ def test_what_compressors_and_checks_report_goes_through_the_same_door() -> None
 
 def test_nothing_reaches_the_terminal_that_moves_its_cursor() -> None:
     screen = io.StringIO()
-    Console(file=screen, width=80).print(escape("note \x1b[2J[red]\udcff"), highlight=False)
+    Console(file=screen, width=80).print(plain("note \x1b[2J[red]\udcff"), highlight=False)
     assert screen.getvalue() == "note \\x1b[2J[red]\\udcff\n"

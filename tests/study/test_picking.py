@@ -8,6 +8,7 @@ import pytest
 from command_line import FinishedRun
 
 from orchestrator.analysis import pareto
+from orchestrator.analysis.display import human
 from orchestrator.cli.commands import main
 from orchestrator.contracts import Axis
 from orchestrator.errors import BudgetError, ConfigError
@@ -41,6 +42,18 @@ def test_limits_are_kept_and_the_rest_is_no_worse(study: Study) -> None:
     for entry in entries:
         values = [other["validated"] for other in entries]
         assert not any(pareto.dominates(v, entry["validated"], study.axes) for v in values)
+
+
+def test_a_candidate_that_was_shipped_is_told_by_its_file(study: Study) -> None:
+    shipped = {file.number for each in study.finalists for file in each.files}
+    shipped |= {each.number for each in study.finalists}
+    offered = [entry["validated"] for entry in choose(study, {}, {})]
+    with pytest.raises(BudgetError) as caught:
+        choose(study, {"latency_ms": 0.0}, {})
+    others = [r.values for r in study.feasible if r.number not in shipped]
+    files = [f.decisive for each in study.finalists for f in each.files if f.recommended]
+    least = min(values["latency_ms"] for values in (*others, *files))
+    assert offered and f"its smallest latency_ms is {human(least, 'ms')}" in str(caught.value)
 
 
 def test_an_unknown_objective_is_told_what_there_is(study: Study) -> None:

@@ -10,9 +10,10 @@ import pydantic
 import pytest
 import torch
 from footings import footing
+from orchestrator_classification.task import Classification
 from torch import Tensor, nn
 
-from orchestrator import ArraySamples, Dataset, ImageFacts
+from orchestrator import ArraySamples, Batch, Dataset, ImageFacts
 from orchestrator.config import TrainConfig
 from orchestrator.contracts import Split
 from orchestrator.errors import TrainingError
@@ -22,7 +23,9 @@ from orchestrator.training import optimisation
 from orchestrator.training.batches import Batches, grown
 from orchestrator.training.building import build_network
 from orchestrator.training.epochs import TrainRun, train
+from orchestrator.training.footing import Footing
 from orchestrator.training.layers import depths_of
+from orchestrator.training.sampling import weights_of
 from orchestrator.trials import RandomTrial
 
 PLAIN = TrainConfig(
@@ -116,6 +119,7 @@ def test_a_network_learns_with_everything_on() -> None:
 def test_settings_are_off_by_default_and_kept_in_their_ranges() -> None:
     read = pydantic.TypeAdapter(TrainConfig).validate_python
     off = {"crop_area": 1.0, "augment": "none", "cutmix_alpha": 0.0, "sampling": "plain"}
+    off |= {"class_weights": "none"}
     off |= {"layer_decay": 1.0, "accumulate": 1, "grow_from": 1.0, "colour_jitter": 0.0}
     assert read({}) == read(off)
     wrong = {"crop_area": 0.0, "augment": "auto", "sampling": "fair", "layer_decay": 1.1}
@@ -169,6 +173,41 @@ def test_balanced_sampling_of_masks_is_refused() -> None:
 
     with pytest.raises(TrainingError, match=r"found targets of shape \(96, 16, 16\)"):
         Batches(footing(Masks()), replace(PLAIN, sampling="balanced"), seed=0)
+
+
+def test_class_weights_make_every_class_count_as_much() -> None:
+    watch = watched(replace(PLAIN, class_weights="balanced"))
+    targets = torch.cat(watch.targets)
+    assert targets.sum(0).tolist() == pytest.approx([32, 32, 32])
+    assert sorted(set(targets.sum(1).tolist())) == pytest.approx([96 / 144, 1.0, 2.0])
+
+
+def test_weighted_targets_weigh_the_loss_of_each_image() -> None:
+    facts, labels = Dots().facts, torch.tensor([0, 1, 2, 2])
+    weights, answers = torch.tensor([0.5, 1.0, 3.0]), torch.randn(4, 3)
+    batch = Batch(torch.zeros(4, 1, 16, 16, dtype=torch.uint8), labels, facts, False, 16, weights)
+    config = replace(PLAIN, label_smoothing=0.1)
+    _, targets = Classification().batch(batch, np.random.default_rng(0), config)
+    each = nn.functional.cross_entropy(answers, labels, label_smoothing=0.1, reduction="none")
+    loss = Classification().loss(answers, targets)
+    assert float(loss) == pytest.approx(float((weights[labels] * each).mean()))
+
+
+def test_classes_of_masks_are_weighed_by_their_pixels() -> None:
+    masks = np.full((2, 4, 4), 255, np.uint8)
+    masks[0, 0], masks[1, 0, 0] = 0, 2
+    samples = ArraySamples(np.zeros((2, 1, 4, 4), np.uint8), masks)
+    assert weights_of(samples, 3).tolist() == pytest.approx([5 / (2 * 4), 5 / 2, 5 / 2])
+
+
+def test_a_task_that_does_not_weigh_classes_is_refused() -> None:
+    class Deaf(Classification):
+        name, weighs_classes = "deaf", False
+
+    base = footing(Dots())
+    deaf = Footing(Deaf(), base.dataset)
+    with pytest.raises(TrainingError, match="task=deaf does not weigh classes"):
+        Batches(deaf, replace(PLAIN, class_weights="balanced"), seed=0)
 
 
 def test_accumulated_batches_move_weights_as_one_large_batch_does() -> None:

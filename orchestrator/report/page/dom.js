@@ -25,8 +25,13 @@ export function section(id, heading, lead, short = heading) {
     lead ? el("p", { class: "lead" }, lead) : null,
   );
   document.getElementById("sections").append(node);
-  document.getElementById("links").append(el("a", { href: `#${id}` }, short));
+  link(id, short);
   return node;
+}
+
+// In the page's head, to a section of that id.
+export function link(id, text) {
+  document.getElementById("links").append(el("a", { href: `#${id}` }, text));
 }
 
 export function side(heading, lead, parent) {

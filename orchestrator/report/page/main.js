@@ -2,7 +2,7 @@
 import { agreementSection } from "./agreement.js";
 import { candidatesSection } from "./candidates.js";
 import { importanceSection, spanSection } from "./choices.js";
-import { DATA, capital, columnsFor, el, section } from "./dom.js";
+import { DATA, capital, columnsFor, el, link, section } from "./dom.js";
 import { finalistsSection } from "./finalists.js";
 import { frontSection } from "./front.js";
 import { historySection } from "./history.js";
@@ -65,6 +65,11 @@ function repeatSection() {
   );
 }
 
+// The section on the images is in the page before any script runs.
+function imagesPart() {
+  if (document.getElementById("data")) link("data", "Images");
+}
+
 const PARTS = [
   tilesPart,
   finalistsSection,
@@ -76,6 +81,7 @@ const PARTS = [
   candidatesSection,
   lossesSection,
   repeatSection,
+  imagesPart,
 ];
 
 // A part that breaks takes no other with it: the error is told, in the page and on the console.

@@ -112,7 +112,7 @@ def test_unreadable_files_are_named_and_left_out(tmp_path: Path) -> None:
     check_dataset(data)
     assert sum(sizes(data)) == 58
     (note,) = data.notes
-    assert note.startswith("4 unreadable files")
+    assert note.startswith(f"left out below {root}: 4 unreadable files: ")
     assert all(name in note for name in ("red/003.png", "red/004.png", "blue/005.jpg"))
 
 
@@ -137,6 +137,15 @@ def test_uneven_classes_are_noted(tmp_path: Path) -> None:
     root = fill(tmp_path / "photos", 3, ("red",))
     fill(root, 30, ("blue",))
     assert "3 images of 'red', 30 of 'blue'" in folder(root).notes[0]
+
+
+def test_what_cannot_be_read_is_not_among_the_images_of_a_class(tmp_path: Path) -> None:
+    root = fill(tmp_path / "photos", 4, ("red",))
+    fill(root, 30, ("blue",))
+    (root / "red" / "broken.png").write_bytes(b"no image")
+    uneven, unread = folder(root).notes
+    assert "4 images of 'red', 30 of 'blue' (88 % of all)" in uneven
+    assert "1 unreadable file: red/broken.png" in unread
 
 
 @pytest.mark.parametrize(
@@ -230,6 +239,19 @@ def test_a_damaged_cache_is_written_again(tmp_path: Path, cache: Path) -> None:
     for path in cache.rglob("pixels.npy"):
         os.truncate(path, 200)
     assert np.array_equal(folder(root).split("train").pixels, before)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "5", "{", "null", '{"mean": "x"}', "[" * 10**5])
+def test_a_damaged_index_is_written_again(text: str, tmp_path: Path, cache: Path) -> None:
+    root = fill(tmp_path / "photos")
+    before = np.array(folder(root).split("train").pixels)
+    for path in [*cache.rglob("index.json"), *cache.rglob("*.depth.json")]:
+        path.write_text(text)
+    assert np.array_equal(folder(root).split("train").pixels, before)
+    asked = folder(root, decode="demand")
+    for path in cache.rglob("*.files.json"):
+        path.write_text(text)
+    assert sizes(folder(root, decode="demand")) == sizes(asked)
 
 
 def test_a_cache_of_a_newer_form_is_named_and_one_of_before_is_read(

@@ -112,7 +112,7 @@ def test_what_is_left_out_is_counted_by_its_reason(tmp_path: Path) -> None:
         ".txt is no image's suffix": 1,
         "no image, or of a format that is not read": 1,
     }
-    assert any("2 files are left out: .heic" in note for note in data.notes)
+    assert any("2 files left out: .heic" in note for note in data.notes)
 
 
 @pytest.mark.parametrize("suffix", ["gif", "tif", "jfif", "ppm", "jp2", "tga"])

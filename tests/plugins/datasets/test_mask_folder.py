@@ -154,9 +154,7 @@ def test_a_pickled_dataset_reads_the_same_from_another_cache(root: Path) -> None
 def test_a_missing_mask_is_told_and_left_out(root: Path) -> None:
     (root / "masks" / "a03.png").unlink()
     dataset = _open(root)
-    assert dataset.notes == (
-        f"1 images below {root} have no mask and were left out: images/a03.png",
-    )
+    assert dataset.notes == (f"left out below {root}: 1 image without a mask: images/a03.png",)
     sizes = [len(dataset.split(name)) for name in ("train", "validation", "test")]
     assert sum(sizes) == 11
 
@@ -165,7 +163,7 @@ def test_an_unreadable_image_is_told_and_left_out(root: Path) -> None:
     (root / "images" / "a03.png").write_bytes(b"no image")
     dataset = _open(root)
     why = "no image, or of a format that is not read"
-    told = f"1 unreadable files below {root} were left out: images/a03.png ({why})"
+    told = f"left out below {root}: 1 unreadable file: images/a03.png ({why})"
     assert dataset.notes == (told,)
     assert dataset.left_out == {why: 1}
 
