@@ -40,9 +40,10 @@ def show_finalists(study: Study, out: Console) -> None:
 def show_figures(rows: Sequence[Mapping[str, str]], out: Console) -> None:
     """Rows of the same figures by name: a table, or one after another where that is too wide."""
     if out.width >= _TABLE_WIDTH:
-        table = Table(*rows[0], box=None, pad_edge=False)
+        heads = list(dict.fromkeys(name for row in rows for name in row))
+        table = Table(*heads, box=None, pad_edge=False)
         for row in rows:
-            table.add_row(*map(plain, row.values()))
+            table.add_row(*(plain(row.get(head, MISSING)) for head in heads))
         out.print(table)
         return
     for row in rows:

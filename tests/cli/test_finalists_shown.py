@@ -57,6 +57,14 @@ def test_the_best_on_validation_comes_first_whatever_test_says() -> None:
     assert told.index(f"{NAME}-2") < told.index(f"{NAME}-1")
 
 
+def test_a_figure_that_one_row_has_alone_stands_under_its_own_head() -> None:
+    out = Console(file=io.StringIO(), width=200)
+    show_figures([{"file": "fp32", "latency_ms": "1"}, {"file": "b", "latency_ms@b": "2"}], out)
+    heads, first, second = out.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert heads.index("latency_ms@b") == second.index("2")
+    assert first.index("1") == heads.index("latency_ms")
+
+
 def test_figures_are_a_table_only_where_it_is_wide() -> None:
     told = {}
     for width in (80, 200):
