@@ -60,10 +60,10 @@ class Searched:
 
 @dataclass(frozen=True)
 class Judge:
-    """A problem, with the best that is known of it; and whether it `measures` shortlists."""
+    """A problem, with the best that is known of it; `measured` networks are on a shortlist."""
 
     problem: Any
-    measures: bool = True
+    measured: int = 0
 
     def score(self, found: Sequence[Genotype]) -> float:
         """The hypervolume of networks, as a share of the best that is known."""
@@ -126,9 +126,10 @@ def searched(judge: Judge, sampler: str, seed: int, looked_at: Sequence[int]) ->
     problem = judge.problem
 
     def make(own: int) -> Any:
-        return installed().create("sampler", sampler, {}, given={"seed": own})
+        options = {"measured": judge.measured} if sampler == "guided" else {}
+        return installed().create("sampler", sampler, options, given={"seed": own})
 
-    measurable = problem.measured if judge.measures else ()
+    measurable = problem.measured if judge.measured else ()
     ground = Ground(
         problem.axes, problem.draw, problem.static, problem.budgets, measurable=measurable
     )
@@ -219,7 +220,7 @@ def main() -> None:
     heads = "".join(f"@{count}".rjust(16) for count in looked_at)
     print(f"{'problem':18}{'sampler':9}{'  n'}{heads}", flush=True)
     for name in options.problems:
-        judge = Judge(problems()[name](), measures=not options.unmeasured)
+        judge = Judge(problems()[name](), measured=options.measured)
         for sampler in options.samplers:
             print(_line(judge, sampler, range(options.seeds), looked_at), flush=True)
 
@@ -245,7 +246,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--samplers", nargs="+", default=list(_SAMPLERS[:4]))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--candidates", type=int, default=300)
-    parser.add_argument("--unmeasured", action="store_true", help="measure no shortlists")
+    parser.add_argument("--measured", type=int, default=0, help="networks of guided's shortlists")
     return parser.parse_args()
 
 
