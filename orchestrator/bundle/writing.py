@@ -141,11 +141,11 @@ def _write_files(folder: Path, contents: BundleContents) -> None:
         for file in artifact.files:
             shutil.copyfile(file, folder / places[label] / file.name)
     facts = _facts(contents, places)
-    (folder / "card.md").write_text(card(facts), encoding="utf-8")
+    _write(folder / "card.md", card(facts))
     written = sorted(path for path in folder.rglob("*") if path.is_file())
     facts["sha256"] = {path.relative_to(folder).as_posix(): sha256(path) for path in written}
     text = json.dumps(facts, indent=2, ensure_ascii=False)
-    (folder / "genotype.json").write_text(text + "\n", encoding="utf-8")
+    _write(folder / "genotype.json", text + "\n")
 
 
 def _write_network(folder: Path, name: str, network: nn.Module, images: ImageFacts) -> None:
@@ -196,6 +196,11 @@ def _entry(label: str, contents: BundleContents, places: Mapping[str, str]) -> d
         "runtime": contents.runtimes.get(label, ""),
         "network": contents.computed.get(label, ""),
     }
+
+
+def _write(path: Path, text: str) -> None:
+    """A name that is not UTF-8, as a class' folder may have, becomes an escape that JSON reads."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -120,6 +120,13 @@ def test_a_colleague_may_read_every_file_that_a_plain_one_lets_him_read(exported
     assert {path.stat().st_mode for path in folder.iterdir()} == {wanted}
 
 
+def test_a_class_whose_name_is_not_utf_8_is_kept(exported, tmp_path):
+    named = replace(exported.images, classes=("gr\udcf6n", *"bcde"))
+    folder = write_bundle(tmp_path / "best", replace(exported, images=named))
+    assert read_facts(folder)["classes"][0] == "gr\udcf6n"
+    assert "gr\\udcf6n" in (folder / "card.md").read_text("utf-8")
+
+
 def test_the_card_tells_figures_licence_and_compression(exported, tmp_path):
     text = (write_bundle(tmp_path / "best", exported) / "card.md").read_text()
     assert "| accuracy | 98.8 % |" in text
