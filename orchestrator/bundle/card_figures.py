@@ -51,7 +51,7 @@ def _elsewhere(facts: Mapping[str, Any], first: ShippedFile) -> list[str]:
         latency = file.latencies.get(device)
         fit = "yes" if file.recommended else "no: " + "; ".join(file.marks)
         cells = counted(file.reached, facts["figures"].get("test_images", 0))
-        told = [f"`{file.file.rpartition('/')[2]}` ({name})", file.runtime, cells]
+        told = [f"{file.file.rpartition('/')[2]} ({name})", file.runtime, cells]
         rows.append([device, *told, timed(latency) if latency else "–", fit])
     return [table(rows)] if len(rows) > 1 else []
 

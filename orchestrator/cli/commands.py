@@ -178,6 +178,7 @@ def _report(arguments: list[str]) -> None:
 
 
 def _merge(arguments: list[str]) -> None:
+    from orchestrator.plugins import installed
     from orchestrator.study import load, merge, write_report
 
     parser = _parser("merge", "makes one run of two halves of a search, run on two machines")
@@ -185,7 +186,7 @@ def _merge(arguments: list[str]) -> None:
     parser.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="a new folder")
     given = parser.parse_args(arguments)
     first, second = given.run
-    numbers = merge(first, second, given.into)
+    numbers = merge(first, second, given.into, installed())
     study = load(given.into)
     print(f"{len(numbers)} candidates of {second}: merged.json has their numbers.")
     print(study.summary)

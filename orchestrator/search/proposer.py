@@ -86,7 +86,7 @@ class Proposer:
         search_seed, seed = seed, (seed + 7919 * len(trials)) % 2**32
         self._sampler = adapted(sampler(seed))
         self._own = self._study.sampler = chance(self._sampler, seed)
-        self._luck = RandomSampler(seed=seed)
+        self._luck = RandomSampler(seed=seed ^ 1)  # by the same it would draw what is known
         self._context = SamplerContext(ground, seed, search_seed)
         self._sampler.check(self._context)
         self._open_trials: dict[int, Trial] = {}

@@ -18,7 +18,7 @@ from orchestrator.errors import RunError
 from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.files import write_json
 from orchestrator.plan.planning import Plan
-from orchestrator.plugins import installed
+from orchestrator.plugins import Plugins
 from orchestrator.records import Finalist, Record
 from orchestrator.search.joining import Joined, join
 from orchestrator.search.journal import read_records, read_result
@@ -41,20 +41,22 @@ class _Half:
     home: RunFolder
     config: StudyConfig
     plan: Plan
+    conditions: Conditions
     records: Sequence[Record]
 
     @classmethod
-    def read(cls, folder: Path) -> _Half:
+    def read(cls, folder: Path, plugins: Plugins) -> _Half:
         home = RunFolder(folder)
-        config = as_it_began(home.config(), installed())
-        return cls(home, config, home.plan(), read_records(home.journal))
+        config, plan = as_it_began(home.config(), plugins), home.plan()
+        conditions = Conditions.of(config, plan, plugins)
+        return cls(home, config, plan, conditions, read_records(home.journal))
 
     @property
     def path(self) -> Path:
         return self.home.path
 
 
-def merge(first: Path, second: Path, into: Path) -> dict[int, int]:
+def merge(first: Path, second: Path, into: Path, plugins: Plugins) -> dict[int, int]:
     """Make one run's folder of two; the second's numbers → those that its candidates have now.
 
     The first's numbers stay. Both are left as they are. Raises RunError, with the reason, where
@@ -69,7 +71,7 @@ def merge(first: Path, second: Path, into: Path) -> dict[int, int]:
         for folder in (first, second):
             RunFolder(folder).config()  # says what the folder is not, before a lock is left in it
             held.enter_context(RunFolder(folder).held())
-        halves = _Half.read(first), _Half.read(second)
+        halves = _Half.read(first, plugins), _Half.read(second, plugins)
         _check_halves(*halves)
         into.parent.mkdir(parents=True, exist_ok=True)
         work = held.enter_context(WorkingFolder("merge", within=into.parent))
@@ -109,7 +111,7 @@ def _check_halves(first: _Half, second: _Half) -> None:
 
 
 def _apart(first: _Half, second: _Half) -> list[str]:
-    here, there = (Conditions.of(h.config, h.plan, installed()) for h in (first, second))
+    here, there = first.conditions, second.conditions
     found = told_apart(here.space, there.space)
     differs = here.differs(there, list(here.objectives))
     if not any(record.latencies for half in (first, second) for record in half.records):

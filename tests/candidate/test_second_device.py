@@ -96,7 +96,7 @@ def test_the_file_that_leads_on_each_device_is_named_wherever_people_look(
     assert facts["leads"] == finalist.leads and facts["recommended"] == finalist.label
     card = (tmp_path / finalist.folder / "card.md").read_text("utf-8")
     name = Path(second.file).name
-    assert f"| there | `{name}` ({second.label}) | other_whole |" in card
+    assert f"| there | {name} ({second.label}) | other_whole |" in card
     lines = card.partition("### On there")[2]
     assert f"predict FOLDER IMAGES --file {second.label}`" in lines
     assert f"logits = other_whole('{name}', images)" in lines

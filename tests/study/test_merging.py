@@ -67,7 +67,7 @@ def _with_finalist(first: Study, folder: Path, record: Record) -> None:
 @pytest.fixture(scope="module")
 def merged(first: Study, second: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     into = tmp_path_factory.mktemp("merged") / "new" / "both"
-    merge(first.folder, second, into)
+    merge(first.folder, second, into, installed())
     return load(into)
 
 
@@ -112,17 +112,17 @@ def test_what_are_no_halves_are_refused_with_the_reason(
     config = replace(first.config, train=replace(first.config.train, epochs=9))
     load(other).home.keep_config(config)
     with pytest.raises(RunError, match=r"no halves of one search: train\.epochs is 1, there 9"):
-        merge(first.folder, other, tmp_path / "into")
+        merge(first.folder, other, tmp_path / "into", installed())
     with pytest.raises(RunError, match="merged with itself"):
-        merge(first.folder, first.folder, tmp_path / "into")
+        merge(first.folder, first.folder, tmp_path / "into", installed())
     with pytest.raises(RunError, match="is there already"):
-        merge(first.folder, second, other)
+        merge(first.folder, second, other, installed())
     plan = json.loads((second / "plan.json").read_text())
     plan["data"]["fingerprints"]["train"] = "others"
     load(other).home.keep_config(first.config)
     (other / "plan.json").write_text(json.dumps(plan))
     with pytest.raises(RunError, match=r"images\.train is \w+, there others"):
-        merge(first.folder, other, tmp_path / "into")
+        merge(first.folder, other, tmp_path / "into", installed())
     assert not (tmp_path / "into").exists()
 
 
@@ -136,6 +136,6 @@ def test_killed_in_the_middle_it_leaves_nothing(first: Study, second: Path, tmp_
             time.sleep(0.001)
         os.kill(process.pid, signal.SIGKILL)
     assert not into.exists() and list(tmp_path.glob("merge-*.part"))
-    merge(first.folder, second, into)
+    merge(first.folder, second, into, installed())
     assert len(load(into).finalists) == len(first.finalists) + 1
     assert not list(tmp_path.glob("merge-*.part"))

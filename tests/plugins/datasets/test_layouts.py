@@ -135,7 +135,7 @@ def test_the_range_of_deep_images_comes_from_the_data(
             Image.fromarray(values).save(tmp_path / f"scans/{name}/{number}.png")
     data = opened(tmp_path / "scans", in_channels=1)
     assert data.levels == (levels or (offset, offset + high)) == data.pixels.levels
-    assert f"their values {data.levels[0]} to {data.levels[1]}" in " ".join(data.notes)
+    assert f"values {data.levels[0]} to {data.levels[1]}" in " ".join(data.notes)
     pixels = data.split("train").read(np.arange(1))[0]
     assert len(np.unique(pixels)) == 64 and pixels.max() - pixels.min() > 190
 
