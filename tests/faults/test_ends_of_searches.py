@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import time
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,36 +15,37 @@ import pytest
 from orchestrator.errors import OrchestratorError, RunError
 from orchestrator.records import Finalist, Genotype, Record
 from orchestrator.search.cluster import Cluster, Resources
-from orchestrator.search.stopping import Stopping
 from orchestrator.study.run_folder import RunFolder
 from orchestrator.study.standstill import refuse_failure
 
+# In a process of its own, since libraries that others have loaded here may take signals badly.
+_HANGS_UP = """
+import os, signal, sys, time
+from orchestrator.search.stopping import Stopping
+before = getattr(signal, sys.argv[1])
+signal.signal(signal.SIGHUP, before)
+with Stopping() as stopping:
+    try:
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0.2)
+        print("goes on", end=" ")
+    except KeyboardInterrupt:
+        print("stops", end=" ")
+print(stopping.asked, signal.getsignal(signal.SIGHUP) == before)
+"""
 
-def hang_up() -> None:
-    os.kill(os.getpid(), signal.SIGHUP)
-    time.sleep(0.2)
+
+def hung_up(before: str) -> str:
+    command = [sys.executable, "-c", _HANGS_UP, before]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_a_closed_terminal_stops_a_search_like_ctrl_c() -> None:
-    # The tests themselves may run under nohup.
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    try:
-        with Stopping() as stopping, pytest.raises(KeyboardInterrupt):
-            hang_up()
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    assert stopping.asked
+    assert hung_up("SIG_DFL") == "stops True True"
 
 
 def test_nohup_keeps_a_search_from_its_terminals_end() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with Stopping() as stopping:
-            hang_up()
-        assert not stopping.asked
-        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    assert hung_up("SIG_IGN") == "goes on False True"
 
 
 def failed_study(reasons: list[str]) -> SimpleNamespace:
