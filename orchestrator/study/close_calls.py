@@ -61,7 +61,7 @@ def settle_close_calls(study: Study, factory: Factory, ask: Ask) -> None:
             "devices": sorted(set(axes.values())),
         }
     )
-    again = {n: _again(each, found[str(n)], axes, factory.assembly) for n, each in records.items()
+    again = {n: _again(each, found[str(n)], factory.assembly) for n, each in records.items()
              if str(n) in found}  # fmt: skip
     known = {**study.remeasured.found, **again}
     left = _left(Remeasured(again).applied([each for pair in pairs for each in pair]), axes)
@@ -69,29 +69,32 @@ def settle_close_calls(study: Study, factory: Factory, ask: Ask) -> None:
     study.remeasured.write(study.folder)
 
 
-def _latencies(assembly: Assembly) -> dict[str, str]:
-    """Searched objectives that are latencies, measured and not summed up, and their devices."""
+def _latencies(assembly: Assembly, *, searched: bool = True) -> dict[str, str]:
+    """Objectives that are latencies, measured and not summed up, and their devices."""
     return {
         target.name: target.device
         for target in assembly.tier("deployed")
-        if target.searched and target.objective.unit == "ms" and target.objective.table is None
+        if (target.searched or not searched)
+        and target.objective.unit == "ms"
+        and target.objective.table is None
     }
 
 
 def _measured(record: Record, axes: Mapping[str, str]) -> bool:
     """Whether all of them are what was measured whole."""
     timed = {name: record.latencies.get(device) for name, device in axes.items()}
-    return all(each is not None and each.ms == record.values[n] for n, each in timed.items())
+    return all(each is not None and each.ms == record.values.get(n) for n, each in timed.items())
 
 
 def _again(
     record: Record,
     found: Mapping[str, Mapping[str, Any]],
-    axes: Mapping[str, str],
     assembly: Assembly,
 ) -> Again:
     timed = {device: Latency(**latency) for device, latency in found.items()}
-    values = {name: timed[device].ms for name, device in axes.items() if device in timed}
+    # Those that are only reported are the same measurement, and must not tell another figure.
+    told = {n: d for n, d in _latencies(assembly, searched=False).items() if d in timed}
+    values = {n: timed[d].ms for n, d in told.items() if _measured(record, {n: d})}
     return Again(timed, values, excess({**record.values, **values}, assembly.targets))
 
 

@@ -97,3 +97,23 @@ def test_a_latency_that_no_session_measured_is_left_as_it_is(search) -> None:
     session = Session()
     settle_close_calls(study, made, session)
     assert session.asked == []
+
+
+def test_a_latency_that_is_only_reported_tells_the_same_figure(tmp_path: Path) -> None:
+    reported = {"latency_small": {"name": "latency_ms", "role": "reported"}}
+    made = factory(tmp_path, objective={"latency_ms": {"name": "latency_ms"}, **reported})
+    name = next(iter(made.assembly.deployed))
+    records = [feasible(0, 0.5, 1.0), feasible(1, 0.6, 1.01)]
+    records = [
+        replace(
+            r,
+            latencies={name: r.latencies["toy"]},
+            values={**r.values, "latency_small": r.values["latency_ms"]},
+        )
+        for r in records
+    ]
+    study = Study(
+        made.config, RunFolder(tmp_path), make_plan(made, 1), made.plugins, records=records
+    )
+    settle_close_calls(study, made, Session(_0=1.2, _1=1.0))
+    assert [r.values["latency_small"] for r in study.records] == [1.2, 1.0]
