@@ -13,7 +13,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import RunError
+from orchestrator.errors import RunError, plural
 from orchestrator.files import read_json, write_json
 from orchestrator.records import Latency, Record
 
@@ -58,8 +58,8 @@ class Remeasured:
             return ""
         more = f"; {self.beyond} more were not looked at" if self.beyond else ""
         return (
-            f"{self.pairs} pairs on the front had latencies that could not be told apart; "
-            f"{len(self.found)} candidates were measured again in one session, after which "
+            f"{plural(self.pairs, 'pair')} on the front had latencies that could not be told "
+            f"apart; {len(self.found)} candidates were measured again in one session, after which "
             f"{self.left} of these cannot{more}."
         )
 
