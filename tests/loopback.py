@@ -100,7 +100,7 @@ class Sshd:
 
     def agents(self) -> list[psutil.Process]:
         """The agents that it started."""
-        return [p for p in self._all() if any(w.endswith("agent.py") for w in p.cmdline())]
+        return [p for p in self._all() if any(w.endswith("agent.py") for w in _words(p))]
 
     def sessions(self) -> list[Path]:
         """Folders of sessions that are not over."""
@@ -111,6 +111,14 @@ class Sshd:
             return []
         server = psutil.Process(self.process.pid)
         return [server, *server.children(recursive=True)]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    """Of its command line; none of one that has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie is one too
+        return []
 
 
 @pytest.fixture
