@@ -15,12 +15,19 @@ from toys import ToyDevice
 from orchestrator import (
     Artifact,
     ArtifactCompressor,
+    Axis,
     NetworkCompressor,
     Offer,
     TrainingCompressor,
     hookimpl,
 )
 from orchestrator.errors import CompressionError
+
+# What searches of them are for.
+AXES = [
+    Axis("accuracy", "share", "maximize", reference=0.0, leads=True),
+    Axis("latency_ms", "ms", "minimize", reference=1e6),
+]
 
 
 class WholeDevice(ToyDevice):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from orchestrator.contracts.objective import Axis, Budget
 from orchestrator.contracts.question import Question
 from orchestrator.contracts.space import Trial
+from orchestrator.errors import CandidateError
 from orchestrator.records import Choices, Genotype, Record
 from orchestrator.trials import FixedTrial, RandomTrial
 
@@ -194,6 +195,13 @@ class SamplerContext:
             found = self._ground.static(genotype)
             _remember(self._static, genotype.key, found)
         return found
+
+    def counted(self, choices: Choices) -> Mapping[str, float] | None:
+        """As `static`; None where there is no such network."""
+        try:
+            return self.static(choices)
+        except CandidateError:
+            return None
 
     def violations(self, values: Mapping[str, float]) -> dict[str, float]:
         """By how much `values` break which budget, in its unit; empty where they keep all."""

@@ -28,7 +28,7 @@ from orchestrator_guided.losses import losses_of
 from orchestrator_guided.memory import Memory
 from orchestrator_guided.pool import Breeder, told_of
 from orchestrator_guided.prior import best_of, priors_of
-from orchestrator_guided.start import Counted, Start, counted
+from orchestrator_guided.start import Counted, Start
 
 __all__ = ["GuidedSampler"]
 
@@ -132,7 +132,7 @@ class _Known:
     def of(cls, context: SamplerContext, startup: int, earlier: Sequence[Earlier]) -> _Known:
         """Of a search that begins, or goes on."""
         coder = Coder(context)
-        static = next((tuple(v) for c in coder.drawn if (v := counted(context, c)) is not None), ())
+        static = next((tuple(v) for c in coder.drawn if (v := context.counted(c)) is not None), ())
         losses = losses_of(context.axes, context.budgets, static)
         evidence = Evidence(losses, len(context.axes), static)
         priors = priors_of(earlier, losses, len(context.axes), coder)
@@ -227,7 +227,7 @@ class _Turn:
             (each.choices, values)
             for each in self.history.measured[-_MOST_MEASURED:]
             if told_of(each.choices) not in bred and not self.history.knows(each.genotype)
-            if (values := counted(self.context, each.choices)) is not None
+            if (values := self.context.counted(each.choices)) is not None
         ]
         return [*exact, *before]
 
@@ -258,7 +258,7 @@ class _Turn:
             self._met.add(told_of(choices))
             if self.history.knows(self.context.draw(choices)):
                 continue
-            values = counted(self.context, choices)
+            values = self.context.counted(choices)
             if values is None:
                 continue
             if self.context.violations(values):

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator import Choices, History, SamplerContext
-from orchestrator.errors import CandidateError
 from orchestrator_guided.evidence import Evidence
 from orchestrator_guided.pool import Breeder
 
-__all__ = ["Counted", "Start", "counted"]
+__all__ = ["Counted", "Start"]
 
 Floats = NDArray[np.float64]
 Counted = tuple[Choices, Mapping[str, float]]
@@ -41,7 +40,7 @@ class Start:
         if not kept:
             return self.allowed(history, breeder)
         before = [values for record in evidence.trainings if (values := record.values)]
-        pending = [counted(self.context, proposal.choices) for proposal in history.pending]
+        pending = [self.context.counted(proposal.choices) for proposal in history.pending]
         told = self._costs([*before, *(values for values in pending if values)])
         costs = self._costs([values for _, values in kept])
         if not len(told):
@@ -88,7 +87,7 @@ class Start:
         return [e for e in found if not history.knows(self.context.draw(e[0]))]
 
     def _of(self, pool: Sequence[Choices]) -> list[Counted]:
-        told = [(choices, counted(self.context, choices)) for choices in pool]
+        told = [(choices, self.context.counted(choices)) for choices in pool]
         return [(choices, values) for choices, values in told if values is not None]
 
     def _over(self, entry: Counted) -> float:
@@ -110,11 +109,3 @@ class Start:
         names = list(self.counted[0][1])
         searched = [axis.name for axis in self.context.axes if axis.name in names]
         return (searched or names)[0]
-
-
-def counted(context: SamplerContext, choices: Choices) -> dict[str, float] | None:
-    """Exact static objectives; None where there is no such network."""
-    try:
-        return dict(context.static(choices))
-    except CandidateError:
-        return None

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from orchestrator import Axis, Choices, Record, SamplerContext
-from orchestrator.errors import CandidateError, PluginError
+from orchestrator import Axis, Record, SamplerContext
+from orchestrator.errors import PluginError
 
-__all__ = ["Aims", "counted"]
+__all__ = ["Aims"]
 
 _DRAWS = 8
 
@@ -34,7 +34,7 @@ class Aims:
         PluginError where there is nothing to keep or nothing to save.
         """
         static = next(
-            (v for n in range(_DRAWS) if (v := counted(context, context.random(n))) is not None), {}
+            (v for n in range(_DRAWS) if (v := context.counted(context.random(n))) is not None), {}
         )
         large = [axis for axis in context.axes if axis.sign > 0 and axis.name not in static]
         quality = next((axis for axis in large if axis.leads), large[0] if large else None)
@@ -55,14 +55,6 @@ class Aims:
     def spent(self, record: Record | None) -> float | None:
         """What it costs; None where that is not known."""
         return None if record is None else record.values.get(self.cost.name)
-
-
-def counted(context: SamplerContext, choices: Choices) -> Mapping[str, float] | None:
-    """Exact static objectives; None where there is no such network."""
-    try:
-        return context.static(choices)
-    except CandidateError:
-        return None
 
 
 def _cost(

@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator import Choices, History, Sampler, SamplerContext
 from orchestrator.errors import PluginError, closest
-from orchestrator_papers.aims import Aims, counted
+from orchestrator_papers.aims import Aims
 from orchestrator_papers.answers import numbers_of, with_answers
 from orchestrator_papers.told import Point, Told, named, stranger
 
@@ -123,7 +123,7 @@ class CompoundSampler(Sampler):
         priced = [
             (values[aims.guide], place, choices)
             for place, choices in enumerate(points.values())
-            if aims.guide and (values := counted(context, choices)) is not None
+            if aims.guide and (values := context.counted(choices)) is not None
         ]
         if priced:
             return min(priced)[2]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator import Choices, Record, SamplerContext
-from orchestrator_papers.aims import Aims, counted
+from orchestrator_papers.aims import Aims
 
 __all__ = ["Importance", "Linear"]
 
@@ -87,7 +87,7 @@ class Importance:
         """
         if self.cost is not None:
             return self.cost(choices)
-        values = counted(self.context, choices)
+        values = self.context.counted(choices)
         return float("nan") if values is None else values[self.aims.guide]
 
 
@@ -103,7 +103,7 @@ def _table(
     rest = _fitted(context, timed, costs - line.mean - sizes * line.weights[0])
 
     def told(choices: Choices) -> float:
-        values = counted(context, choices) if aims.guide else {}
+        values = context.counted(choices) if aims.guide else {}
         size = float("nan") if values is None else values.get(aims.guide, 0.0)
         return line.of(np.array([size])) + rest.of(context.encode(choices))
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from orchestrator import Choices, Question, SamplerContext
-from orchestrator_papers.aims import counted
 from orchestrator_papers.answers import is_nothing, levels, numbers_of, with_answers
 
 __all__ = ["Ladders", "rungs_of"]
@@ -71,7 +70,7 @@ class Ladders:
 
 
 def _cost(context: SamplerContext, guide: str, choices: Choices) -> float:
-    values = counted(context, choices) if guide else None
+    values = context.counted(choices) if guide else None
     return math.nan if values is None else values[guide]
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from orchestrator import Choices, History, Proposal, Record, SamplerContext
-from orchestrator_papers.aims import counted
 
 __all__ = ["Point", "Told", "named", "stranger"]
 
@@ -29,7 +28,7 @@ class Point:
     @cached_property
     def static(self) -> Mapping[str, float] | None:
         """Its static objectives; None where there is no such network."""
-        return counted(self.context, self.choices)
+        return self.context.counted(self.choices)
 
     @cached_property
     def is_possible(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,37 +11,24 @@ from typing import Any
 import pytest
 from toy_factory import factory, genotype
 from toys import toy_latencies
-from whole_files import OtherWhole, WholeDevice, WholePlugin
+from whole_files import AXES as FIRST_AXES
+from whole_files import OtherWhole, WholeDevice
 
 from orchestrator.bundle import read_facts, verify
 from orchestrator.candidate.finalists import Elected, finish
 from orchestrator.contracts import Artifact, Axis, Usage
 from orchestrator.errors import RunError
-from orchestrator.plugins import installed
 from orchestrator.records import Finalist, Record, ShippedFile, Step
 
 pytestmark = pytest.mark.usefixtures("toys", "whole")
 
-AXES = [
-    Axis("accuracy", "share", "maximize", reference=0.0, leads=True),
-    Axis("latency_ms", "ms", "minimize", reference=1e6),
-    Axis("latency_ms@there", "ms", "minimize", reference=1e6),
-]
+AXES = [*FIRST_AXES, Axis("latency_ms@there", "ms", "minimize", reference=1e6)]
 DEVICES = {"here": {"name": "whole"}, "there": {"name": "other_whole"}}
 OBJECTIVE = {
     "latency_ms@there": {"name": "latency_ms", "device": "there"},
     "size_bytes": {"name": "size_bytes", "role": "reported"},
 }
 STEPS = (Step("halving", {"halve": True}), Step("rounding", {"scheme": "int8"}))
-
-
-@pytest.fixture
-def whole() -> Iterator[None]:
-    plugins = installed()
-    plugins.register(WholePlugin(), "whole", "whole")
-    yield
-    plugins.manager.unregister(name="whole")
-    del plugins.packages["whole"]
 
 
 def finished(folder: Path, measure: Any = toy_latencies, **groups: Any) -> Finalist:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,33 +12,19 @@ import pytest
 import torch
 from toy_factory import factory, genotype
 from toys import toy_latencies
-from whole_files import OtherWhole, Rounding, WholeDevice, WholePlugin
+from whole_files import AXES, OtherWhole, Rounding, WholeDevice
 
 from orchestrator.bundle import artifact_of, check_images, read_facts, rebuild, verify
 from orchestrator.candidate import finalists
 from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.finalists import Elected, finish
-from orchestrator.contracts import Axis, CompressionContext, Kernel
-from orchestrator.plugins import installed
+from orchestrator.contracts import CompressionContext, Kernel
 from orchestrator.records import Finalist, Record, ShippedFile, Step
 
 pytestmark = pytest.mark.usefixtures("toys", "whole")
 
-AXES = [
-    Axis("accuracy", "share", "maximize", reference=0.0, leads=True),
-    Axis("latency_ms", "ms", "minimize", reference=1e6),
-]
 NAMES = ("softening", "halving", "learning", "rounding")
 PRUNED = (Step("halving", {"halve": True}), Step("rounding", {"scheme": "int8"}))
-
-
-@pytest.fixture
-def whole() -> Iterator[None]:
-    plugins = installed()
-    plugins.register(WholePlugin(), "whole", "whole")
-    yield
-    plugins.manager.unregister(name="whole")
-    del plugins.packages["whole"]
 
 
 def made(folder: Path, **groups: Any) -> Factory:

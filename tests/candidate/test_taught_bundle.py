@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +10,17 @@ import pytest
 import torch
 from toy_factory import factory, genotype
 from toys import toy_latencies
-from whole_files import OtherWhole, WholeDevice, WholePlugin
+from whole_files import AXES, OtherWhole, WholeDevice
 
 from orchestrator.bundle import artifact_of, check_images, read_facts, rebuild, verify
 from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.finalists import Elected, finish, make_teacher
-from orchestrator.contracts import Axis
-from orchestrator.plugins import installed
 from orchestrator.records import Record, Step
 
 pytestmark = pytest.mark.usefixtures("toys", "whole")
 
-AXES = [
-    Axis("accuracy", "share", "maximize", reference=0.0, leads=True),
-    Axis("latency_ms", "ms", "minimize", reference=1e6),
-]
 RUNTIMES = {"whole": WholeDevice(), "other_whole": OtherWhole()}
 AFTERWARDS = (Step("halving", {"halve": True}), Step("rounding", {"scheme": "int8"}))
-
-
-@pytest.fixture
-def whole() -> Iterator[None]:
-    plugins = installed()
-    plugins.register(WholePlugin(), "whole", "whole")
-    yield
-    plugins.manager.unregister(name="whole")
-    del plugins.packages["whole"]
 
 
 def made(folder: Path) -> Factory:
