@@ -127,7 +127,12 @@ class Cluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stopping.__exit__(kind, error, trace)
+        try:
+            self.stopping.__exit__(kind, error, trace)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
         for actor in self._actors:
             with contextlib.suppress(RayError):
                 ray.get(actor.close.remote(), timeout=_METER_END_S)

@@ -16,8 +16,10 @@ class Stopping:
     """While open, a signal raises KeyboardInterrupt in the main thread and is remembered.
 
     An interrupt that falls into a callback of compiled code, or into another library's cleaning
-    up, is printed there and lost; what is remembered ends the search at its next step. Open it
-    after Ray's start, whose own handler for SIGTERM dumps core.
+    up, is printed there and lost; what is remembered ends the search at its next step. An error
+    that comes after a signal leaves as KeyboardInterrupt too: the processes that work for a search
+    hear a terminal's Ctrl-C as well, and what they do of it may be heard before the signal is.
+    Open it after Ray's start, whose own handler for SIGTERM dumps core.
     """
 
     def __init__(self) -> None:
@@ -41,6 +43,8 @@ class Stopping:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self.asked and isinstance(error, Exception):
+            raise KeyboardInterrupt from error
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if a signal came."""

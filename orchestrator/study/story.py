@@ -181,7 +181,7 @@ def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
         notify(plugins, viewer, "orchestrator_search_finished", study=study, front=study.front)
         viewer.result(study)
     except KeyboardInterrupt:
-        write_report(study)
+        _leave(study)
         raise Interrupted(
             f"stopped; everything known is in {study.folder}. Go on with: "
             f"python -m orchestrator resume {study.folder}"
@@ -212,7 +212,7 @@ def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
 
 
 def _leave(study: Study) -> None:
-    """Write what is known before a search ends by an error; that is what its user has to hear."""
+    """Write what is known before a search ends early; why it does is what its user has to hear."""
     with suppress(OSError, RunError):  # the disk may be what is wrong
         write_report(study)
 

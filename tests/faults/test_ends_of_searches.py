@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from orchestrator.errors import OrchestratorError, RunError
+from orchestrator.errors import DeviceError, OrchestratorError, RunError
 from orchestrator.records import Finalist, Genotype, Record
 from orchestrator.search.cluster import Cluster, Resources
+from orchestrator.search.stopping import Stopping
 from orchestrator.study.run_folder import RunFolder
 from orchestrator.study.standstill import refuse_failure
 
@@ -46,6 +47,16 @@ def test_a_closed_terminal_stops_a_search_like_ctrl_c() -> None:
 
 def test_nohup_keeps_a_search_from_its_terminals_end() -> None:
     assert hung_up("SIG_IGN") == "goes on False True"
+
+
+def test_what_fails_after_ctrl_c_is_ctrl_c() -> None:
+    """The meter heard it too, and its death was heard of before the signal was."""
+    with pytest.raises(KeyboardInterrupt) as caught, Stopping() as stopping:
+        stopping.asked = True  # by a signal whose own interrupt was swallowed
+        raise DeviceError("the measuring process died.")
+    assert isinstance(caught.value.__cause__, DeviceError)
+    with pytest.raises(DeviceError), Stopping():
+        raise DeviceError("the measuring process died.")
 
 
 def failed_study(reasons: list[str]) -> SimpleNamespace:

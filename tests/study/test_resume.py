@@ -79,7 +79,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
 
 def test_ctrl_c_is_130_and_names_the_command_that_goes_on(story: Story) -> None:
-    assert story.statuses[0] == 130
+    assert story.statuses[0] == 130, story.errors[0]
     last = story.errors[0].strip().splitlines()[-1]
     assert last.startswith("orchestrator: stopped; everything known is in")
     assert f"python -m orchestrator resume {story.folder}" in last
