@@ -24,7 +24,7 @@ from orchestrator.contracts import Artifact, Latency
 from orchestrator.errors import DeviceError, OrchestratorError
 from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.measuring.cores import usable_cores
-from orchestrator.search.ends import End, cause, end_of
+from orchestrator.search.ends import End, cancel, cause, end_of
 from orchestrator.search.meter import START_S, Meter, measure_with, serves
 from orchestrator.search.nodes import blind_nodes, here, on_node
 from orchestrator.search.stopping import Stopping
@@ -223,8 +223,7 @@ class Cluster:
                         continue
                     yield index, end.record if end.kind == "done" else end.exception
         finally:
-            for reference in running:
-                ray.cancel(reference, force=True)
+            cancel(running)
 
     def _start(self) -> None:
         # Each death of a worker would be printed, for which a candidate's record has the reason.
@@ -282,7 +281,7 @@ def _late(running: Mapping[Any, tuple[int, float]], seconds: float | None) -> li
 
 
 def _too_late(reference: Any, seconds: float | None) -> End:
-    ray.cancel(reference, force=True)
+    cancel([reference])
     return End("late", f"no answer after {seconds:.3g} s")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from orchestrator.errors import (
 )
 from orchestrator.records import Record
 
-__all__ = ["End", "MeterDeath", "cause", "end_of", "lost", "since", "traced", "traces_of"]
+__all__ = ["End", "MeterDeath", "cancel", "cause", "end_of", "lost", "since", "traced", "traces_of"]
 
 # With its node a task is lost whatever it did.
 _MACHINES = (
@@ -66,6 +66,18 @@ class End:
     def exception(self) -> Exception:
         """What ended it, for whoever counts on a result."""
         return self.fatal or self.raised or OrchestratorError(self.reason)
+
+
+def cancel(references: Collection[Any]) -> None:
+    """End tasks by the death of their processes; one whose result is there is left alone.
+
+    Ray takes the caller's process down where a cancellation meets a result that is being stored,
+    and that is no rare chance: Ray looks for signals once a second and when a result wakes it, so
+    Ctrl-C is often heard just then.
+    """
+    if references:
+        for running in ray.wait(list(references), num_returns=len(references), timeout=0)[1]:
+            ray.cancel(running, force=True)
 
 
 def end_of(reference: Any) -> End:

@@ -22,7 +22,7 @@ from orchestrator.contracts.sampler import Measured, Proposal
 from orchestrator.errors import RunError
 from orchestrator.records import Record
 from orchestrator.search.cluster import Job, Resources, call, task_options
-from orchestrator.search.ends import End, MeterDeath, end_of, lost
+from orchestrator.search.ends import End, MeterDeath, cancel, end_of, lost
 from orchestrator.search.proposer import Proposer
 
 __all__ = ["Callbacks", "Limits", "search"]
@@ -168,8 +168,7 @@ class _Loop:
 
     def cancel(self) -> None:
         """End what runs, on whatever machine; it stays open."""
-        for reference in (*self._running, *self._measuring):
-            ray.cancel(reference, force=True)
+        cancel([*self._running, *self._measuring])
         self._running.clear()
         self._measuring.clear()
 
@@ -345,7 +344,7 @@ class _Loop:
         for reference, shortlist in list(self._measuring.items()):
             if shortlist.deadline < now:
                 del self._measuring[reference]
-                ray.cancel(reference, force=True)
+                cancel([reference])
                 self._observer.hung_in_meter(reference.task_id().hex())
                 self._take_measured(End("late", f"no answer after {limit:.3g} s"))
         for reference, task in list(self._running.items()):
@@ -361,7 +360,7 @@ class _Loop:
 
     def _end_late(self, reference: Any, text: str) -> None:
         task = self._running.pop(reference)
-        ray.cancel(reference, force=True)
+        cancel([reference])
         if self._observer.hung_in_meter(reference.task_id().hex()):
             self._suspect_of(task, MeterDeath(f"{text} of the measuring process"))
         else:

@@ -17,9 +17,8 @@ class Stopping:
 
     An interrupt that falls into a callback of compiled code, or into another library's cleaning
     up, is printed there and lost; what is remembered ends the search at its next step. An error
-    that comes after a signal leaves as KeyboardInterrupt too: the processes that work for a search
-    hear a terminal's Ctrl-C as well, and what they do of it may be heard before the signal is.
-    Open it after Ray's start, whose own handler for SIGTERM dumps core.
+    that a library made of the interrupt leaves as KeyboardInterrupt too. Open it after Ray's start,
+    whose own handler for SIGTERM dumps core.
     """
 
     def __init__(self) -> None:

@@ -35,6 +35,35 @@ with Stopping() as stopping:
 print(stopping.asked, signal.getsignal(signal.SIGHUP) == before)
 """
 
+# Of Ray's: it hears a signal when a result wakes it, and dies of a cancellation just then.
+_STOPPED_AS_IT_ENDS = """
+import os, signal, threading, time
+import ray
+from orchestrator.search.cluster import Cluster, Resources
+from orchestrator.search.ends import cancel
+
+@ray.remote(max_retries=0)
+def work(common):
+    time.sleep(0.6)
+    return {}
+
+with Cluster(Resources(concurrent=1)):
+    common, heard = ray.put({}), 0
+    ray.get(work.remote(common))
+    for _ in range(8):
+        reference = work.remote(common)
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            ray.wait([reference], timeout=1.0)
+            time.sleep(0.05)
+        except KeyboardInterrupt:
+            heard += 1
+            cancel([reference])
+        time.sleep(0.02)
+    print(heard)
+os._exit(0)
+"""
+
 
 def hung_up(before: str) -> str:
     command = [sys.executable, "-c", _HANGS_UP, before]
@@ -49,10 +78,16 @@ def test_nohup_keeps_a_search_from_its_terminals_end() -> None:
     assert hung_up("SIG_IGN") == "goes on False True"
 
 
+def test_ctrl_c_as_a_candidate_ends_is_ctrl_c() -> None:
+    command = [sys.executable, "-c", _STOPPED_AS_IT_ENDS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["8"]), done.stderr
+
+
 def test_what_fails_after_ctrl_c_is_ctrl_c() -> None:
-    """The meter heard it too, and its death was heard of before the signal was."""
+    """A library made an error of its own of the interrupt."""
     with pytest.raises(KeyboardInterrupt) as caught, Stopping() as stopping:
-        stopping.asked = True  # by a signal whose own interrupt was swallowed
+        stopping.asked = True
         raise DeviceError("the measuring process died.")
     assert isinstance(caught.value.__cause__, DeviceError)
     with pytest.raises(DeviceError), Stopping():
