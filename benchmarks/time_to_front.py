@@ -1,20 +1,23 @@
-"""CPU time to a front: shared weights against plain Ray Tune + OptunaSearch that trains each.
+"""CPU time to a front: ours against plain Ray Tune + OptunaSearch that trains each candidate.
 
     python benchmarks/time_to_front.py --data FOLDER [--space mobilenetv3] [--per-class 500]
-        [--weights auto | NAME | PATH] [--inherit shared | plain | both]
+        [--weights auto | NAME | PATH] [--inherit ours | plain | both] [--sampler guided]
+        [--arms shared trained probe]
 
 FOLDER holds images, one folder a class (or train/ and test/ of such). Both arms search the same
 space for validation accuracy and multiply-adds with the same networks and training code, one
 process at a time on one thread:
 
-  plain   tune.Tuner + OptunaSearch (its own default sampler), `--epochs` of training a candidate,
-          until `--plain-seconds` of CPU are spent;
-  shared  weights shared by `estimator=supernet` for each of `--shared-epochs`, then
-          `--evaluations` candidates judged with them, proposed by NSGA-II.
+  plain    tune.Tuner + OptunaSearch (its own default sampler), `--epochs` of training a candidate,
+           until `--plain-seconds` of CPU are spent;
+  shared   weights shared by `estimator=supernet` for each of `--shared-epochs`, then
+           `--evaluations` candidates judged with them;
+  trained  `--few` candidates, each trained for `--few-epochs`;
+  probe    `--evaluations` candidates judged by `estimator=probe`, which needs `--weights`.
 
-With `--weights` the space is that of full size and images have 64 px; `--inherit` says which arms'
-networks start from the weights: candidates, shared weights and finalists of that arm. `--probe`
-adds an arm that judges candidates by `estimator=probe`.
+Candidates of all arms but the first are proposed by `--sampler`. With `--weights` the space is that
+of full size and images have 64 px; `--inherit` says which arms' networks start from the weights:
+candidates, shared weights and finalists of that arm.
 
 Of each front `--finalists` are trained alike: `--final-epochs` from the weights they have. The
 hypervolume is that of their accuracy on the test split and their multiply-adds. CPU seconds count
@@ -45,7 +48,7 @@ from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 from trained_start import IMAGE_SIZE, begun, prepared
 
-from orchestrator import SearchSpace
+from orchestrator import Ground, Record, SearchSpace
 from orchestrator.analysis import pareto
 from orchestrator.config import TrainConfig
 from orchestrator.contracts import EstimationContext, Estimator, Subject
@@ -57,6 +60,7 @@ from orchestrator.estimators.train import TrainEstimator
 from orchestrator.plugins import installed
 from orchestrator.records import Genotype
 from orchestrator.search.cluster import WORKER_ENV
+from orchestrator.search.proposer import Proposer
 from orchestrator.training.building import build_network
 from orchestrator.training.epochs import TrainRun, train
 from orchestrator.training.estimation import estimation_context, footing_of
@@ -64,6 +68,14 @@ from orchestrator.training.footing import Footing
 from orchestrator.training.scoring import leading_figure
 from orchestrator.trials import FixedTrial
 
+# What `train=finetune` has besides, for networks that start from trained weights.
+_FINE_TUNED: dict[str, Any] = {
+    "learning_rate": 1e-3,
+    "ema_decay": 0.99,
+    "crop_padding": 0,
+    "crop_area": 0.7,
+    "label_smoothing": 0.1,
+}
 # Shares of the plain arm's budget after which its finalists are trained.
 _LOOKED_AT = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
 
@@ -105,15 +117,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         context = _context(options, Path(folder) / "plain")
         axes = _axes(context)
-        shared = []
-        for epochs in options.shared_epochs:
-            mine = _inheriting(context, options, Path(folder) / f"shared-{epochs}", "shared")
-            arm = Arm(f"shared, {epochs} epochs", SupernetEstimator(epochs=epochs), mine, axes)
-            shared.append(_point(arm, list(_shared(arm, options)), options))
-        if options.probe:
-            mine = _inheriting(context, options, Path(folder) / "probe", "shared")
-            arm = Arm("probe", ProbeEstimator(), mine, axes)
-            shared.append(_point(arm, list(_shared(arm, options)), options))
+        ours = []
+        for name, estimator, most in _estimators(options):
+            mine = _inheriting(context, options, Path(folder) / name.replace(" ", "-"), "ours")
+            mine = replace(mine, train=replace(mine.train, epochs=options.few_epochs))
+            arm = Arm(name, estimator, mine, axes)
+            ours.append(_point(arm, list(_judged(arm, most, options)), options))
         context = _inheriting(context, options, context.weights, "plain")
         arm, plain = Arm("plain", TrainEstimator(), context, axes), []
         found = _plain(options, context)
@@ -121,9 +130,20 @@ def main() -> None:
             limit = options.plain_seconds * share
             known = [c for c in found if c.spent_s <= limit] if share < 1 else found
             plain.append(_point(arm, known, options))
-    _show(plain, shared)
+    _show(plain, ours)
     if options.out:
-        Path(options.out).write_text(json.dumps({"plain": plain, "shared": shared}, indent=1))
+        Path(options.out).write_text(json.dumps({"plain": plain, "ours": ours}, indent=1))
+
+
+def _estimators(options: argparse.Namespace) -> Iterator[tuple[str, Estimator, int]]:
+    """Name, estimator and number of candidates of each arm of ours."""
+    if "shared" in options.arms:
+        for epochs in options.shared_epochs:
+            yield f"shared {epochs} epochs", SupernetEstimator(epochs=epochs), options.evaluations
+    if "trained" in options.arms:
+        yield f"trained {options.few_epochs} epochs", TrainEstimator(), options.few
+    if "probe" in options.arms:
+        yield "probe", ProbeEstimator(), options.evaluations
 
 
 def _plain(options: argparse.Namespace, context: EstimationContext) -> list[Candidate]:
@@ -200,27 +220,46 @@ def train_candidate(config: Mapping[str, Any], options: Mapping[str, Any], weigh
     )
 
 
-def _shared(arm: Arm, options: argparse.Namespace) -> Iterator[Candidate]:
-    """Every candidate judged with shared weights."""
+def _judged(arm: Arm, most: int, options: argparse.Namespace) -> Iterator[Candidate]:
+    """So many candidates of an arm of ours, named points first, as a search has them."""
     estimator, context = arm.estimator, arm.context
     start = time.process_time()
     for sentence in estimator.prepare(context):
         print(sentence, f"({time.process_time() - start:.0f} s)", flush=True)
-    sampler = optuna.samplers.NSGAIISampler(population_size=20, seed=options.seed)
-    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-    for point in context.space.published().values():
-        study.enqueue_trial(dict(point.choices))
-    known: dict[str, Candidate] = {}
-    while len(known) < options.evaluations:
-        trial = study.ask()
-        genotype, network = _built(context, trial)
+    known: dict[str, tuple[Genotype, float]] = {}
+
+    def macs(genotype: Genotype) -> Mapping[str, float]:
         if genotype.key not in known:
-            estimate = estimator.estimate(network, genotype, context)
-            macs = _macs(genotype, network, context)
-            spent_s = time.process_time() - start
-            known[genotype.key] = Candidate(genotype, estimate.curve[-1], macs, spent_s)
-        study.tell(trial, list(known[genotype.key].values.values()))
-    yield from known.values()
+            known[genotype.key] = genotype, _macs(genotype, _network(genotype, context), context)
+        return {"macs": known[genotype.key][1]}
+
+    def make(seed: int) -> Any:
+        return installed().create("sampler", options.sampler, {}, given={"seed": seed})
+
+    ground = Ground(arm.axes, lambda trial: _drawn(context, trial), macs)
+    context.weights.parent.mkdir(parents=True, exist_ok=True)
+    journal = context.weights.parent / f"{arm.name.replace(' ', '-')}.journal"
+    proposer = Proposer(journal, ground, make, seed=options.seed)
+    for name, point in context.space.published().items():
+        proposer.suggest_first(point.choices, name)
+    for _ in range(most):
+        if (proposal := proposer.propose()) is None:
+            return
+        genotype = proposal.genotype
+        estimate = estimator.estimate(_network(genotype, context), genotype, context)
+        values = {"accuracy": estimate.curve[-1], **macs(genotype)}
+        proposer.tell(
+            Record(
+                proposal.number,
+                genotype,
+                "feasible",
+                values,
+                proposal.choices,
+                curve=estimate.curve,
+                origin=proposal.origin,
+            )
+        )
+        yield Candidate(genotype, **values, spent_s=time.process_time() - start)
 
 
 def _point(arm: Arm, found: Sequence[Candidate], options: argparse.Namespace) -> dict[str, Any]:
@@ -257,12 +296,12 @@ def _finish(candidate: Candidate, arm: Arm, options: argparse.Namespace) -> tupl
     return leading_figure(network, footing_of(context), "test"), time.process_time() - start
 
 
-def _show(plain: Sequence[Mapping[str, Any]], shared: Sequence[Mapping[str, Any]]) -> None:
+def _show(plain: Sequence[Mapping[str, Any]], ours: Sequence[Mapping[str, Any]]) -> None:
     print(f"\n{'arm':24}{'candidates':>12}{'CPU s':>10}{'hypervolume':>14}{'best on test':>14}")
-    for row in (*plain, *shared):
+    for row in (*plain, *ours):
         cells = f"{row['candidates']:12}{row['cpu_s']:10.0f}{row['hypervolume']:14.4f}"
         print(f"{row['arm']:24}{cells}{row['best']:14.3f}")
-    for row in shared:
+    for row in ours:
         equal = [p["cpu_s"] for p in plain if p["hypervolume"] >= row["hypervolume"]]
         sign, seconds = ("", equal[0]) if equal else ("> ", plain[-1]["cpu_s"])
         print(f"CPU time to equal hypervolume, {row['arm']}: {sign}{seconds / row['cpu_s']:.1f}x")
@@ -281,16 +320,22 @@ def _inheriting(
     context: EstimationContext, options: argparse.Namespace, weights: Path, arm: str
 ) -> EstimationContext:
     """An arm's own folder, and the start of its networks where it inherits."""
-    start = None
+    start, config = None, context.train
     if options.inherit in (arm, "both"):
         start = begun(weights.parent, context.space, context.dataset, options.weights)
-    return replace(context, weights=weights, start=start)
+    if start is not None:
+        config = replace(config, **_FINE_TUNED)
+    return replace(context, weights=weights, start=start, train=config)
 
 
 def _built(context: EstimationContext, trial: Any) -> tuple[Genotype, torch.nn.Module]:
-    space = context.space
-    genotype = Genotype(space.name, space.preset, space.suggest(trial))
+    genotype = _drawn(context, trial)
     return genotype, _network(genotype, context)
+
+
+def _drawn(context: EstimationContext, trial: Any) -> Genotype:
+    space = context.space
+    return Genotype(space.name, space.preset, space.suggest(trial))
 
 
 def _network(genotype: Genotype, context: EstimationContext) -> torch.nn.Module:
@@ -325,8 +370,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="a folder of images, one folder a class")
     parser.add_argument("--space", default="mobilenetv3")
     parser.add_argument("--weights", help="trained weights: auto, a name or a file")
-    parser.add_argument("--inherit", choices=("shared", "plain", "both"), default="both")
-    parser.add_argument("--probe", action="store_true", help="an arm by estimator=probe; --weights")
+    parser.add_argument("--inherit", choices=("ours", "plain", "both"), default="both")
+    arms = ("shared", "trained", "probe")
+    parser.add_argument("--arms", nargs="+", default=arms[:2], choices=arms)
+    parser.add_argument("--sampler", default="guided")
     parser.add_argument("--per-class", type=int, default=500)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--final-epochs", type=int, default=4)
@@ -334,12 +381,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--plain-seconds", type=float, default=900.0)
     parser.add_argument("--shared-epochs", type=int, nargs="+", default=[8, 24])
     parser.add_argument("--evaluations", type=int, default=100)
+    parser.add_argument("--few", type=int, default=20)
+    parser.add_argument("--few-epochs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", help="a JSON file for the figures")
     options = parser.parse_args()
     options.data = os.path.abspath(options.data)
-    if options.probe and (not options.weights or options.inherit == "plain"):
-        parser.error("--probe needs --weights, and --inherit shared or both")
+    if "probe" in options.arms and (not options.weights or options.inherit == "plain"):
+        parser.error("--arms probe needs --weights, and --inherit ours or both")
     return options
 
 
