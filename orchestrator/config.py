@@ -163,12 +163,14 @@ class TrainConfig:
     more of them a batch has. `grow_from` is the share of the image size at the first epoch, which
     rises to 1 at the last.
 
-    `adapt` has the network that a search's starting weights belong to trained for `final_epochs`
-    first; all others start from what it learnt. Without starting weights it says nothing.
+    `adapt` has the network that a search's starting weights belong to trained first; all others
+    start from what it learnt. Without starting weights it says nothing. That network, and one that
+    others are distilled from, is trained for `teacher_epochs`; null: as long as a finalist.
     """
 
     epochs: Epochs = 5
     final_epochs: Epochs = 12
+    teacher_epochs: Epochs | None = None
     adapt: bool = False
     batch_size: BatchSize = 32
     accumulate: BatchSize = 1
@@ -195,6 +197,11 @@ class TrainConfig:
     mixed_precision: Literal["auto", "off"] = "auto"
     threads: Threads = 1
     early_stop: EarlyStopConfig = field(default_factory=EarlyStopConfig)
+
+    @property
+    def taught_epochs(self) -> int:
+        """Of the network that others start or learn from."""
+        return self.teacher_epochs or self.final_epochs
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def make_teacher(genotype: Genotype, factory: Factory) -> dict[str, Any]:
     network = factory.started(genotype)
     config = factory.config
     run = TrainRun(
-        epochs=config.train.final_epochs,
+        epochs=config.train.taught_epochs,
         seed=seed_of(genotype, config.run.seed),
     )
     training = train(network, factory.footing, config.train, run)

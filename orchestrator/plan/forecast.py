@@ -142,7 +142,7 @@ def _stages(factory: Factory, seen: Timed, work: Work, files: int) -> list[Stage
         each *= Ladder.of(budget, train.epochs).share
     stages = [Stage("start", 1, (_STARTING_SECONDS,) * 3)]
     if work.trained_first:
-        stages.append(Stage("teacher", 1, (train.final_epochs * seen.largest_s,) * 3))
+        stages.append(Stage("teacher", 1, (train.taught_epochs * seen.largest_s,) * 3))
     if ahead:
         stages.append(Stage(estimator.name, 100, _times(ahead, seen.epoch_s)))
     # Retraining after pruning, a second export and calibration are in the factors.

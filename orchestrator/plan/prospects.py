@@ -71,6 +71,6 @@ def _trained_first(factory: Factory) -> list[str]:
         return []
     who = "the largest named network" if config.weights == TRAINED else "the weights' own network"
     return [
-        f"weights={config.weights}: {who} is trained first, for {config.train.final_epochs} "
+        f"weights={config.weights}: {who} is trained first, for {config.train.taught_epochs} "
         "epochs; all others start from what it learnt."
     ]

@@ -81,6 +81,21 @@ def test_finalists_and_the_teacher_start_there_at_the_full_rate(
     assert torch.equal(teacher, first_layer(made))
 
 
+def test_a_teacher_may_learn_longer_than_finalists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs: list[int] = []
+
+    def train(network: Any, footing: Any, config: Any, run: Any) -> Training:
+        epochs.append(run.epochs)
+        return Training((0.5,))
+
+    monkeypatch.setattr(finalists, "train", train)
+    for told in ({"final_epochs": 2}, {"final_epochs": 2, "teacher_epochs": 7}):
+        make_teacher(genotype(), begun(tmp_path, train=told))
+    assert epochs == [2, 7]
+
+
 def test_what_the_search_trained_comes_before_it(tmp_path: Path) -> None:
     made = begun(tmp_path, estimator={"name": "train"})
     evaluate((0, genotype()), (), made, toy_latencies)
