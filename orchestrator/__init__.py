@@ -107,8 +107,7 @@ from orchestrator.contracts import (
 from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.files import write_whole
 from orchestrator.hookspecs import API, hookimpl
-from orchestrator.measuring.agent import Timing, interleave
-from orchestrator.measuring.cores import usable_cores
+from orchestrator.measuring.agent import Timing, interleave, usable_cores
 from orchestrator.measuring.gate import Gate
 from orchestrator.paths import cache_dir
 from orchestrator.plugins import version_of

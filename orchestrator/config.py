@@ -152,7 +152,8 @@ class TrainConfig:
     `batch_size` is that of whole images, of `accumulate` such batches an update of the weights.
     `learning_rate` is that of the last layer; each layer before it has `layer_decay` times that of
     the next. `sampling` "balanced" draws every class equally often; `class_weights` "balanced"
-    draws every image, and weighs each in the loss so that every class counts as much.
+    draws every image, and weighs each in the loss so that every class counts as much. The
+    classifier that `estimator=probe` solves heeds both.
 
     `crop_area` is the least share of an image's area that is cut out and scaled to the whole.
     `augment` draws one operation an image (trivial) or two (rand) of a library's. `colour_jitter`

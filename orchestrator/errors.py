@@ -151,8 +151,13 @@ def disk_trouble(error: BaseException | None) -> OSError | None:
 
 
 def plural(count: int, noun: str) -> str:
-    """A number of things: "1 file", "1,200 images", "2 classes"."""
-    several = f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+    """A number of things: "1 file", "1,200 images", "2 classes", "3 entries", "4 epochs"."""
+    if noun.endswith(("s", "x", "ch", "sh")) and not noun.endswith("och"):
+        several = f"{noun}es"
+    elif noun.endswith("y") and noun[-2] not in "aeo":
+        several = f"{noun[:-1]}ies"
+    else:
+        several = f"{noun}s"
     return f"{count:,} {noun if count == 1 else several}"
 
 

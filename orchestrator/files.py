@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from orchestrator.errors import RunError
+from orchestrator.errors import RunError, plural
 
 __all__ = [
     "inside",
@@ -123,7 +123,7 @@ def read_text(path: Path, most_bytes: int = _MOST_BYTES) -> str:
         raise ValueError("it is no plain file")
     size = path.stat().st_size
     if size > most_bytes:
-        raise ValueError(f"it has {size:,} bytes, at most {most_bytes:,} were expected")
+        raise ValueError(f"it has {plural(size, 'byte')}, at most {most_bytes:,} were expected")
     return path.read_text("utf-8")
 
 

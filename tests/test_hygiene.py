@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,12 @@ MOST_FUNCTION_LINES = 60
 NO_ROOMS = {"utils", "util", "helpers", "helper", "common", "misc", "core", "lib"}
 # Built from parts, so that this file does not find itself.
 LATER = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK"]) + r")\b")
+# What is counted in sentences, and what may stand before it.
+THINGS = re.compile(
+    r" ((held-out|random|rarer|test|trained|training) )?(activation|anchor|block|candidate|channel|"
+    r"class|element|entrie|epoch|file|finalist|genotype|group|image|layer|network|one|other|"
+    r"parameter|range|run|seed|split|step|tensor|time|training|value|variant|worker)(e?s)\b"
+)
 TEXT = {".py", ".js", ".css", ".html", ".md", ".yaml", ".yml", ".toml", ".json", ".cff", ".txt", ""}
 
 
@@ -65,6 +72,29 @@ def test_no_function_is_long() -> None:
     }
     assert len(found) > 1000
     assert {name: count for name, count in found.items() if count > MOST_FUNCTION_LINES} == {}
+
+
+def _counted(path: Path) -> Iterator[str]:
+    """Numbers in front of things in texts, other than those that `errors.plural` puts there."""
+    source = path.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(source if THINGS.search(source) else "")):
+        parts = node.values if isinstance(node, ast.JoinedStr) else []
+        for number, text in pairwise(parts):
+            words = text.value if isinstance(text, ast.Constant) else ""
+            if isinstance(number, ast.FormattedValue) and THINGS.match(str(words)):
+                yield ast.unparse(number.value)
+
+
+def test_one_of_a_thing_is_never_told_as_several() -> None:
+    rooms = [ROOT / "orchestrator", ROOT / "plugins", ROOT / "search_spaces"]
+    told = [path for path in PYTHON if any(path.is_relative_to(room) for room in rooms)]
+    found = {_named(path): list(_counted(path)) for path in told if "testing" not in path.parts}
+    assert len(found) > 300
+    no_counts = {"orchestrator/bundle/card.py": ["name"]}  # of a split
+    no_counts |= {"orchestrator/contracts/runtime.py": ["', '.join(sorted(self.formats))"]}
+    large = {"orchestrator/cli/inspecting.py": ["human(parameters, '')"]}
+    large |= {"orchestrator/cli/terminal.py": ["plan.space_size"]}
+    assert {name: told for name, told in found.items() if told} == {**no_counts, **large}
 
 
 def test_every_room_has_a_name_of_its_own() -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.analysis.ranking import kendall, kendall_at
+from orchestrator.errors import plural
 from orchestrator.files import reading
 from orchestrator.records import Check, Record
 
@@ -65,7 +66,7 @@ class Agreement:
         count = len(self.checks)
         text = (
             f"estimates against further training: Kendall's tau {_told(self.tau)}, "
-            f"{_told(self.tau_at_macs)} at given MACs, over {count} candidates"
+            f"{_told(self.tau_at_macs)} at given MACs, over {plural(count, 'candidate')}"
         )
         return f"{text}. {self.advice}" if self.advice else f"{text}."
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.analysis.certainty import wilson
+from orchestrator.errors import plural
 from orchestrator.records import Credit, Latency
 
 __all__ = [
@@ -101,7 +102,7 @@ def clock(latency: Latency) -> str:
         human(ms, "ms") for ms in (latency.low_ms, latency.median_ms, latency.high_ms)
     )
     return (
-        f"least {least}, median {median}, 95 of 100 below {high} in {latency.runs} runs; "
+        f"least {least}, median {median}, 95 of 100 below {high} in {plural(latency.runs, 'run')}; "
         f"{latency.ratio:.3g} × the reference network"
     )
 

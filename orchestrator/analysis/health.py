@@ -147,8 +147,8 @@ class Health:
         which = f" All of them, and no other, have {shared}: leave that out." if shared else ""
         return Finding(
             "failures",
-            f"{len(most)} of {len(self._records)} candidates failed alike at {first.step}: "
-            f"{_reason(first)}.",
+            f"{len(most)} of {plural(len(self._records), 'candidate')} failed alike at "
+            f"{first.step}: {_reason(first)}.",
             f"The whole error of candidate {first.number} is in the report.{which}",
         )
 
@@ -158,8 +158,8 @@ class Health:
             return None
         return Finding(
             "plateau",
-            f"The front has not grown for {flat} of {self._ledger.paid} candidates (hypervolume "
-            f"{self._volume:.3f}).",
+            f"The front has not grown for {flat} of {plural(self._ledger.paid, 'candidate')} "
+            f"(hypervolume {self._volume:.3f}).",
             "More of the same will hardly help: train longer (train.epochs), loosen a budget, or "
             f"search another space; budget.patience={FLAT_CANDIDATES} would have ended it.",
         )
@@ -177,7 +177,7 @@ def nothing_feasible(records: Sequence[Record], units: Mapping[str, str]) -> Fin
     return Finding(
         "nothing",
         f"Not one of {plural(len(records), 'candidate')} is feasible; the commonest reason, "
-        f"{count} times: {told}.",
+        f"{plural(count, 'time')}: {told}.",
         _mend(first, _nearest(lost, units)),
     )
 
@@ -260,7 +260,7 @@ def idle_choices(records: Sequence[Record], axes: Sequence[Axis]) -> Finding | N
     names = ", ".join(sorted(idle)[:6]) + (f" and {len(idle) - 6} more" if len(idle) > 6 else "")
     return Finding(
         "idle choices",
-        f"Over {len(usable)} candidates no objective depends on {names}.",
+        f"Over {plural(len(usable), 'candidate')} no objective depends on {names}.",
         "Fix them where the space has an option for it: fewer choices are learnt sooner.",
     )
 
@@ -282,7 +282,8 @@ def small_space(size: float, candidates: int) -> Finding | None:
         return None
     return Finding(
         "small space",
-        f"The space has about {size:.0f} genotypes, and budget.candidates is {candidates}.",
+        f"The space has about {plural(round(size), 'genotype')}, and budget.candidates is "
+        f"{candidates}.",
         "All of them will be tried, and the search ends there; a wider space or preset gives more.",
     )
 
@@ -311,7 +312,7 @@ def no_learning(losses: Sequence[float], rate: float) -> Finding | None:
         return None
     return Finding(
         "no learning",
-        f"{len(losses)} steps on a few images took their loss from {losses[0]:.3g} to "
+        f"{plural(len(losses), 'step')} on a few images took their loss from {losses[0]:.3g} to "
         f"{losses[-1]:.3g}: training does not learn.",
         f"Lower train.learning_rate (now {rate:g}), or look at the images and their classes.",
     )

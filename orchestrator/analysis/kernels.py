@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.contracts import Kernel
+from orchestrator.errors import plural
 
 __all__ = ["Island", "float_islands", "float_notes", "integer_share"]
 
@@ -47,7 +48,7 @@ def float_notes(kernels: Sequence[Kernel]) -> list[str]:
     costly = sorted(kinds.items(), key=lambda kind: -_cost(kind[1]))
     told = [_line(operators, found) for operators, found in costly[:_TOLD]]
     rest = [island for _, found in costly[_TOLD:] for island in found]
-    return [*told, f"{len(rest)} others{_of_time(_cost(rest))}"] if rest else told
+    return [*told, f"{plural(len(rest), 'other')}{_of_time(_cost(rest))}"] if rest else told
 
 
 def _runs(kernels: Sequence[Kernel]) -> Iterator[list[Kernel]]:

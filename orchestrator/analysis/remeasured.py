@@ -56,11 +56,11 @@ class Remeasured:
         """What the user is told; empty where nothing was measured again."""
         if not self.found:
             return ""
-        more = f"; {self.beyond} more were not looked at" if self.beyond else ""
+        more = f"; not looked at: {self.beyond} more" if self.beyond else ""
         return (
             f"{plural(self.pairs, 'pair')} on the front had latencies that could not be told "
-            f"apart; {len(self.found)} candidates were measured again in one session, after which "
-            f"{self.left} of these cannot{more}."
+            f"apart; after another measurement of {plural(len(self.found), 'candidate')} in one "
+            f"session {self.left} of these cannot{more}."
         )
 
     def write(self, folder: Path) -> None:

@@ -77,7 +77,7 @@ def _start(told: Mapping[str, Any] | None) -> list[str]:
     exact = "the released one" if credit.exact else "only near to the released one"
     rows = {
         "weights": "what they are",
-        "name": f"{credit.name} (network {credit.member}, {credit.classes} classes)",
+        "name": f"{credit.name} (network {credit.member}, {plural(credit.classes, 'class')})",
         "source": credit.source,
         "sha256": f"{credit.sha256}{hashed}",
         "licence": marked(credit.licence),

@@ -113,7 +113,7 @@ def _confusions(names: Sequence[str], found: Pairs) -> list[str]:
         return [table([["true ↓ answered →", *every], *rows])]
     told = [[each.truth, each.answer, each.told] for each in mistakes(found)]
     rest = len(told) - MOST_MISTAKES
-    more = [f"And {rest} rarer ones."] if rest > 0 else []
+    more = [f"And {plural(rest, 'rarer one')}."] if rest > 0 else []
     return [table([["true", "taken for", "how often"], *told[:MOST_MISTAKES]]), *more]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from orchestrator.bundle.facts import artifact_of, read_facts
 from orchestrator.bundle.rebuilding import rebuild, task_of
 from orchestrator.contracts import Classes, Device, ImageFacts, PixelRecipe, image_suffixes
-from orchestrator.errors import DataError, RunError
+from orchestrator.errors import DataError, RunError, plural
 from orchestrator.plugins import Plugins
 
 __all__ = [
@@ -77,8 +77,8 @@ def recipe_of(facts: dict[str, Any], folder: Path) -> PixelRecipe:
         return PixelRecipe.from_json(facts["pixels"])
     if facts["in_channels"] not in (1, 3):
         raise RunError(
-            f"{folder} is of images with {facts['in_channels']} channels, expected 1 or 3: no file "
-            "holds such pixels."
+            f"{folder} is of images with {plural(facts['in_channels'], 'channel')}, expected 1 or "
+            "3: no file holds such pixels."
         )
     return PixelRecipe(facts["image_size"], facts["in_channels"])
 

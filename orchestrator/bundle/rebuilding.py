@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from orchestrator.bundle.facts import beside, genotype_of, read_facts, read_tensors
 from orchestrator.bundle.resizing import resize
 from orchestrator.contracts import ImageFacts, Task
-from orchestrator.errors import CandidateError, RunError, closest
+from orchestrator.errors import CandidateError, RunError, closest, plural
 from orchestrator.plugins import Plugins, installed
 from orchestrator.training.building import build_network
 from orchestrator.training.left_out import leave_out
@@ -65,8 +65,8 @@ def _check_size(
     stored = sum(tensor.numel() for tensor in weights.values())
     if size > _MOST_TIMES * (stored + _SMALL):
         raise RunError(
-            f"{folder}/genotype.json asks for a network of {size:,} parameters, its weights are "
-            f"{stored:,}: they do not belong together. Write the bundle again."
+            f"{folder}/genotype.json asks for a network of {plural(size, 'parameter')}, its "
+            f"weights are {stored:,}: they do not belong together. Write the bundle again."
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.contracts import ImageFacts
+from orchestrator.errors import plural
 from orchestrator.faults.typed import faults
 from orchestrator.records import Genotype
 
@@ -68,7 +69,9 @@ def _check_genotype(genotype: Genotype) -> None:
     steps = [step.choices for step in genotype.compression]
     values = list(_values([genotype.architecture, genotype.head, steps]))
     if len(values) > _MOST_VALUES:
-        raise ValueError(f"genotype: found {len(values):,} values, expected {_MOST_VALUES:,}")
+        raise ValueError(
+            f"genotype: found {plural(len(values), 'value')}, expected {_MOST_VALUES:,}"
+        )
     large = [v for v in values if isinstance(v, (int, float)) and not abs(v) <= _LARGEST]
     if large:
         raise ValueError(f"genotype: found {large[0]:g}, expected at most {_LARGEST:,}")

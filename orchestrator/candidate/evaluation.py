@@ -30,6 +30,7 @@ from orchestrator.errors import (
     OrchestratorError,
     RunError,
     disk_trouble,
+    plural,
 )
 from orchestrator.faults.temporary import WorkingFolder, full, own_root
 from orchestrator.records import Genotype, Outcome, Record
@@ -200,7 +201,7 @@ class _Evaluation:
         self.now.curve = list(estimate.curve)
         if estimate.stopped:
             done = len(self.now.curve)
-            reason = f"after {done} epochs clearly behind candidates that cost no more"
+            reason = f"after {plural(done, 'epoch')} clearly behind candidates that cost no more"
             return self._record(self.now, "stopped", reason=reason, step="training")
         if estimator.predicts:
             self.now.extra["predicted"] = estimate.predicted is not None

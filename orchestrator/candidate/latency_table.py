@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from orchestrator.candidate.blocks import Block, blocks_of
-from orchestrator.errors import ConfigError, RunError
+from orchestrator.errors import ConfigError, RunError, plural
 from orchestrator.files import read_json, write_json
 from orchestrator.measuring.agent import PROTOCOL
 from orchestrator.paths import cache_dir
@@ -146,8 +146,8 @@ class LatencyTable:
         assert self.error is not None and self.macs_error is not None
         where = self.fingerprint.get("processor", self.device)
         return (
-            f"latency table of {self.space} on {where}: {len(self.blocks)} blocks; on "
-            f"{self.held_out} held-out networks wrong by {self.error.mape:.1%} (tau "
+            f"latency table of {self.space} on {where}: {plural(len(self.blocks), 'block')}; on "
+            f"{plural(self.held_out, 'held-out network')} wrong by {self.error.mape:.1%} (tau "
             f"{self.error.tau:.2f}), a line in multiply-adds by {self.macs_error.mape:.1%} (tau "
             f"{self.macs_error.tau:.2f})"
         )

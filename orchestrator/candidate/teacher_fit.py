@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from orchestrator.contracts import ImageFacts
 from orchestrator.data import DataSummary
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, plural
 
 __all__ = ["Renormalised", "check_fit", "other_images", "renormalised"]
 
@@ -63,8 +63,8 @@ def _check_classes(told: str, own: tuple[str, ...], classes: tuple[str, ...]) ->
         return
     if len(own) != len(classes):
         raise ConfigError(
-            f"teacher: {told} knows {len(own)} classes, expected the dataset's {len(classes)}. "
-            f"{_MEND}"
+            f"teacher: {told} knows {plural(len(own), 'class')}, expected the dataset's "
+            f"{len(classes)}. {_MEND}"
         )
     if sorted(own) == sorted(classes):
         at = next(

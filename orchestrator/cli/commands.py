@@ -27,9 +27,11 @@ from orchestrator.errors import (
     UsageError,
     closest,
     disk_trouble,
+    plural,
 )
 from orchestrator.faults.printable import printable
 from orchestrator.paths import run_dir
+from orchestrator.search.stopping import Stopping
 
 if TYPE_CHECKING:
     from orchestrator.config import StudyConfig
@@ -39,12 +41,16 @@ __all__ = ["compose", "main"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command or a search; exits with 0, 2 for what the user can mend, 130 for Ctrl-C."""
+    """Run a command or a search; exits with 0, 2 for what the user can mend, 130 for a stop.
+
+    Ctrl-C, SIGTERM and, but under nohup, a closed terminal stop it wherever it is.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     _quieten()
     write_anything(sys.stdout, sys.stderr)
     try:
-        _dispatch(arguments)
+        with Stopping():
+            _dispatch(arguments)
         sys.stdout.flush()
     except OrchestratorError as error:
         _fail(str(error), error.exit_status)
@@ -188,7 +194,7 @@ def _merge(arguments: list[str]) -> None:
     first, second = given.run
     numbers = merge(first, second, given.into, installed())
     study = load(given.into)
-    print(f"{len(numbers)} candidates of {second}: merged.json has their numbers.")
+    print(f"{plural(len(numbers), 'candidate')} of {second}: merged.json has their numbers.")
     print(study.summary)
     print(f"Report: {write_report(study)}")
     print(f"Run folder: {given.into}")

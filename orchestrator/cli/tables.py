@@ -10,7 +10,7 @@ from orchestrator.candidate.latency_table import table_path
 from orchestrator.candidate.table_building import Sampling, build_table
 from orchestrator.cli.terminal import Terminal
 from orchestrator.config import StudyConfig
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, plural
 from orchestrator.measuring.gate import host_gate
 from orchestrator.plugins import installed
 
@@ -31,7 +31,7 @@ def build_tables(
         if size < least:
             raise ConfigError(f"--{name} is {size}, expected {least} or more.")
     if target is not None and len(configs) > 1:
-        raise ConfigError(f"--to names one file, found {len(configs)} searches.")
+        raise ConfigError(f"--to names one file, found {plural(len(configs), 'search')}.")
     for config in configs:
         factory = Factory(config, Path("."), host_gate(), installed())
         path = target or table_path(factory.assembly)

@@ -121,7 +121,7 @@ class Terminal:
         told = "  ".join(f"{k} {n}" for k, n in ledger.counts.items() if k != "feasible")
         leading = leader(study.axes)
         own = sum(ledger.counts.values())
-        files = f" in {own} variants" if own > ledger.trainings else ""
+        files = f" in {plural(own, 'variant')}" if own > ledger.trainings else ""
         best = (
             human(ledger.best[leading.name], leading.unit)
             if leading.name in ledger.best
@@ -179,7 +179,7 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
     size = (
         f"about {plan.space_size:.1e} genotypes"
         if plan.space_size > 1e4
-        else f"about {plan.space_size:.0f} genotypes"
+        else f"about {plural(round(plan.space_size), 'genotype')}"
     )
     for name, text in {
         "space": f"{config.space.name}, {size}; named points first: "
@@ -194,7 +194,11 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
         "estimator": _described("estimator", config.estimator.name),
         "sampler": f"{config.sampler.name}, {plural(config.budget.candidates, 'candidate')}, "
         f"then {plural(config.budget.finalists, 'finalist')}"
-        + (f", each the best of {config.budget.seeds} seeds" if config.budget.seeds > 1 else ""),
+        + (
+            f", each the best of {plural(config.budget.seeds, 'seed')}"
+            if config.budget.seeds > 1
+            else ""
+        ),
     }.items():
         facts.add_row(f"[bold]{name}[/bold]", plain(text))
     tables = [facts, *_class_table(plan), _objective_table(config, plan)]
@@ -230,7 +234,9 @@ def _class_table(plan: Plan) -> list[Table]:
     for row in [*ordered[:half], *ordered[-half:]] if ends else ordered:
         table.add_row(*(plain(str(cell)) for cell in row))
     if ends:
-        table.caption = f"the {half} smallest and the {half} largest of {len(rows)} classes"
+        table.caption = (
+            f"the {half} smallest and the {half} largest of {plural(len(rows), 'class')}"
+        )
     return [table]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, overload
 
+from orchestrator.errors import plural
 from orchestrator.faults.typed import faults
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class ImageFacts:
         for name in ("mean", "deviation"):
             numbers = getattr(self, name)
             if len(numbers) != self.in_channels or not all(map(math.isfinite, numbers)):
-                expected = f"a finite number for each of {self.in_channels} channels"
+                expected = f"a finite number for each of {plural(self.in_channels, 'channel')}"
                 raise ValueError(f"{name}: found {list(numbers)}, expected {expected}")
         if min(self.deviation) <= 0:
             raise ValueError(f"deviation: found {min(self.deviation)}, expected more than 0")

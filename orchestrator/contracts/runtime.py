@@ -15,8 +15,7 @@ from orchestrator.contracts.device import Artifact, Device, Gauge, Latency, comp
 from orchestrator.contracts.native import NativeBenchmark, NativeFile, in_turn
 from orchestrator.contracts.place import HERE, Place
 from orchestrator.errors import CompileError, DeviceError, OrchestratorError
-from orchestrator.measuring.agent import Timing
-from orchestrator.measuring.cores import usable_cores
+from orchestrator.measuring.agent import Timing, usable_cores
 from orchestrator.measuring.link import AgentDied, AgentLink, AgentRefused
 from orchestrator.measuring.reference import REFERENCE_IMAGE, reference_network
 

@@ -30,7 +30,7 @@ def segments(full: int, wanted: int, count: int) -> tuple[int, ...]:
     projection, the groups of a grouped convolution, the halves of a concatenation.
     """
     if full % count or wanted % count:
-        raise ValueError(f"{full} and {wanted} entries found, expected multiples of {count}")
+        raise ValueError(f"found {full} and {wanted}, expected multiples of {count}")
     long, short = full // count, wanted // count
     return tuple(start * long + place for start in range(count) for place in range(short))
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from orchestrator.contracts import Classes, Estimate, EstimationContext, Estimator
 from orchestrator.errors import BuildError, ConfigError, TrainingError
 from orchestrator.estimators.train import TrainEstimator
 from orchestrator.records import Genotype
+from orchestrator.training.batches import Batches
 from orchestrator.training.building import build_network, draw_plain
 from orchestrator.training.estimation import footing_of
 from orchestrator.training.placement import device_of, placed
@@ -35,8 +35,9 @@ class ProbeEstimator(Estimator):
 
     Only where the search starts from trained weights, and for classification. Batch norm keeps the
     inherited statistics: taken anew on small images they cost half the accuracy. `images` is how
-    many training images are looked at, at most; `penalty` holds the weights down (see
-    `orchestrator.training.probing.solve`). Cost: some CPU seconds a candidate.
+    many training images are looked at, at most, balanced where training is, and each counts as it
+    does there; `penalty` holds the weights down (see `orchestrator.training.probing.solve`). Cost:
+    some CPU seconds a candidate.
     """
 
     name = "probe"
@@ -68,16 +69,19 @@ class ProbeEstimator(Estimator):
     ) -> Estimate:
         """Solve the last layer of `network` in place; raises TrainingError if it is not linear."""
         footing = footing_of(context)
-        order = np.random.default_rng(context.seed).permutation(len(footing.feed("train")))
+        batches = Batches(footing, context.train, seed=context.seed)
+        indices, times = batches.once(self.images)
         with torch.random.fork_rng(devices=[]), placed(network, context.placement):
             torch.manual_seed(context.seed)
             images = _noise(context).to(device_of(network))
             layers = classifiers(network, images)
             if not layers:
                 raise TrainingError("the network does not end in a linear layer for each answer.")
-            reading = read_features(network, layers, footing, order[: self.images])
+            reading = read_features(network, layers, footing, indices)
+            labels = reading.labels
+            weights = times.to(labels.device) * batches.weights(labels)
             for layer, features in zip(layers, reading.features, strict=True):
-                solve(layer, features, reading.labels, penalty=self.penalty)
+                solve(layer, features, labels, penalty=self.penalty, weights=weights)
         figure = context.judge(network)
         if context.on_epoch is not None:
             context.on_epoch(1, figure)

@@ -18,7 +18,7 @@ from orchestrator.contracts import (
     Objective,
     Subject,
 )
-from orchestrator.errors import CandidateError, ConfigError, RunError, TrainingError
+from orchestrator.errors import CandidateError, ConfigError, RunError, TrainingError, plural
 from orchestrator.estimators.anchors import Anchor, draw_anchors, read_anchors, write_anchors
 from orchestrator.estimators.monotone import MonotoneCurve
 from orchestrator.estimators.networks import started_network
@@ -157,7 +157,7 @@ def _usable(anchors: Sequence[Anchor]) -> list[Anchor]:
     usable = [anchor for anchor in anchors if anchor.accuracy is not None]
     if not usable:
         reasons = "; ".join(sorted({anchor.failed for anchor in anchors if anchor.failed}))
-        raise TrainingError(f"none of the {len(anchors)} anchors could be trained: {reasons}")
+        raise TrainingError(f"none of {plural(len(anchors), 'anchor')} could be trained: {reasons}")
     return usable
 
 
@@ -183,7 +183,7 @@ def _sentence(objective: Objective, anchors: Sequence[Anchor]) -> str:
     tau = _tau(anchors)
     accuracies = [anchor.accuracy or 0.0 for anchor in anchors]
     trained = (
-        f"{len(anchors)} trained architectures ({100 * min(accuracies):.1f} to "
+        f"{plural(len(anchors), 'trained architecture')} ({100 * min(accuracies):.1f} to "
         f"{100 * max(accuracies):.1f} % accurate)"
     )
     if tau is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Estimate, EstimationContext, Estimator
-from orchestrator.errors import TrainingError
+from orchestrator.errors import TrainingError, plural
 from orchestrator.estimators.further import load_weights
 from orchestrator.records import Genotype
 from orchestrator.training.weights import WeightFolder
@@ -43,7 +43,7 @@ class RungTraining(Estimator):
         if done:
             weights = WeightFolder(_folder(context.weights, done)).load(genotype)
             if weights is None:
-                raise TrainingError(f"its checkpoint after {done} epochs is gone.")
+                raise TrainingError(f"its checkpoint after {plural(done, 'epoch')} is gone.")
             load_weights(network, weights, genotype)
         training = context.trainer(
             network,

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from orchestrator.contracts import Estimate, EstimationContext, Estimator, SearchSpace
-from orchestrator.errors import ConfigError, SharingError, closest
+from orchestrator.errors import ConfigError, SharingError, closest, plural
 from orchestrator.estimators.train import TrainEstimator
 from orchestrator.records import Genotype
 from orchestrator.supernet.admission import Verdict, judge
@@ -82,7 +82,7 @@ class SupernetEstimator(Estimator):
         if batch_size < 2 * workers:
             raise ConfigError(
                 f"estimator.batch_size: found {batch_size}, expected at least two images for each "
-                f"of {workers} workers."
+                f"of {plural(workers, 'worker')}."
             )
         if learning_rate is not None and learning_rate <= 0:
             raise ConfigError(f"estimator.learning_rate: found {learning_rate}, expected above 0.")

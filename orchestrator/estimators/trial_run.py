@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.analysis.ranking import kendall
-from orchestrator.errors import RunError, TrainingError
+from orchestrator.errors import RunError, TrainingError, plural
 from orchestrator.files import read_json, write_json
 from orchestrator.records import Genotype
 
@@ -90,7 +90,7 @@ class TrialRun:
         if not self._trained():
             reasons = "; ".join(sorted({item.failed[TRAIN] for item in self.tried}))
             raise TrainingError(
-                f"none of the {len(self.tried)} candidates could be trained: {reasons}"
+                f"none of {plural(len(self.tried), 'candidate')} could be trained: {reasons}"
             )
         taus = self.taus()
         good = [way for way, tau in taus.items() if tau is not None and tau >= least]
@@ -115,15 +115,16 @@ class TrialRun:
             told = ", ".join(f"{way} {_told(tau)}" for way, tau in taus.items()) or "nothing"
             return (
                 f"every candidate is trained, {cost:.1f} CPU s each: of {told}, none that is "
-                f"cheaper ranks {trained} trained candidates with Kendall's tau {least:.2f} or "
-                "more."
+                f"cheaper ranks {plural(trained, 'trained candidate')} with Kendall's tau "
+                f"{least:.2f} or more."
             )
         others = [f"{way} {_told(tau)}" for way, tau in taus.items() if way != self.chosen]
         beside = f" ({', '.join(others)})" if others else ""
         return (
-            f"accuracy is estimated by {self.chosen}: it ranks {trained} trained candidates with "
-            f"Kendall's tau {_told(taus[self.settled])}{beside}, for {self.cost(self.settled):.1f} "
-            f"CPU s a candidate in place of {cost:.1f}."
+            f"accuracy is estimated by {self.chosen}: it ranks "
+            f"{plural(trained, 'trained candidate')} with Kendall's tau "
+            f"{_told(taus[self.settled])}{beside}, for {self.cost(self.settled):.1f} CPU s a "
+            f"candidate in place of {cost:.1f}."
         )
 
     def _trained(self) -> list[Tried]:

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.errors import plural
 from orchestrator.faults.masking import masked
 
 __all__ = ["LINE", "TEXT", "printable", "printable_values"]
@@ -46,7 +47,7 @@ def printable_values(value: Any, most: int = LINE) -> Any:
 def _clipped(text: str, most: int) -> str:
     if len(text) <= most:
         return text
-    left_out = f" … of {len(text)} characters … "
+    left_out = f" … of {plural(len(text), 'character')} … "
     room = most - len(left_out)
     end = room // 3
     return f"{text[: room - end]}{left_out}{text[len(text) - end :]}"

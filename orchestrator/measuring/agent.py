@@ -36,6 +36,7 @@ import glob
 import importlib
 import importlib.util
 import json
+import math
 import os
 import platform
 import queue
@@ -57,6 +58,7 @@ __all__ = [
     "joules",
     "machine",
     "serve",
+    "usable_cores",
     "weigh",
 ]
 
@@ -127,10 +129,9 @@ def _minima(times: list[float]) -> list[float]:
 def machine() -> dict[str, str]:
     """What of this machine a latency depends on: processor, cores, architecture and system.
 
-    Cores that this process may use are told apart where it is bound to fewer than there are.
+    Cores that this process may use are told apart where they are fewer than there are.
     """
-    cores = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    cores, usable = os.cpu_count() or 1, usable_cores()
     return {
         "processor": _processor(),
         "cores": str(cores),
@@ -140,23 +141,59 @@ def machine() -> dict[str, str]:
     }
 
 
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else _board() or platform.processor() or platform.machine()
+def usable_cores(process: str = "/proc/self") -> int:
+    """Cores that work may be spread over: those this process is bound to, or fewer by a quota.
+
+    A container's quota of CPU time, which Linux tells in `process`, is rounded up.
+    """
+    bound = hasattr(os, "sched_getaffinity")  # not on macOS
+    cores = len(os.sched_getaffinity(0)) if bound else os.cpu_count() or 1
+    return max(1, min([cores, *map(math.ceil, _quotas(process))]))
 
 
-def _board() -> str:
-    """What boards such as a Raspberry Pi call themselves, whose processors have no model name."""
+def _quotas(process: str) -> list[float]:
+    """CPU time a second that a process's control groups allow it, those above its own too."""
+    names = "cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us"  # one file of version 2, two of 1
+    found = []
+    for folder in _control_groups(process):
+        words = " ".join(_text_of(os.path.join(folder, name)) for name in names).split()
+        if len(words) == 2 and words[0].isdigit():  # neither "max" nor -1
+            found.append(int(words[0]) / int(words[1]))
+    return found
+
+
+def _control_groups(process: str) -> list[str]:
+    """Folders of those that may bound its CPU time, as far as they are seen; see cgroups(7)."""
+    groups, folders = {}, []
+    for line in _text_of(os.path.join(process, "cgroup")).splitlines():
+        _, controllers, path = line.split(":", 2)
+        groups.update(dict.fromkeys(controllers.split(","), path))  # version 2 names none: ""
+    for line in _text_of(os.path.join(process, "mountinfo")).splitlines():
+        here, _, there = line.partition(" - ")
+        root, mount = here.split(" ")[3:5]
+        kind, _, options = there.split(" ", 2)
+        controller = {"cgroup2": "", "cgroup": "cpu"}.get(kind)
+        if controller in groups and (kind == "cgroup2" or "cpu" in options.split(",")):
+            parts = os.path.relpath(groups[controller], root).split(os.sep)
+            known = [] if os.pardir in parts else parts
+            mount = mount.replace("\\040", " ")
+            folders += [os.path.join(mount, *known[:depth]) for depth in range(len(known) + 1)]
+    return folders
+
+
+def _text_of(path: str) -> str:
     try:
-        with open("/proc/device-tree/model", encoding="utf-8") as file:
-            return file.read().strip("\0 \n")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
     except OSError:
         return ""
+
+
+def _processor() -> str:
+    lines = _text_of("/proc/cpuinfo").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    board = _text_of("/proc/device-tree/model").strip("\0 \n")  # where processors have no names
+    return names[0] if names else board or platform.processor() or platform.machine()
 
 
 def joules(
@@ -211,13 +248,11 @@ def _wraps(counter: str) -> int:
 
 def _peak_bytes() -> int:
     """The most memory that this process has had, since `_forget_peak` where that works."""
-    try:
-        with open("/proc/self/status", encoding="utf-8") as file:
-            lines = [line for line in file if line.startswith("VmHWM")]
-        return int(lines[0].split()[1]) * 1024
-    except (OSError, IndexError):  # not Linux
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024
+    for line in _text_of("/proc/self/status").splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # not Linux
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def _forget_peak() -> None:

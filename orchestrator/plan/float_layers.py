@@ -18,7 +18,7 @@ from orchestrator.candidate.compression import Variant
 from orchestrator.candidate.factory import Factory, Treatment
 from orchestrator.candidate.variants import FileMaker
 from orchestrator.contracts import ArtifactCompressor, Kernel
-from orchestrator.errors import CandidateError
+from orchestrator.errors import CandidateError, plural
 from orchestrator.plan.survey import Specimen, cost, specimen
 from orchestrator.records import Choices
 from orchestrator.trials import PartlyKnownTrial
@@ -88,7 +88,7 @@ def told(looks: Sequence[Look], skipped: int = 0) -> list[str]:
     if found and better:
         found[-1] += f" {' and '.join(better)} computes all but a few of them with integers."
     if found and skipped:
-        found[-1] += f" {skipped} activations were not looked at, for the time that takes."
+        found[-1] += f" For the time that takes, {plural(skipped, 'activation')} had no look."
     return found
 
 

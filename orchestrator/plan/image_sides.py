@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from orchestrator.errors import plural
+
 __all__ = ["Sides", "sides_of", "small_images"]
 
 # Below it, networks of this total stride keep a place or two of an image. A linear probe of
@@ -76,8 +78,9 @@ def small_images(found: Sequence[Sides | None], image_size: int, *, trained: boo
     enough = math.ceil(_LEAST_SIDE * image_size / worst.first)
     lost = "trained weights are worth little" if trained else "networks learn little"
     return [
-        f"dataset.image_size: {len(small)} of {len(found)} networks looked at begin with images of "
-        f"{worst.first} px or little more and end with maps of {worst.last}×{worst.last}, expected "
-        f"{_LEAST_SIDE} px or more at a total stride of {_STRIDE}, as {lost} on less; set "
-        f"dataset.image_size={enough}, at which all of them keep to that."
+        f"dataset.image_size: {len(small)} of {plural(len(found), 'network')} looked at began with "
+        f"images of {worst.first} px or little more and ended with maps of "
+        f"{worst.last}×{worst.last}, expected {_LEAST_SIDE} px or more at a total stride of "
+        f"{_STRIDE}, as {lost} on less; set dataset.image_size={enough}, at which all of them keep "
+        "to that."
     ]

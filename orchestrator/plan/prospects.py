@@ -9,6 +9,7 @@ from orchestrator.candidate.assembly import Assembly
 from orchestrator.candidate.factory import Factory
 from orchestrator.contracts import ArtifactCompressor
 from orchestrator.data import DataSummary
+from orchestrator.errors import plural
 from orchestrator.plan.image_sides import small_images
 from orchestrator.plan.survey import Specimen
 from orchestrator.pretrained.listing import TRAINED
@@ -70,7 +71,8 @@ def _trained_first(factory: Factory) -> list[str]:
     if not adapts(config):
         return []
     who = "the largest named network" if config.weights == TRAINED else "the weights' own network"
+    epochs = plural(config.train.taught_epochs, "epoch")
     return [
-        f"weights={config.weights}: {who} is trained first, for {config.train.taught_epochs} "
-        "epochs; all others start from what it learnt."
+        f"weights={config.weights}: {who} is trained first, for {epochs}; all others start from "
+        "what it learnt."
     ]

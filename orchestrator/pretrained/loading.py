@@ -12,7 +12,7 @@ from torch import Tensor
 
 from orchestrator.bundle.facts import genotype_of, read_facts, read_tensors, sha256, start_of
 from orchestrator.contracts import Checkpoint, ImageFacts, SearchSpace, Task
-from orchestrator.errors import ConfigError, WeightsError
+from orchestrator.errors import ConfigError, WeightsError, plural
 from orchestrator.plugins import Plugins
 from orchestrator.pretrained.fetching import Fetched, fetch
 from orchestrator.pretrained.identifying import (
@@ -101,14 +101,15 @@ def load_checkpoint(
         head = head_names(space, found.genotype, own)
         left = {name: tensors.pop(name) for name in head}
         changes.append(
-            f"without the classifier, as its {found.credit.classes} classes are not known to be "
-            f"the dataset's {len(facts.classes)}"
+            f"without the classifier, as its {plural(found.credit.classes, 'class')} are not known "
+            f"to be the dataset's {len(facts.classes)}"
         )
     if found.channels != facts.in_channels:
         if facts.in_channels == 3:
             raise WeightsError(
-                f"weights={weights}: of a network for images of {found.channels} channels, found "
-                f"3. Set dataset.in_channels={found.channels}, or leave weights=null."
+                f"weights={weights}: of a network for images of "
+                f"{plural(found.channels, 'channel')}, found 3. Set "
+                f"dataset.in_channels={found.channels}, or leave weights=null."
             )
         tensors, change = fit_channels(tensors, space, found.genotype, own)
         changes.append(change)
@@ -171,8 +172,9 @@ def _check_options(listed: Listed, space: SearchSpace) -> None:
 
 
 def _other_classes(listed: Listed, path: Path, found: int | None) -> str:
+    told = "no classes" if found is None else plural(found, "class")
     return (
-        f"weights={listed.name}: {path} tells {found} classes apart, expected "
+        f"weights={listed.name}: {path} tells {told} apart, expected "
         f"{listed.checkpoint.classes}. It is another file than the one that is listed."
     )
 
@@ -282,7 +284,7 @@ def _own_credit(folder: Path, facts: Mapping[str, Any], digest: str) -> Credit:
     """Of a bundle; what it started from itself is owed still."""
     before = start_of(facts, folder)
     classes = facts["classes"]
-    data = f"{len(classes)} classes of its own, licence {facts['licence']}"
+    data = f"{plural(len(classes), 'class')} of its own, licence {facts['licence']}"
     return Credit(
         name=str(folder),
         source=str(folder),

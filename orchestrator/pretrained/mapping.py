@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from orchestrator.contracts import ImageFacts, SearchSpace
-from orchestrator.errors import WeightsError
+from orchestrator.errors import WeightsError, plural
 from orchestrator.records import Genotype
 from orchestrator.training.building import build_network
 from orchestrator.trials import FixedTrial
@@ -127,7 +127,11 @@ def fit_channels(
     for name in _following(space, genotype, facts, coloured):
         if name in tensors:
             fitted[name] = _refitted(name, tensors[name], expected[name])
-    how = "summed over the colours" if channels == 1 else f"repeated for {channels} channels"
+    how = (
+        "summed over the colours"
+        if channels == 1
+        else f"repeated for {plural(channels, 'channel')}"
+    )
     return fitted, f"the first layer's weights are {how}"
 
 

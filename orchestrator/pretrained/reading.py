@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from orchestrator.errors import WeightsError
+from orchestrator.errors import WeightsError, plural
 
 __all__ = ["SUFFIXES", "read_state"]
 
@@ -57,8 +57,9 @@ def _check_finite(path: Path, state: Mapping[str, Tensor]) -> None:
     ]
     if wrong:
         raise WeightsError(
-            f"{path}: {len(wrong)} of {len(state)} tensors hold what is no finite number, the "
-            f"first of them {wrong[0]}. A training that diverged leaves such; give another file."
+            f"{path}: {len(wrong)} of {plural(len(state), 'tensor')} hold what is no finite "
+            f"number, the first of them {wrong[0]}. A training that diverged leaves such; give "
+            "another file."
         )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from orchestrator.errors import plural
 from orchestrator.pretrained.groups import Group, channel_groups, head_groups
 
 __all__ = ["Sorted", "sort_channels"]
@@ -42,7 +43,9 @@ class Sorted:
     def sentence(self) -> str:
         """What the user is told."""
         total = len(self.sorted) + len(self.left)
-        told = f"channels sorted by what reads them in {len(self.sorted)} of {total} groups"
+        told = (
+            f"channels sorted by what reads them in {len(self.sorted)} of {plural(total, 'group')}"
+        )
         return told if self.sorted else "channels are in the order in which they were published"
 
 

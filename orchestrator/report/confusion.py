@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.analysis.confusion import matrix, mistakes
+from orchestrator.errors import plural
 from orchestrator.records import Finalist
 
 __all__ = ["commonest", "confusion"]
@@ -29,4 +30,4 @@ def commonest(entry: Finalist) -> list[str]:
     found = mistakes(entry.confusions)
     told = [f"{each.truth} taken for {each.answer}: {each.told}" for each in found[:MOST_MISTAKES]]
     left = len(found) - len(told)
-    return [*told, f"and {left} rarer ones"] if left > 0 else told
+    return [*told, f"and {plural(left, 'rarer one')}"] if left > 0 else told

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.analysis.display import clock, counted, human, label, timed, unit_of
+from orchestrator.errors import plural
 from orchestrator.records import Finalist, ShippedFile
 from orchestrator.report.confusion import confusion
 from orchestrator.report.data import ReportData
@@ -70,7 +71,7 @@ def _seeds(figures: Mapping[str, Any], leading: str) -> list[dict[str, str]]:
     mean, low, high = (
         100 * figures[f"seeds_{which}_{leading}"] for which in ("mean", "lowest", "highest")
     )
-    name = f"{label(leading)} of {figures['seeds']} seeds, on validation"
+    name = f"{label(leading)} of {plural(figures['seeds'], 'seed')}, on validation"
     return [{"label": name, "text": f"{mean:.1f} % on average, {low:.1f} to {high:.1f}"}]
 
 

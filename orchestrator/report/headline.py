@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.analysis.display import human, label
 from orchestrator.analysis.pareto import front, hypervolume_history
 from orchestrator.contracts.objective import Axis
+from orchestrator.errors import plural
 from orchestrator.records import Record, count_outcomes
 from orchestrator.report.data import ReportData
 from orchestrator.report.known import told
@@ -56,7 +57,7 @@ def tiles(
     """Label, value and note of each key figure; `members` is the front, `steps` its history."""
     own = [record for record in data.records if not record.earlier]
     trained = sum(record.network is None for record in own)
-    several = f"{len(own)} variants · " if len(own) > trained else ""
+    several = f"{plural(len(own), 'variant')} · " if len(own) > trained else ""
     found = [_tile("candidates", str(trained), several + _counts(own))]
     found += _earlier(data.records)
     found.append(_tile("on the front", str(len(members)), f"of {_feasible(data)} feasible"))

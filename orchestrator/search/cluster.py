@@ -23,7 +23,7 @@ from ray.exceptions import RayError
 from orchestrator.contracts import Artifact, Latency
 from orchestrator.errors import DeviceError, OrchestratorError
 from orchestrator.faults.temporary import WorkingFolder
-from orchestrator.measuring.cores import usable_cores
+from orchestrator.measuring.agent import usable_cores
 from orchestrator.search.ends import End, cancel, cause, end_of
 from orchestrator.search.meter import START_S, Meter, measure_with, serves
 from orchestrator.search.nodes import blind_nodes, here, on_node

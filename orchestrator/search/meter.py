@@ -16,7 +16,7 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayError
 from ray.experimental import internal_kv
 
 from orchestrator.contracts import Artifact, Device, Gauge, Latency
-from orchestrator.errors import DeviceError
+from orchestrator.errors import DeviceError, plural
 from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.measuring.gate import quiet
 from orchestrator.search.ends import MeterDeath, cause
@@ -191,7 +191,9 @@ class Measuring:
                 raise cause(error) from None
             if deaths == _DEATHS:
                 break
-        raise MeterDeath(f"the measuring process of device {seat} died {_DEATHS} times at it.")
+        raise MeterDeath(
+            f"the measuring process of device {seat} died {plural(_DEATHS, 'time')} at it."
+        )
 
 
 def serves(meter: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from orchestrator.analysis import pareto
 from orchestrator.contracts.objective import Axis
+from orchestrator.errors import plural
 from orchestrator.estimators.ladder import Ladder
 from orchestrator.records import Record
 
@@ -64,7 +65,9 @@ class Rungs:
         if better < math.ceil(self._ladder.kept * of):
             self._climbing[record.number] = record
             return None
-        reason = f"after {rung} epochs behind {better} of the {of} that were trained so far"
+        reason = (
+            f"after {plural(rung, 'epoch')} behind {better} of the {of} that were trained so far"
+        )
         return replace(record, reason=reason)
 
     def _note(self, record: Record, done: int) -> None:

@@ -7,6 +7,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from orchestrator.errors import Interrupted
+
 __all__ = ["Stopping"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -17,8 +19,8 @@ class Stopping:
 
     An interrupt that falls into a callback of compiled code, or into another library's cleaning
     up, is printed there and lost; what is remembered ends the search at its next step. An error
-    that a library made of the interrupt leaves as KeyboardInterrupt too. Open it after Ray's start,
-    whose own handler for SIGTERM dumps core.
+    that a library made of the interrupt leaves as KeyboardInterrupt too. Every command runs in
+    one; a search opens another after Ray's start, whose own handler for SIGTERM dumps core.
     """
 
     def __init__(self) -> None:
@@ -28,7 +30,7 @@ class Stopping:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             # That is how nohup keeps a search from its terminal's end. An ignored SIGINT says no
-            # more than that a script started the search: whoever sends it means to stop it.
+            # more than that a script started it by "&": whoever sends one means to stop it.
             nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
             heard = [number for number in _SIGNALS if not (nohup and number == signal.SIGHUP)]
             self._before = {number: signal.signal(number, self._stop) for number in heard}
@@ -42,7 +44,7 @@ class Stopping:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        if self.asked and isinstance(error, Exception):
+        if self.asked and isinstance(error, Exception) and not isinstance(error, Interrupted):
             raise KeyboardInterrupt from error
 
     def check(self) -> None:

@@ -16,7 +16,7 @@ from orchestrator.analysis.remeasured import Remeasured
 from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.former import as_it_began
 from orchestrator.contracts import Axis, Budget, Earlier
-from orchestrator.errors import ConfigError, RunError
+from orchestrator.errors import ConfigError, RunError, plural
 from orchestrator.files import read_json, write_whole
 from orchestrator.plan.planning import Plan
 from orchestrator.records import Record
@@ -127,9 +127,8 @@ def _read(folder: Path, factory: Factory, plan: Plan) -> Known:
     )
     kept = [own for record in families(records) for own in judged.family(record, name)]
     trained = sum(record.network is None for record in kept)
-    text = (
-        f"sampler.history: {trained} candidates of {name} count as evaluated, and are not paid for."
-    )
+    paid = plural(trained, "candidate")
+    text = f"sampler.history: takes {paid} of {name} as evaluated, and pays for none."
     return Known(kept, (), [text], _weights(folder, kept, plan.axes))
 
 

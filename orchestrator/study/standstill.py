@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from orchestrator.analysis.health import Health
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, plural
 from orchestrator.records import Record
 from orchestrator.study.study import Study
 
@@ -29,7 +29,7 @@ def over(health: Health, patience: int | None) -> bool:
 def flat(health: Health) -> str:
     """A sentence on why the search ended there."""
     return (
-        f"search: ended, as {health.flat_for} trainings brought no more hypervolume "
+        f"search: ended, as {plural(health.flat_for, 'training')} brought no more hypervolume "
         "(budget.patience)."
     )
 
@@ -39,9 +39,10 @@ def refuse_alike(health: Health) -> None:
     alike = health.all_alike
     if len(alike) >= _ALIKE:
         raise OrchestratorError(
-            f"the search was ended: all {len(alike)} candidates that were evaluated failed alike "
-            f"at {alike[0].step}: {alike[0].reason} The report has the whole story of each; mend "
-            "it and start again in another run.dir, as a failed candidate is not tried twice."
+            f"the search was ended: all {plural(len(alike), 'candidate')} that were evaluated "
+            f"failed alike at {alike[0].step}: {alike[0].reason} The report has the whole story of "
+            "each; mend it and start again in another run.dir, as a failed candidate is not tried "
+            "twice."
         )
 
 

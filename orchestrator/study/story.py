@@ -27,7 +27,7 @@ from orchestrator.errors import (
     disk_trouble,
 )
 from orchestrator.faults.masking import masked_values
-from orchestrator.measuring.cores import usable_cores
+from orchestrator.measuring.agent import usable_cores
 from orchestrator.measuring.gate import host_gate
 from orchestrator.plan.planning import Plan, make_plan
 from orchestrator.plugins import installed

@@ -226,7 +226,7 @@ class Study:
         told = ", ".join(f"{n} {k}" for k, n in self.ledger.counts.items() if n)
         front = len(self.front)
         trained, all_ = self.ledger.trainings, sum(self.ledger.counts.values())
-        more = f" in {all_} variants" if all_ > trained else ""
+        more = f" in {plural(all_, 'variant')}" if all_ > trained else ""
         text = f"{plural(trained, 'candidate')}{more} ({told or 'none yet'}), {front} on the front"
         if self.ledger.earlier:
             earlier = plural(self.ledger.earlier, "candidate")
@@ -240,7 +240,7 @@ class Study:
             known = f"Finalist with the highest {label(self.leading)}"
         images = best.figures.get("test_images")
         reached = counted(best.figures[name], images)
-        reached += f" of {images} test images" if images else " on test"
+        reached += f" of {plural(images, 'test image')}" if images else " on test"
         lead = next((file for file in best.files if file.label == best.label), None)
         latency = human(best.figures["latency_ms"], "ms")
         if lead is not None and lead.latency is not None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from orchestrator.contracts import ImageFacts
+from orchestrator.errors import plural
 from orchestrator.supernet.borrowing import Borrower
 from orchestrator.supernet.judging import inherited_figure
 from orchestrator.supernet.path_training import Setting
@@ -60,7 +61,7 @@ class Verdict:
         """What the user is told."""
         figures = (
             f"{self.inherited:.1%} with shared weights, {self.control:.1%} trained alone for "
-            f"{self.epochs} epochs"
+            f"{plural(self.epochs, 'epoch')}"
         )
         if self.admitted:
             return f"shared weights are sound: {figures}"

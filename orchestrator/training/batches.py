@@ -51,6 +51,23 @@ class Batches:
             return balanced(self._labels, self._rng)
         return self._rng.permutation(len(self._feed))
 
+    def once(self, most: int) -> tuple[np.ndarray, Tensor]:
+        """What an epoch shows first, `most` images at most: each once, and how often it comes.
+
+        Indices int64 (N,) and times float32 (N,), for whoever looks at an image without changing
+        it, to which showing it twice tells nothing new.
+        """
+        order = self._drawn()[:most]
+        found, first, times = np.unique(order, return_index=True, return_counts=True)
+        by_first = np.argsort(first)
+        return found[by_first], torch.from_numpy(times[by_first].astype(np.float32))
+
+    def weights(self, labels: Tensor) -> Tensor:
+        """What images of these classes (N,) count in the loss, float32 (N,)."""
+        if self._weights is None:
+            return torch.ones(len(labels), device=labels.device)
+        return self._weights.to(labels.device)[labels]
+
     def order(self) -> Iterator[np.ndarray]:
         """Every image once, in batches of almost equal size.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from orchestrator.contracts import Compressor, Dataset, Objective, Samples, samples_of
+from orchestrator.errors import plural
 
 __all__ = ["Calibration"]
 
@@ -41,7 +42,8 @@ class Calibration:
         asking |= {f"objective.{item.name}": item.training_images for item in objectives}
         for name, wanted in asking.items():
             if wanted > there:
-                yield f"{name} asks for {wanted} training images and gets all {there} there are."
+                asked = plural(wanted, "training image")
+                yield f"{name} asks for {asked} and gets all {there} there are."
 
     def _drawn(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         samples = self._samples()

@@ -249,7 +249,7 @@ class _Session:
         except Exception as error:
             size = self.footing.facts.image_size
             raise TrainingError(
-                f"train.{key}: at {scale:g} images have {scaled_side(size, scale)} px, which this "
+                f"train.{key}: at {scale:g} an image has {scaled_side(size, scale)} px, which this "
                 f"network or its teacher, made for {size} px, does not take ({error}). Leave "
                 f"train.{key} at {_OFF[key]} for spaces whose networks depend on the image size."
             ) from error

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from orchestrator.contracts import ArraySamples, Placement, Samples
-from orchestrator.measuring.cores import usable_cores
+from orchestrator.measuring.agent import usable_cores
 from orchestrator.measuring.gate import Gate, held
 
 __all__ = ["Feed", "Take"]

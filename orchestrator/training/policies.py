@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from orchestrator.errors import ConfigError, TrainingError
+from orchestrator.errors import ConfigError, TrainingError, plural
 
 __all__ = ["Policy", "vary"]
 
@@ -34,7 +34,8 @@ def vary(pixels: Tensor, policy: Policy, rng: np.random.Generator) -> Tensor:
     channels = pixels.shape[1]
     if channels not in (1, 3):
         raise TrainingError(
-            f"train.augment: images have {channels} channels, expected 1 or 3. Set it to none."
+            f"train.augment: images have {plural(channels, 'channel')}, expected 1 or 3. Set it to "
+            "none."
         )
     operations = _operations(policy)
     coloured = pixels.float().div(255).expand(-1, 3, -1, -1)

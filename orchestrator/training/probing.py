@@ -77,12 +77,17 @@ def read_features(
     return Reading([torch.cat(part) for part in parts], torch.cat(labels))
 
 
-def solve(layer: Layer, features: Tensor, labels: Tensor, *, penalty: float) -> None:
+def solve(
+    layer: Layer, features: Tensor, labels: Tensor, *, penalty: float, weights: Tensor | None = None
+) -> None:
     """Put the best classifier of `features` (N, F) into `layer`, in place.
 
     `penalty` is multiplied into half the squared weights of standardised features, beside the mean
-    loss of an image. The same on every call.
+    loss of an image, in which each counts by its weight (N,), all alike without. The same on every
+    call.
     """
+    counts = torch.ones(len(labels), device=labels.device) if weights is None else weights
+    shares = counts / counts.sum()
     mean, spread = features.mean(0), features.std(0)
     spread = spread.clamp_min(_LEAST_SHARE * float(spread.max()) + 1e-12)
     if layer.bias is None:
@@ -95,7 +100,8 @@ def solve(layer: Layer, features: Tensor, labels: Tensor, *, penalty: float) -> 
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        found = cross_entropy(x @ weight.T + bias, labels) + penalty / 2 * weight.square().sum()
+        each = cross_entropy(x @ weight.T + bias, labels, reduction="none")
+        found = shares @ each + penalty / 2 * weight.square().sum()
         found.backward()  # type: ignore[no-untyped-call]
         return found
 

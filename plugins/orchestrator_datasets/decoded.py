@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 
 from orchestrator import PixelRecipe, WorkingFolder, cache_dir, usable_cores
-from orchestrator.errors import DataError, RunError
+from orchestrator.errors import DataError, RunError, plural
 from orchestrator_datasets.keeping import NUMBERS, TEXTS, kept
 from orchestrator_datasets.listing import ImageFile
 
@@ -106,9 +106,9 @@ def decoded(cache: Path, files: Sequence[ImageFile], recipe: Recipe, decode: Dec
         written = opened(cache, key)
     except OSError as error:
         raise DataError(
-            f"cannot keep decoded images in {cache}: {error}. {len(files)} images take "
-            f"{_megabytes(files, recipe):.0f} MB there. Free some space, or set dataset.cache (or "
-            f"ORCHESTRATOR_CACHE) to a folder that can be written."
+            f"cannot keep decoded images in {cache}: {error}. {plural(len(files), 'image')} would "
+            f"take {_megabytes(files, recipe):.0f} MB there. Free some space, or set dataset.cache "
+            "(or ORCHESTRATOR_CACHE) to a folder that can be written."
         ) from error
     if written is None:
         raise DataError(f"decoded images vanished from {cache} while being written. Try again.")

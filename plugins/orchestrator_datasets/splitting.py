@@ -21,7 +21,7 @@ def check_shares(**shares: float) -> None:
     if sum(shares.values()) >= 1:
         raise ConfigError(
             f"dataset: {' and '.join(shares)} add up to {sum(shares.values()):g}, expected less "
-            f"than 1 so that images are left for training."
+            "than 1 so that images are left for training."
         )
 
 
@@ -61,8 +61,8 @@ def _check_enough(size: int, parts: int, name: str) -> None:
     if size < parts:
         raise DataError(
             f"class {name!r} has {plural(size, 'image')}, expected at least {parts} to give one to "
-            f"each of {parts} splits. Add images, raise dataset.per_class if it is set, or remove "
-            f"the class."
+            f"each of {plural(parts, 'split')}. Add images, raise dataset.per_class if it is set, "
+            "or remove the class."
         )
 
 

@@ -18,7 +18,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from orchestrator.errors import CompressionError
+from orchestrator.errors import CompressionError, plural
 from orchestrator_onnxruntime import loader
 from orchestrator_onnxruntime.calibration import Ranges
 
@@ -53,7 +53,7 @@ def with_learned(
             placed.add(place)
     if not placed:
         raise CompressionError(
-            f"none of the {len(learned)} ranges that training learnt belongs to a tensor of "
+            f"none of {plural(len(learned), 'range')} that training learnt belongs to a tensor of "
             f"{model.name}: it was not compiled of this network."
         )
     return result, len(placed)

@@ -25,7 +25,7 @@ import numpy as np
 import onnx
 
 from orchestrator import strongest
-from orchestrator.errors import CompressionError
+from orchestrator.errors import CompressionError, plural
 from orchestrator_onnxruntime import loader
 
 __all__ = ["Allowance", "Guard", "Wide", "choose_wide"]
@@ -171,9 +171,9 @@ def _guarded(ranked: list[_Block], model: Path, write: Write, guard: Guard) -> l
     found = strongest(range(len(ranked), -1, -1), reached, guard.least)
     if found is None:
         raise CompressionError(
-            f"int8_mixed: with all of {len(ranked)} blocks of layers that harm left in float the "
-            f"file still reaches less than {guard.least:.4g}. Allow a larger max_drop, or train "
-            "for quantization."
+            f"int8_mixed: with all of {plural(len(ranked), 'block')} of layers that harm left in "
+            f"float the file still reaches less than {guard.least:.4g}. Allow a larger max_drop, "
+            "or train for quantization."
         )
     return ranked[:found]
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator import strongest
-from orchestrator.errors import CompressionError
+from orchestrator.errors import CompressionError, plural
 
 __all__ = ["Trial", "choose_wide"]
 
@@ -50,9 +50,9 @@ def choose_wide(model: Any, trial: Trial) -> list[str]:
     found = strongest(range(len(blocks), 0, -1), reached, trial.least)
     if found is None:
         raise CompressionError(
-            f"int8_mixed: with all of {len(blocks)} blocks of layers that harm left in float the "
-            f"file still reaches less than {trial.least:.4g}. Allow a larger max_drop, or train "
-            "for quantization."
+            f"int8_mixed: with all of {plural(len(blocks), 'block')} of layers that harm left in "
+            f"float the file still reaches less than {trial.least:.4g}. Allow a larger max_drop, "
+            "or train for quantization."
         )
     chosen = set(_names(blocks[:found]))
     return [name for name in _weighted(model) if name in chosen]

@@ -210,7 +210,7 @@ class _Study:
         if inside:  # no other number of channels can be divided among the heads
             self.fixed.update(dict.fromkeys(width.writers))
         if len(width.options) < 2:
-            reason = f"{sum(width.sizes)} channels are too few, or cannot be divided"
+            reason = f"too few channels ({sum(width.sizes)}), or none that can be divided"
         else:
             failure = self.proof.of_width(width)
             if failure is None:

@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from orchestrator.errors import BuildError, ConfigError, closest
+from orchestrator.errors import BuildError, ConfigError, closest, plural
 
 __all__ = ["TIMM", "Wanted", "check_source", "make", "refitted", "takes"]
 
@@ -211,14 +211,14 @@ def _with_outputs(layer: nn.Module, size: int) -> nn.Module:
 def _with_inputs(layer: nn.Module, size: int) -> nn.Module:
     if isinstance(layer, nn.Linear):
         raise BuildError(
-            f"the first layer is {layer}, which cannot be fitted to images of {size} channels. "
-            "Let the factory take in_channels."
+            f"the first layer is {layer}, which cannot be fitted to images of "
+            f"{plural(size, 'channel')}. Let the factory take in_channels."
         )
     assert isinstance(layer, _ConvNd)
     if layer.in_channels == size:
         return layer
     if layer.groups != 1:
-        raise BuildError(f"{layer} is grouped and cannot be fitted to {size} channels.")
+        raise BuildError(f"{layer} is grouped and cannot be fitted to {plural(size, 'channel')}.")
     return _alike(layer, size, layer.out_channels)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from orchestrator.errors import plural
 from orchestrator_own.widths import Slot, Width, narrow
 
 __all__ = ["Proof"]
@@ -62,9 +63,9 @@ class Proof:
         try:
             narrow(other, [(width, least)])
         except Exception as error:
-            return f"with {least} channels: {_first_line(error)}"
+            return f"with {plural(least, 'channel')}: {_first_line(error)}"
         told = self.failure(other)
-        return f"with {least} channels it does not run ({told})" if told else None
+        return f"with {plural(least, 'channel')} it does not run ({told})" if told else None
 
 
 def scattered(network: nn.Module, seed: int) -> nn.Module:

@@ -19,7 +19,7 @@ from orchestrator import (
     Trial,
     leave_out,
 )
-from orchestrator.errors import BuildError, ConfigError
+from orchestrator.errors import BuildError, ConfigError, plural
 from orchestrator_own.anatomy import Anatomy, anatomy, slots
 from orchestrator_own.layers import activation_kinds, at_side, options_of, shrink, with_activations
 from orchestrator_own.making import TIMM, Wanted, check_source, make, refitted
@@ -234,12 +234,13 @@ def _check_sizes(network: nn.Module, found: Anatomy, facts: ImageFacts) -> None:
             size = "none" if tensor is None else str(tuple(tensor.shape))
             if facts.image_size == found.image_size:
                 raise BuildError(
-                    f"{slot.tensor} is {size}, expected {len(slot.roots)} entries in dimension "
-                    f"{slot.dimension}: the factory makes another network each time. Let it draw "
-                    "no sizes by chance."
+                    f"{slot.tensor} is {size}, expected {plural(len(slot.roots), 'entry')} in "
+                    f"dimension {slot.dimension}: the factory makes another network each time. Let "
+                    "it draw no sizes by chance."
                 )
             raise BuildError(
-                f"{slot.tensor} is {size}, expected {len(slot.roots)} entries in dimension "
-                f"{slot.dimension}: the network was looked at with images of {found.image_size} "
-                f"px, these have {facts.image_size}. Say space.image_size={facts.image_size}."
+                f"{slot.tensor} is {size}, expected {plural(len(slot.roots), 'entry')} in "
+                f"dimension {slot.dimension}: the network was looked at with images of "
+                f"{found.image_size} px, these have {facts.image_size}. Say "
+                f"space.image_size={facts.image_size}."
             )

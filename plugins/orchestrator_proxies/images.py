@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from orchestrator import Subject
-from orchestrator.errors import CandidateError
+from orchestrator.errors import CandidateError, plural
 
 __all__ = ["training_images"]
 
@@ -25,7 +25,9 @@ def training_images(subject: Subject, count: int, proxy: str) -> tuple[Tensor, T
         )
     images, labels = subject.batch()
     if len(images) < 2:
-        raise CandidateError(f"{proxy} got {len(images)} training images, expected at least 2.")
+        raise CandidateError(
+            f"{proxy} got {plural(len(images), 'training image')}, expected at least 2."
+        )
     chosen = np.random.default_rng(0).permutation(len(images))[:count]
     picked = np.ascontiguousarray(images[chosen], dtype=np.float32)
     return torch.from_numpy(picked), torch.from_numpy(labels[chosen].astype(np.int64))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from orchestrator import Objective, Subject
-from orchestrator.errors import CandidateError, ConfigError
+from orchestrator.errors import CandidateError, ConfigError, plural
 from orchestrator_proxies.images import training_images
 from orchestrator_proxies.untrained import WEIGHTED, untrained
 
@@ -53,7 +53,8 @@ class Zico(Objective):
         count = min(self.batches, len(images) // 2)
         if count < 2:
             raise CandidateError(
-                f"zico got {len(images)} training images, expected at least 4: two batches of two."
+                f"zico got {plural(len(images), 'training image')}, expected at least 4: two "
+                "batches of two."
             )
         batches = zip(images.tensor_split(count), labels.tensor_split(count), strict=True)
         with untrained(subject.network, "he") as network:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from orchestrator import CompressionContext, Trial, is_depthwise
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, plural
 from orchestrator_pruning.pruning import FineTuning, Pruning
 
 __all__ = ["WeightPruning"]
@@ -116,11 +116,12 @@ class _WeightRemover:
     @property
     def obstacle(self) -> str:
         """What keeps every weight."""
+        layers = plural(len(self.layers), "dense layer")
         return (
-            f"of {len(self.layers)} dense layers none has as many inputs as a multiple of the "
-            f"pattern's length ({self.pattern})"
+            f"of {layers} none has as many inputs as a multiple of the pattern's length "
+            f"({self.pattern})"
             if self.pattern
-            else f"there are {len(self.layers)} dense layers"
+            else f"it looks at {layers}"
         )
 
     def __call__(self, ratio: float) -> nn.Module:

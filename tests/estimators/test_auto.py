@@ -182,7 +182,7 @@ def test_where_nothing_can_be_trained_there_is_no_search(
         raise TrainingError("the loss is not finite")
 
     Calls(monkeypatch, train=diverging)
-    with pytest.raises(TrainingError, match="none of the 6 candidates could be trained: the loss"):
+    with pytest.raises(TrainingError, match="none of 6 candidates could be trained: the loss"):
         AutoEstimator().prepare(context)
 
 

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import footings
+import numpy as np
 import pytest
 import torch
 from starts import begun_on_digits, member, network_of
 from torch import nn
 
-from orchestrator import EstimationContext, Genotype
+from orchestrator import ArraySamples, Dataset, EstimationContext, Genotype, ImageFacts
+from orchestrator.contracts import Split
 from orchestrator.errors import ConfigError
 from orchestrator.estimators.probe import ProbeEstimator
 from orchestrator.plugins import installed
@@ -75,6 +79,42 @@ def test_features_that_never_move_do_no_harm() -> None:
     solve(layer, features, labels, penalty=1e-2)
     assert torch.isfinite(layer.weight).all()
     assert torch.equal(layer(features).argmax(1), labels)
+
+
+class FewEights(Dataset):
+    """Digits, of which one eight in twenty is left for training."""
+
+    name = "few_eights"
+
+    def __init__(self, digits: Dataset) -> None:
+        self.digits = digits
+
+    @property
+    def facts(self) -> ImageFacts:
+        return self.digits.facts
+
+    def split(self, name: Split) -> ArraySamples:
+        found = self.digits.split(name)
+        eights = np.flatnonzero(found.targets == 8)
+        if name != "train":
+            return ArraySamples(found.pixels[eights], found.targets[eights])
+        kept = np.setdiff1d(np.arange(len(found)), np.delete(eights, slice(None, None, 20)))
+        return ArraySamples(found.pixels[kept], found.targets[kept])
+
+
+def test_a_rare_class_counts_as_much_as_training_has_it(context: EstimationContext) -> None:
+    rare = FewEights(context.dataset)
+    genotype, given = member(context.space), {"start": context.start}
+
+    def recall(**recipe: Any) -> float:
+        train = replace(context.train, **recipe)
+        own = footings.context(context.space, rare, train, context.weights, **given)
+        (found,) = ProbeEstimator(images=900).estimate(network(own, genotype), genotype, own).curve
+        return found
+
+    plain = recall()
+    assert recall(sampling="balanced") > plain + 0.1
+    assert recall(class_weights="balanced") > plain + 0.1
 
 
 def test_networks_without_a_linear_end_are_refused(tmp_path: Path) -> None:

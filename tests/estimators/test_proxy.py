@@ -164,7 +164,7 @@ def test_without_a_single_anchor_there_is_no_search(
         raise TrainingError("the loss is not finite")
 
     pretend(monkeypatch, diverging)
-    with pytest.raises(TrainingError, match="none of the 3 anchors could be trained"):
+    with pytest.raises(TrainingError, match="none of 3 anchors could be trained"):
         ProxyEstimator(proxy="params", anchors=3).prepare(context)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.config import check_config
 from orchestrator.contracts._options import checked_options
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, plural
 
 LEAST: dict[str, Any] = {
     **{part: {"name": "x"} for part in ("space", "dataset", "estimator", "sampler")},
@@ -69,3 +69,10 @@ def test_rare_classes_are_made_up_for_once() -> None:
     twice = {"sampling": "balanced", "class_weights": "balanced"}
     with pytest.raises(ConfigError, match=r"train\.class_weights: balanced beside train\.sampling"):
         check_config({**LEAST, "train": twice})
+
+
+def test_several_of_a_thing_are_told_as_several() -> None:
+    things = ("class", "entry", "epoch", "batch", "way")
+    assert [plural(1, thing) for thing in things] == [f"1 {thing}" for thing in things]
+    several = [plural(1200, thing).removeprefix("1,200 ") for thing in things]
+    assert several == ["classes", "entries", "epochs", "batches", "ways"]

@@ -55,7 +55,7 @@ def test_nothing_is_told_where_nothing_stays_in_float() -> None:
 
 def test_activations_that_were_not_looked_at_are_told() -> None:
     (text,) = told([look("onnxruntime", "", swish=0.3)], skipped=2)
-    assert text.endswith("2 activations were not looked at, for the time that takes.")
+    assert text.endswith("For the time that takes, 2 activations had no look.")
 
 
 def test_shares_are_of_layers_where_times_are_not_known() -> None:

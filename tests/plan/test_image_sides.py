@@ -67,8 +67,8 @@ def test_the_warning_says_what_was_found_what_is_expected_and_what_to_do() -> No
     found = [Sides(32, 1), Sides(40, 2), None, Sides(32, 4)]
     (text,) = small_images(found, 64, trained=True)
     assert text.startswith(
-        "dataset.image_size: 2 of 4 networks looked at begin with images of 32 px or little more "
-        "and end with maps of 1×1, expected 48 px or more"
+        "dataset.image_size: 2 of 4 networks looked at began with images of 32 px or little more "
+        "and ended with maps of 1×1, expected 48 px or more"
     )
     assert "trained weights are worth little" in text
     assert re.search(r"set dataset.image_size=96, .*\.$", text)

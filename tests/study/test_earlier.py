@@ -42,7 +42,9 @@ def test_under_the_same_conditions_they_are_evaluations(before: Study, tmp_path:
     assert {record.earlier for record in found.evaluations} == {before.folder.name}
     assert not any(record.paid for record in found.evaluations)
     trained = before.ledger.trainings
-    assert found.sentences[0].startswith(f"sampler.history: {trained} candidates of finished count")
+    assert found.sentences[0].startswith(
+        f"sampler.history: takes {trained} candidates of finished as"
+    )
 
 
 def test_they_are_judged_by_this_search_s_budgets(before: Study, tmp_path: Path) -> None:

@@ -57,6 +57,6 @@ def test_who_asks_for_more_than_there_are_is_named() -> None:
     objectives = [Naswot(images=400), Zico(batches=4, images=16)]
     notes = list(Calibration(Many()).notes({"a": greedy, "b": modest}, objectives))
     assert notes == [
-        "compressor.a asks for 5000 training images and gets all 300 there are.",
+        "compressor.a asks for 5,000 training images and gets all 300 there are.",
         "objective.naswot asks for 400 training images and gets all 300 there are.",
     ]

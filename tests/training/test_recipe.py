@@ -266,5 +266,5 @@ def test_trained_networks_go_on_with_whole_images() -> None:
 
 def test_a_network_for_one_image_size_does_not_grow() -> None:
     fixed = nn.Sequential(nn.Flatten(), nn.Linear(256, 3))
-    with pytest.raises(TrainingError, match=r"train\.grow_from: at 0\.5 images have 8 px"):
+    with pytest.raises(TrainingError, match=r"train\.grow_from: at 0\.5 an image has 8 px"):
         train(fixed, footing(Dots()), replace(PLAIN, grow_from=0.5), TrainRun(2, seed=0))

@@ -281,7 +281,7 @@ def test_a_network_learns_at_several_scales() -> None:
 
 def test_a_network_for_one_image_size_is_told_before_it_is_trained() -> None:
     net = network()
-    with pytest.raises(TrainingError, match=r"train\.scales: at 0\.5 images have 4 px"):
+    with pytest.raises(TrainingError, match=r"train\.scales: at 0\.5 an image has 4 px"):
         train(net, Halves(), SCALED, run(1))
     assert torch.equal(net[0].weight, network()[0].weight)
 

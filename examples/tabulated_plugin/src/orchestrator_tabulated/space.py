@@ -44,7 +44,7 @@ class TabulatedSpace(SearchSpace):
     ) -> nn.Module:
         """A `LayeredNet`; raises BuildError for images of less than 2×2 pixels."""
         if facts.image_size < 2:
-            raise BuildError(f"found images of {facts.image_size} pixels, expected 2 or more.")
+            raise BuildError(f"found images of {facts.image_size} px, expected 2 or more.")
         return LayeredNet(architecture["layers"], outputs.count, facts.in_channels)
 
     def published(self) -> dict[str, Published]:

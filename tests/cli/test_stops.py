@@ -1,0 +1,46 @@
+"""A signal ends any command at once, also while it waits for what another holds."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator.measuring.gate import Gate
+
+# What a script does to what it starts by "&".
+_WAITS = """
+import signal, sys
+from pathlib import Path
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from orchestrator.cli import commands
+from orchestrator.measuring.gate import Gate
+
+def wait(arguments):
+    print("waits", flush=True)
+    with Gate(Path(arguments[0])).exclusive():
+        print("goes on")
+
+commands._COMMANDS = {"wait": wait}
+commands.main(["wait", sys.argv[1]])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_behind_a_held_gate_ends_with_one_sentence(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    command, pipe = [sys.executable, "-c", _WAITS, str(tmp_path)], subprocess.PIPE
+    with (
+        Gate(tmp_path).shared(),
+        subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as waiting,
+    ):
+        assert waiting.stdout is not None and waiting.stdout.readline() == "waits\n"
+        time.sleep(0.2)
+        waiting.send_signal(number)
+        told = waiting.communicate(timeout=20)
+    assert (waiting.returncode, *told) == (130, "", "orchestrator: stopped.\n")
