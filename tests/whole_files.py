@@ -106,7 +106,7 @@ class Rounding(ArtifactCompressor):
 
     def suggest(self, trial: Any) -> Mapping[str, Any]:
         schemes = ["none", "int8"]
-        scheme = trial.suggest_categorical("rounding.scheme", schemes)
+        scheme = trial.suggest_categorical(f"{self.name}.scheme", schemes)
         return {} if scheme == "none" else {"scheme": scheme}
 
     def transform(self, artifact: Artifact, choices: Any, context: Any) -> Artifact:
@@ -116,9 +116,16 @@ class Rounding(ArtifactCompressor):
         with torch.no_grad():
             for weight in network.parameters():
                 weight.copy_((weight / step).round() * step)
-        file = artifact.path.with_suffix(".int8.whole")
+        file = artifact.path.with_suffix(f".int8.{artifact.format}")
         file.write_bytes(_pickled(network))
-        return Artifact(file, "whole", label="int8")
+        return Artifact(file, artifact.format, label="int8")
+
+
+class OtherRounding(Rounding):
+    """The same for files of the other device."""
+
+    name = "other_rounding"
+    requires = frozenset({"other"})
 
 
 class WholePlugin:
@@ -135,6 +142,7 @@ class WholePlugin:
             Offer("learning", "whole_files:Learning", ""),
             Offer("softening", "whole_files:Softening", ""),
             Offer("rounding", "whole_files:Rounding", ""),
+            Offer("other_rounding", "whole_files:OtherRounding", ""),
         ]
 
 

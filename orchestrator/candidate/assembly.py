@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.candidate.compression import Compression
@@ -147,24 +147,27 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
     first = next(iter(runtimes))
     own, *others = runtimes[first].items()
     estimator = make("estimator", config.estimator.name, config.estimator.options)
+    targets = [
+        Target(make("objective", item.name, item.options), item, key, item.device or first)
+        for key, item in config.objective.items()
+    ]
+    asked = {target.device for target in targets if target.objective.tier == "deployed"} - {first}
     assembly = Assembly(
         space=make("space", config.space.name, config.space.options),
         dataset=make("dataset", config.dataset.name, config.dataset.options),
         task=make("task", config.task.name, config.task.options),
         runtimes=runtimes,
         estimator=estimator,
-        targets=[
-            Target(make("objective", item.name, item.options), item, key, item.device or first)
-            for key, item in config.objective.items()
-        ],
+        targets=targets,
         compression=Compression(
             {
                 key: make("compressor", chosen.name, chosen.options)
                 for key, chosen in config.compressor.items()
             },
             own[1].formats,
-            {name: device.formats for name, device in others},
+            _formats(dict(others)),
             config.order or (),
+            [_formats(found) for key, found in runtimes.items() if key in asked],
         ),
         asked={name: make("objective", name, {}) for name in estimator.objectives},
     )
@@ -176,8 +179,13 @@ def assemble(config: StudyConfig, plugins: Plugins) -> Assembly:
     _check_metrics(assembly)
     _check_asked(assembly)
     _check_tables(assembly)
+    _check_beyond(assembly)
     assembly.compression.check()
     return assembly
+
+
+def _formats(runtimes: Mapping[str, Device]) -> dict[str, frozenset[str]]:
+    return {name: device.formats for name, device in runtimes.items()}
 
 
 def settle(config: StudyConfig, plugins: Plugins, notes: list[str] | None = None) -> StudyConfig:
@@ -289,6 +297,24 @@ def _check_tables(assembly: Assembly) -> None:
             f"objective.{reading[0]}.source=table knows one runtime, found several. Say "
             f"objective.{reading[0]}.source=device, or one runtime."
         )
+
+
+def _check_beyond(assembly: Assembly) -> None:
+    """Raise ConfigError for a compressor whose device is there, but asked by no objective."""
+    asked = frozenset[str]().union(*_formats_of(assembly, assembly.deployed))
+    for key in assembly.runtimes.keys() - assembly.deployed.keys():
+        formats = frozenset[str]().union(*_formats_of(assembly, [key]))
+        for name, made in assembly.compressors.items():
+            if not made.requires & asked and made.requires & formats:
+                raise ConfigError(
+                    f"compressor {name!r} changes files of device {key!r}, which no objective "
+                    f"asks. Ask it (objective=[…,latency_ms@{key}]), or leave the compressor out "
+                    f"(~compressor.{name})."
+                )
+
+
+def _formats_of(assembly: Assembly, keys: Iterable[str]) -> list[frozenset[str]]:
+    return [device.formats for key in keys for device in assembly.runtimes[key].values()]
 
 
 def _check_preset(config: StudyConfig, plugins: Plugins) -> None:

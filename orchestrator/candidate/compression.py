@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import combinations, pairwise, product
 from typing import Any
 
+from orchestrator.candidate.beyond import Beyond, Formats
 from orchestrator.contracts import ArtifactCompressor, Compressor, Trial
 from orchestrator.contracts.orders import legal_orders, obstacle, stage_of
 from orchestrator.errors import CompressionError, ConfigError, closest
@@ -48,14 +49,18 @@ class _Setting:
 class Compression:
     """`compressors` by their keys in the configuration; `formats` are the first runtime's.
 
-    `others` are the formats of further runtimes, by their names. Steps of the file are not drawn
-    where they can all be made: see `variants`. Those that `order` names are taken in that order.
+    `others` are the formats of further runtimes, by their names, and `further` those of further
+    devices, runtime by runtime, the device's first one first. What takes no file of the first
+    device and one of those is for them alone, and on each device a genotype's file goes through
+    the steps that take it. Steps of the file are not drawn where they can all be made: see
+    `variants`. Those that `order` names are taken in that order.
     """
 
     compressors: Mapping[str, Compressor]
     formats: frozenset[str]
     others: Mapping[str, frozenset[str]] = field(default_factory=dict)
     order: Sequence[str] = ()
+    further: Sequence[Formats] = ()
 
     def __post_init__(self) -> None:
         def place(item: tuple[str, Compressor]) -> tuple[int, int]:
@@ -90,6 +95,11 @@ class Compression:
     def drawn(self) -> list[str]:
         """The compressors whose choices are the sampler's; those of the others are all made."""
         return [name for name in self.compressors if name not in self._settings]
+
+    @property
+    def beyond(self) -> tuple[str, ...]:
+        """The compressors that change files of further devices alone."""
+        return self._beyond.alone
 
     @property
     def made(self) -> dict[str, list[Any]]:
@@ -141,7 +151,7 @@ class Compression:
     def runtime_of(self, steps: Sequence[Step]) -> str:
         """The first runtime whose files can be treated so."""
         names = {step.name for step in steps}
-        return next((r for r in self._runtimes if self._orders_on(names, self._runtimes[r])), "")
+        return next((runtime for runtime in self._runtimes if self._orders_on(names, runtime)), "")
 
     def variants(self, genotype: Genotype) -> list[Variant]:
         """All that is made of one training, what the genotype itself says first.
@@ -174,7 +184,7 @@ class Compression:
                 f"{genotype.key} takes a compressor twice ({names}); give it two names in the "
                 "configuration."
             )
-        orders = self._orders_on(set(steps), self._formats(genotype.runtime))
+        orders = self._orders_on(set(steps), genotype.runtime)
         if not orders:
             raise CompressionError(
                 f"{genotype.key} cannot be compressed by {' and '.join(steps)} together, in any "
@@ -196,6 +206,10 @@ class Compression:
         return {"": self.formats, **self.others}
 
     @cached_property
+    def _beyond(self) -> Beyond:
+        return Beyond(self.compressors, self._runtimes, self.further)
+
+    @cached_property
     def _settings(self) -> dict[str, list[_Setting]]:
         """Of each compressor of files all there is to choose, where that is not too much."""
         found = {}
@@ -209,22 +223,29 @@ class Compression:
 
     def _on(self, runtime: str, genotype: Genotype) -> Iterator[Variant]:
         """The variants on one runtime; none where it cannot take what was done to the network."""
-        formats = self._formats(runtime)
         before, after = self._parted(genotype)
-        if not self._orders_on({step.name for step in before}, formats):
+        names = [step.name for step in before]
+        if not self._orders_on(set(names), runtime):
             return
-        provided = formats.union(*(self.compressors[s.name].provides for s in before))
         for settings in product(*self._choosable(after).values()):
             chosen = dict(zip(self._choosable(after), settings, strict=True))
             taken = {name: s.choices for name, s in chosen.items() if s.choices}
-            own = {name: self.compressors[name] for name in taken}
             answers = {k: v for s in settings for k, v in s.answers.items()}
-            for order in legal_orders(own, provided):
+            for order in self._orders_after(names, list(taken), runtime):
                 steps = [*before, *(Step(name, taken[name]) for name in order)]
                 told = replace(
-                    genotype, compression=self._canonical(steps, formats), runtime=runtime
+                    genotype, compression=self._canonical(steps, runtime), runtime=runtime
                 )
                 yield Variant(told, {**self._runtime_answer(runtime), **answers})
+
+    def _orders_after(
+        self, before: Sequence[str], names: Sequence[str], runtime: str
+    ) -> list[tuple[str, ...]]:
+        """The legal orders of steps of the file, after those of the network."""
+        formats, kinds = self._formats(runtime), self.compressors
+        provided = formats.union(*(kinds[name].provides for name in before))
+        own = {name: kinds[name] for name in names if name not in self._beyond.alone}
+        return self._beyond.joined(legal_orders(own, provided), set(names), before, runtime)
 
     def _parted(self, genotype: Genotype) -> tuple[list[Step], dict[str, Choices]]:
         """What was done to the network, in order, and what the genotype says of its file."""
@@ -248,9 +269,9 @@ class Compression:
             raise CompressionError(f"no runtime is called {runtime!r}; there is {known}.")
         return self._runtimes[runtime]
 
-    def _canonical(self, steps: Sequence[Step], formats: frozenset[str]) -> tuple[Step, ...]:
+    def _canonical(self, steps: Sequence[Step], runtime: str) -> tuple[Step, ...]:
         """By name where but one order is legal, so that such a genotype has one form."""
-        several = len(self._orders_on({step.name for step in steps}, formats)) > 1
+        several = len(self._orders_on({step.name for step in steps}, runtime)) > 1
         return tuple(steps if several else sorted(steps, key=lambda step: step.name))
 
     def _ordered(self, taken: set[str], trial: Trial) -> list[str]:
@@ -264,14 +285,17 @@ class Compression:
 
     def _orders(self, names: set[str]) -> list[tuple[str, ...]]:
         """On the first runtime on which there is a legal one."""
-        found = (self._orders_on(names, formats) for formats in self._runtimes.values())
+        found = (self._orders_on(names, runtime) for runtime in self._runtimes)
         return next((orders for orders in found if orders), [])
 
-    def _orders_on(self, names: set[str], formats: frozenset[str]) -> list[tuple[str, ...]]:
-        active = {name: item for name, item in self.compressors.items() if name in names}
-        fixed = [name for name in self.order if name in names]
-        orders = legal_orders(active, formats)
-        return [order for order in orders if [n for n in order if n in fixed] == fixed]
+    def _orders_on(self, names: set[str], runtime: str) -> list[tuple[str, ...]]:
+        """The legal orders on a runtime; what is for further devices alone comes last."""
+        here = names - set(self._beyond.alone)
+        active = {name: item for name, item in self.compressors.items() if name in here}
+        fixed = [name for name in self.order if name in here]
+        orders = legal_orders(active, self._formats(runtime))
+        kept = [order for order in orders if [n for n in order if n in fixed] == fixed]
+        return self._beyond.joined(kept, names, (), runtime)
 
     def _check_order(self) -> None:
         """Raise ConfigError for a fixed order with unknown names, or that cannot be taken."""
@@ -334,7 +358,7 @@ class Compression:
         return found
 
     def _obstacle(self, name: str) -> str:
-        return obstacle(self.compressors[name], self.formats.union(*self.others.values()))
+        return obstacle(self.compressors[name], self._beyond.formats)
 
 
 def _words(step: Step) -> str:

@@ -127,11 +127,13 @@ class Sitting:
         keys, broken = self._keys(there, device)
         if all(key in self._known for key in keys.values()):
             return {number: self._known[key] for number, key in keys.items()} | broken
-        found = self._together(list(keys), device)
-        for number, latency in found.items():
-            if isinstance(latency, Latency):
-                self._known[keys[number]] = latency
-        return found | broken
+        # What several variants share is measured once.
+        first = {key: number for number, key in reversed(list(keys.items()))}
+        timed = self._together(sorted(first.values()), device)
+        for key, number in first.items():
+            if isinstance(latency := timed[number], Latency):
+                self._known[key] = latency
+        return {number: timed[first[key]] for number, key in keys.items()} | broken
 
     def _keys(
         self, numbers: Sequence[int], device: str

@@ -116,7 +116,8 @@ def settle_runtimes(config: StudyConfig, plugins: Plugins) -> SettledRuntimes:
     """
     notes: list[str] = []
     devices = {key: settle_device(key, item, plugins, notes) for key, item in config.device.items()}
-    joined = _quantizers(devices, config.compressor, plugins, notes)
+    asked = _asked(replace(config, device=devices), plugins)
+    joined = _quantizers(asked, config.compressor, plugins, notes)
     if devices == config.device and not joined:
         return SettledRuntimes(config, notes)
     compressor = {**config.compressor, **joined}
@@ -173,15 +174,29 @@ def _called(name: str, item: DeviceConfig, plugins: Plugins) -> DeviceConfig:
     return DeviceConfig(name, place=item.place, options=options)
 
 
+def _asked(config: StudyConfig, plugins: Plugins) -> dict[str, DeviceConfig]:
+    """The first device, and those that objectives of files ask."""
+    names = {next(iter(config.device))} | {
+        item.device
+        for item in config.objective.values()
+        if item.device and plugins.resolve("objective", item.name).tier == "deployed"
+    }
+    return {key: item for key, item in config.device.items() if key in names}
+
+
 def _quantizers(
     devices: Mapping[str, DeviceConfig],
     configured: Mapping[str, Chosen],
     plugins: Plugins,
     notes: list[str],
 ) -> dict[str, Chosen]:
-    """The usual quantizers of further runtimes, where a quantizer of one runtime is configured."""
+    """The usual quantizers of further runtimes, where a quantizer of one runtime is configured.
+
+    Whether they are of one device or of several.
+    """
     names = {chosen.name for chosen in configured.values()}
-    kinds = [kind for item in devices.values() for kind in _classes(item, plugins)]
+    several = len(devices) > 1
+    kinds = [k for item in devices.values() for k in _classes(item, plugins, alone=not several)]
     if not any(names & set(kind.quantizers) for kind in kinds):
         return {}
     joined: dict[str, Chosen] = {}
@@ -200,8 +215,9 @@ def _quantizers(
     return joined
 
 
-def _classes(item: DeviceConfig, plugins: Plugins) -> Iterator[Any]:
-    """The classes of a device's runtimes, where it has several."""
-    if item.runtime and item.runtime != "auto":
-        for name in dict.fromkeys([item.name, *item.runtime]):
+def _classes(item: DeviceConfig, plugins: Plugins, *, alone: bool) -> Iterator[Any]:
+    """The classes of a device's runtimes; one that is `alone` and has but one has no others."""
+    named = item.runtime if item.runtime and item.runtime != "auto" else ()
+    if named or not alone:
+        for name in dict.fromkeys([item.name, *named]):
             yield plugins.resolve("device", name)

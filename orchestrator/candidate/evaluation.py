@@ -22,6 +22,7 @@ from orchestrator.candidate.assembly import Target, excess
 from orchestrator.candidate.compression import Variant
 from orchestrator.candidate.deployment import Measure, Sitting
 from orchestrator.candidate.factory import Factory, Treatment
+from orchestrator.candidate.scoring import scored
 from orchestrator.candidate.variants import FileMaker, VariantFiles
 from orchestrator.contracts import EstimationContext, Subject
 from orchestrator.errors import (
@@ -304,15 +305,12 @@ class _Evaluation:
         return _Progress(self.now.number, variant.genotype, "export", values, shared)
 
     def _scored(self, now: _Progress, network: nn.Module, made: VariantFiles) -> Subject:
-        """The network with what its file answers, in the runtime that is to run it."""
-        runtime = self.assembly.runtime(made.genotype.runtime)
-        judge = self.factory.score(
-            made.artifact, "validation", gate=self.factory.gate, runtime=runtime
-        )
+        """The network with what its files answer, each in the runtime that is to run it."""
+        found = scored(made, self.factory)
         if self.assembly.task.leading.of_images:
-            now.extra["validation_images"] = judge.count
-        changed = self.factory.changed_images(made.artifact, "validation", runtime)
-        return replace(self._subject(network, judge.figures()), judge=changed)
+            now.extra["validation_images"] = found.judge.count
+        changed = self.factory.changed_images(found.artifact, "validation", found.runtime)
+        return replace(self._subject(network, found.judge.figures()), judge=changed)
 
     def _subject(self, network: nn.Module, metrics: Mapping[str, float] | None = None) -> Subject:
         shape = self.assembly.facts.shape

@@ -151,16 +151,20 @@ def _variants(
             yield UNPRUNED, made
     path = work / "model"
     found = factory.variants(networks.network, networks.treatment, path, final=True)
-    # A runtime's own file comes before what is made of it.
-    first = next(iter(factory.assembly.deployed))
-    for made in sorted(found, key=lambda made: len(_file_steps(made.genotype, first, factory))):
+
+    def done(made: VariantFiles) -> list[int]:
+        return [len(_file_steps(made.genotype, key, factory)) for key in factory.assembly.deployed]
+
+    # A runtime's own file comes before what is made of it, on each device.
+    for made in sorted(found, key=done):
         yield "", made
 
 
 def _joined(one: _Made, found: list[FileAhead], factory: Factory) -> bool:
-    """Whether a device runs a file that is there already, which is then known to be for it too."""
-    if one.device == next(iter(factory.assembly.deployed)):
-        return False
+    """Whether a device runs a file that is there already, which is then known to be for it too.
+
+    Variants that differ by what is done for another device share their file on this one.
+    """
     wanted = _artifact(one, factory), one.runtime(factory)
     for number, file in enumerate(found):
         if (file.artifact, file.runtime) == wanted:

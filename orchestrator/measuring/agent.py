@@ -26,8 +26,11 @@ in turn, and each gets the minimum over the rounds. The turn before leaves the c
 another's weights, which makes a small network up to 1.8 times slower among eight others than
 alone; so each turn begins with calls that are not timed. One is too few: a float network of 0.1 ms
 stays 3 to 13 % slower beside its int8 file than without it, against 0 to 4 % after a millisecond
-of calls. On a noisy two-core machine this repeats within 2 %, where a sequential mean is off by
-25 to 75 %.
+of calls. On a noisy two-core machine this repeats within 2 %, a sequential mean within 25 to 75 %.
+
+Where a file lies in memory decides too: of files of 0.1 to 0.3 ms, loaded once, sessions differ by
+0.3 to 0.6 % (standard deviation), loaded anew by 0.8 to 1.8 %, in another process by no more. So
+all are loaded anew twice among the rounds. Twelve in turn take 0.5 to 0.9 % longer than six.
 """
 
 from __future__ import annotations
@@ -48,24 +51,20 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
-__all__ = [
-    "PROTOCOL",
-    "Timing",
-    "energy_counters",
-    "interleave",
-    "joules",
-    "machine",
-    "serve",
-    "usable_cores",
-    "weigh",
-]
+__all__ = ["PROTOCOL", "Timing", "energy_counters", "interleave", "joules"]
+__all__ += ["machine", "serve", "usable_cores", "weigh"]
 
 # Figures of two versions of the protocol are not compared; it rises with any change of them.
-PROTOCOL = 3
+PROTOCOL = 4
 # Into so many runs of consecutive rounds the rounds are split, to see how far a minimum wanders.
 _PARTS = 6
+# How often a file is loaded in a session; a divisor of the above, so that each run is of one load.
+_LOADS = 3
+# Rounds after loading that do not count.
+_WARMUPS = 2
 # Calls before the one that is timed: at least one, and so many as this takes.
 _WARM_NS = 1_000_000
 
@@ -90,19 +89,33 @@ def interleave(
 ) -> list[Timing]:
     """Time `functions` in turn, in the caller's thread.
 
-    Each round calls each of them until a millisecond has passed, at least once, and times the next
-    call; the first `warmups` rounds do not count. Cost: (rounds + warmups) × the sum of the times,
-    each twice, or once and a millisecond.
+    Each round calls each until a millisecond has passed, at least once, and times the next call;
+    the first `warmups` do not count. Cost: (rounds + warmups) × the sum of these two.
     """
-    samples: list[list[float]] = [[] for _ in functions]
-    for turn in range(warmups + rounds):
-        for function, times in zip(functions, samples):  # noqa: B905 (Python 3.10)
-            _warm(function)
-            start = time.perf_counter_ns()
-            function()
-            elapsed_ms = (time.perf_counter_ns() - start) / 1e6
-            if turn >= warmups:
-                times.append(elapsed_ms)
+    return _timed([partial(partial, function) for function in functions], rounds, warmups, loads=1)
+
+
+def _timed(
+    makers: Sequence[Callable[[], Callable[[], object]]],
+    rounds: int,
+    warmups: int = _WARMUPS,
+    loads: int = _LOADS,
+) -> list[Timing]:
+    """As `interleave`, of what makers load, `loads` times in all, among the rounds."""
+    samples: list[list[float]] = [[] for _ in makers]
+    loaded: dict[int, Callable[[], object]] = {}
+    loads = min(loads, rounds)
+    for load in range(loads):
+        for number, make in enumerate(makers):
+            loaded[number] = make()  # the one before lives until then, or it would lie in its place
+        for turn in range(-warmups, rounds * (load + 1) // loads - rounds * load // loads):
+            for number, function in loaded.items():
+                _warm(function)
+                start = time.perf_counter_ns()
+                function()
+                elapsed_ms = (time.perf_counter_ns() - start) / 1e6
+                if turn >= 0:
+                    samples[number].append(elapsed_ms)
     return [_summary(times) for times in samples]
 
 
@@ -220,30 +233,21 @@ def joules(
 
 def energy_counters(folder: str = "/sys/class/powercap") -> list[str]:
     """The readable counters of this machine's processors; empty where it does not tell."""
-    packages = []
-    for path in sorted(glob.glob(os.path.join(folder, "*", "energy_uj"))):
-        try:
-            with open(os.path.join(os.path.dirname(path), "name"), encoding="utf-8") as file:
-                known = file.read().startswith("package")
-            _microjoules([path])
-        except OSError:
-            continue
-        packages += [path] if known else []
-    return packages
+    packages = [
+        path
+        for path in sorted(glob.glob(os.path.join(folder, "*", "energy_uj")))
+        if _text_of(os.path.join(os.path.dirname(path), "name")).startswith("package")
+    ]
+    return [path for path in packages if _text_of(path)]
 
 
 def _microjoules(counters: Sequence[str]) -> list[int]:
-    found = []
-    for path in counters:
-        with open(path, encoding="utf-8") as file:
-            found.append(int(file.read()))
-    return found
+    return [int(_text_of(path)) for path in counters]
 
 
 def _wraps(counter: str) -> int:
     """Where a counter starts again at 0."""
-    with open(os.path.join(os.path.dirname(counter), "max_energy_range_uj"), encoding="utf-8") as f:
-        return int(f.read())
+    return int(_text_of(os.path.join(os.path.dirname(counter), "max_energy_range_uj")))
 
 
 def _peak_bytes() -> int:
@@ -286,10 +290,7 @@ def _module(path: str) -> Any:
 
 
 class _Refusal(Exception):
-    """Something went wrong that whoever asked is told; `file` is which of the files it was.
-
-    A module that is not installed is told by its name, and is no file's fault.
-    """
+    """What whoever asked is told; of which of the files, or which module is not installed."""
 
     def __init__(
         self, message: str, file: int | None = None, cause: Exception | None = None
@@ -316,16 +317,11 @@ class _Service:
     def answer(self, request: Mapping[str, Any]) -> Any:
         """What a request asks for; raises _Refusal."""
         arguments = {name: value for name, value in request.items() if name != "op"}
-        operations: dict[str, Callable[..., Any]] = {
-            "open": self._open,
-            "time": self._time,
-            "throughput": self._throughput,
-            "peak_memory": self._peak_memory,
-            "energy": self._energy,
-        }
-        if request.get("op") not in operations:
-            raise _Refusal(f"op {request.get('op')!r} is none of {', '.join(operations)}")
-        return operations[request["op"]](**arguments)
+        operations = self._open, self._time, self._throughput, self._peak_memory, self._energy
+        named: dict[str, Callable[..., Any]] = {op.__name__[1:]: op for op in operations}
+        if request.get("op") not in named:
+            raise _Refusal(f"op {request.get('op')!r} is none of {', '.join(named)}")
+        return named[request["op"]](**arguments)
 
     def _open(self, loader: str, options: Mapping[str, Any], name: str = "") -> dict[str, str]:
         try:
@@ -339,8 +335,8 @@ class _Service:
         self, files: Sequence[str], rounds: int, loaders: Sequence[str] = ()
     ) -> list[dict[str, float]]:
         names = loaders or [""] * len(files)
-        functions = [self._loaded(n, file, names[n]) for n, file in enumerate(files)]
-        return [asdict(timing) for timing in interleave(functions, rounds=rounds)]
+        makers = [partial(self._loaded, n, file, names[n]) for n, file in enumerate(files)]
+        return [asdict(timing) for timing in _timed(makers, rounds)]
 
     def _throughput(
         self,
@@ -355,10 +351,15 @@ class _Service:
         numpy = importlib.import_module("numpy")  # which whatever answers images has
         images = numpy.random.default_rng(0).standard_normal(shape).astype("float32")
         own = self._opened(loaders[1])
-        session = self._session(1, file, own._replace(options={**own.options, **options}))
-        functions = [self._loaded(0, reference, loaders[0]), lambda: session.predict(images)]
+        own = own._replace(options={**own.options, **options})
+        makers: list[Callable[[], Callable[[], object]]] = [
+            partial(self._loaded, 0, reference, loaders[0]),
+            lambda: partial(self._session(1, file, own).predict, images),
+        ]
         try:
-            return [asdict(t) for t in interleave(functions, rounds=rounds, warmups=2)]
+            return [asdict(timing) for timing in _timed(makers, rounds)]
+        except _Refusal:
+            raise
         except Exception as error:
             raise _Refusal(f"a batch of shape {list(shape)}: {_told(error)}", 1) from error
 
@@ -380,9 +381,8 @@ class _Service:
         counters = energy_counters()
         if not counters:
             raise _Refusal(
-                "this machine tells no energy: no package counter below /sys/class/powercap "
-                "can be read. Leave the objective out; where there is one, its energy_uj must be "
-                "readable for this user."
+                "this machine tells no energy: no package counter below /sys/class/powercap can be "
+                "read. Leave the objective out; its energy_uj must be readable for this user."
             )
         return joules(self._loaded(0, files[0], loaders[0]), counters)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -27,10 +28,20 @@ def facts(options):
 class Session:
     def __init__(self, path):
         self.word = pathlib.Path(path).read_text()
+        self.note("l")
         if self.word == "broken":
             raise ValueError("no network")
 
+    def note(self, what):
+        if self.word.startswith("noted "):
+            with open(self.word[6:], "a") as log:
+                log.write(what)
+
+    def __del__(self):
+        self.note("d")
+
     def run(self):
+        self.note("r")
         if self.word == "deadly":
             os.kill(os.getpid(), 9)
         if self.word.startswith("once "):
@@ -105,6 +116,15 @@ def test_it_times_files_in_turn(link: AgentLink, tmp_path: Path) -> None:
     quick, slow = timed(link, tmp_path, "0.001", "0.02")
     assert 1 <= quick["low_ms"] <= quick["median_ms"] <= quick["high_ms"]
     assert slow["low_ms"] >= 20 and slow["runs"] == 3
+
+
+def test_a_file_is_loaded_three_times_each_beside_the_one_before(
+    link: AgentLink, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    (timing,) = timed(link, tmp_path, f"noted {log}")
+    assert timing["runs"] == 3 and len(timing["parts_ms"]) == 3
+    assert re.fullmatch("lr+lrdr+lrdr+d?", log.read_text())
 
 
 def test_a_file_that_does_not_load_is_told_by_its_number(link: AgentLink, tmp_path: Path) -> None:
