@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import json
 import logging
 import math
@@ -215,7 +217,10 @@ def _rebuild(arguments: list[str]) -> None:
     from orchestrator.cli.inspecting import rebuild_bundle
 
     parser = _folder_parser("rebuild", "a finalist's folder back into a network, and checks it")
-    rebuild_bundle(parser.parse_args(arguments).folder)
+    runs = "also run files that are programs, as torch's are: of a folder that you trust"
+    parser.add_argument("--programs", action="store_true", help=runs)
+    given = parser.parse_args(arguments)
+    rebuild_bundle(given.folder, programs=given.programs)
 
 
 def _measure(arguments: list[str]) -> None:
@@ -398,7 +403,12 @@ def _limits(pairs: Sequence[str]) -> dict[str, float]:
 
 
 def _quieten() -> None:
-    """No library's warning noise, and no OpenMP threads that spin (before torch is imported)."""
+    """No library's warning noise, no OpenMP threads that spin (before torch is imported).
+
+    Nor a search for cycles among the objects of torch's modules as the process ends, which takes
+    most of the seconds that ending takes.
+    """
+    atexit.register(gc.freeze)
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ def show_finalists(study: Study, out: Console) -> None:
         out.print(_table(ordered, name))
     else:
         for entry in ordered:
-            for line in _lines(entry, name):
+            for line in _lines(entry, name, out.width):
                 out.print(Text(printable(line)), soft_wrap=True)
     show_paths(_picked(ordered, study.folder), out)
 
@@ -48,8 +48,9 @@ def show_figures(rows: Sequence[Mapping[str, str]], out: Console) -> None:
         return
     for row in rows:
         (_, first), *rest = row.items()
-        told = ", ".join(f"{name} {value}" for name, value in rest if value != MISSING)
-        out.print(Text(f"{printable(first)}\n  {printable(told)}"))
+        told = [f"{name} {value}" for name, value in rest if value != MISSING]
+        for line in (first, *_whole(told, "  ", out.width)):
+            out.print(Text(printable(line)), soft_wrap=True)
 
 
 def show_paths(named: Sequence[tuple[str, str]], out: Console) -> None:
@@ -87,17 +88,31 @@ def _table(finalists: Sequence[Finalist], name: str) -> Table:
     return table
 
 
-def _lines(entry: Finalist, name: str) -> Iterator[str]:
+def _whole(items: Iterable[str], indent: str, width: int) -> Iterator[str]:
+    """Lines of items, none of which is broken unless it is wider than a line."""
+    line = ""
+    for item in items:
+        if line and len(f"{indent}{line}, {item},") > width:
+            yield f"{indent}{line},"
+            line = ""
+        line = f"{line}, {item}" if line else item
+    yield from [f"{indent}{line}"] if line else []
+
+
+def _lines(entry: Finalist, name: str, width: int) -> Iterator[str]:
     """For a narrow terminal."""
     yield entry.id
     if not entry.files:
-        yield "  " + ", ".join(cell for cell in _row_of_old(entry, name)[1:] if cell != MISSING)
+        old = [cell for cell in _row_of_old(entry, name)[1:] if cell != MISSING]
+        yield from _whole(old, "  ", width)
     for file in entry.files:
         cells = _file_row(file, entry.figures.get("test_images"))
         what, runtime, steps, reached, latency, size, macs, agreement, picks, marks = cells
         yield f"  {what}, {runtime}: {steps}"
-        yield f"    {reached} on test, {latency}, {size}, {macs} MACs, agreement {agreement}"
-        yield from (f"    {told}" for told in (picks, marks) if told != MISSING)
+        figures = f"{reached} on test", latency, size, f"{macs} MACs", f"agreement {agreement}"
+        yield from _whole(figures, "    ", width)
+        for told, mark in ((picks, ", "), (marks, "; ")):
+            yield from _whole([] if told == MISSING else told.split(mark), "    ", width)
 
 
 def _file_row(file: ShippedFile, images: int | None) -> list[str]:

@@ -45,8 +45,8 @@ def pick(
     shown = [
         {
             "candidate": entry["id"],
-            "runtime": entry["runtime"] or "–",
             **_placing(entry, several=len(study.config.device) > 1),
+            "runtime": entry["runtime"] or "–",
             "steps": " → ".join(["trained", *entry["steps"]]),
             **_picked_figures(entry, study.units, study.leading),
             "picks": ", ".join(entry["picks"]) or "–",
@@ -56,14 +56,15 @@ def pick(
     out = Terminal().out
     show_figures(shown, out)
     lies = "not shipped yet: a candidate of the search"
-    show_paths([(entry["id"], entry["file"] or lies) for entry in entries], out)
+    named = [" ".join(filter(None, (entry["id"], entry["label"]))) for entry in entries]
+    show_paths([(n, e["file"] or lies) for n, e in zip(named, entries, strict=True)], out)
 
 
 def _placing(entry: Mapping[str, Any], *, several: bool) -> dict[str, str]:
-    """A file and its devices, starred where it leads; nothing where there is but one device."""
+    """A file and, where there are several devices, its own, starred where it leads."""
     starred = [f"{name} ★" if name in entry["leads"] else name for name in entry["devices"]]
-    told = {"file": entry["label"] or MISSING, "device": ", ".join(starred) or MISSING}
-    return told if several else {}
+    device = {"device": ", ".join(starred) or MISSING} if several else {}
+    return {"file": entry["label"] or MISSING, **device}
 
 
 def _picked_figures(
@@ -84,13 +85,14 @@ def _picked_figures(
     return found
 
 
-def rebuild_bundle(folder: Path) -> None:
+def rebuild_bundle(folder: Path, *, programs: bool = False) -> None:
     """Rebuild a finalist without pickle and print how it compares; raises RunError, ParityError.
 
-    Its files are run by those of their runtimes that are installed.
+    Its files are run by those of their runtimes that are installed; those that are programs, which
+    could do anything, only where `programs` says so.
     """
     network = rebuild(folder)
-    devices = _devices_of(folder)
+    devices = _devices_of(folder, programs=programs)
     try:
         found = verify(folder, devices)
     finally:
@@ -111,7 +113,11 @@ def rebuild_bundle(folder: Path) -> None:
         most = max(found.drifts.values())
         print(f"files answer as where they were shipped, within {most:.1e} of the largest logit")
     for name in found.skipped:
-        print(f"the {name} file was not run: its runtime is not installed here")
+        runtime = _runtime_of(read_facts(folder)["artifacts"][name])
+        why = "its runtime is not installed here"
+        if runtime is not None and installed().resolve("device", runtime).programs:
+            why = "it is a program, which can do anything; rebuild --programs runs it"
+        print(f"the {name} file was not run: {why}")
     print("the rebuilt network is the same function as the one that was shipped")
 
 
@@ -266,12 +272,14 @@ def _device_for(entry: Mapping[str, Any], bundle: Path | None) -> Device:
     return _device(name)
 
 
-def _devices_of(bundle: Path) -> dict[str, Device]:
+def _devices_of(bundle: Path, *, programs: bool) -> dict[str, Device]:
     """By the names of runtimes those of a bundle's files that answer here."""
     found: dict[str, Device] = {}
     for entry in read_facts(bundle)["artifacts"].values():
         name = _runtime_of(entry)
         if name is not None and name not in found:
+            if installed().resolve("device", name).programs and not programs:
+                continue
             with suppress(DeviceError, PluginError):
                 found[name] = _device(name)
     return found

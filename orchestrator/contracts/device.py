@@ -114,6 +114,8 @@ class Device(ABC):
     quantizers: ClassVar[tuple[str, ...]] = ()
     # Why runtime=auto leaves it out, as one that costs each candidate too much; it may be named.
     costly: ClassVar[str] = ""
+    # Whether loading a file runs what it says, rather than layers of kinds that are known.
+    programs: ClassVar[bool] = False
     # MLflow's name for models of this format, if it has one.
     mlflow_flavour: ClassVar[str] = ""
 

@@ -91,6 +91,11 @@ def _factory(source: str) -> Callable[..., Any]:
             f"space.network: found the file {module_name}, expected a module; did you mean "
             f"{module_name.removesuffix('.py')}:{attribute}?"
         )
+    if module_name.partition(".")[0] in sys.stdlib_module_names:
+        raise ConfigError(
+            f"space.network: {module_name!r} is Python's own, expected a module of yours, which "
+            "makes networks."
+        )
     module = _imported(module_name)
     found: Any = module
     for part in attribute.split("."):

@@ -42,6 +42,8 @@ class Eager(Runtime):
     form: ClassVar[str] = "pt2"
     formats: ClassVar[frozenset[str]] = frozenset({form})
     packages: ClassVar[tuple[str, ...]] = ("torch",)
+    # Torch unpickles parts of it, and calls any function of its own that the graph names.
+    programs: ClassVar[bool] = True
     costly: ClassVar[str] = "an export takes seconds, and other runtimes are faster"
     loader: ClassVar[Path] = Path(__file__).with_name("loader.py")
 

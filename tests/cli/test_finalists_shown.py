@@ -52,6 +52,15 @@ def test_paths_stay_whole_and_figures_have_intervals(width: int) -> None:
     assert "most accurate (not distinguishable from #3 fp32)" in told.replace("\n", "")
 
 
+def test_no_figure_is_broken_at_80_columns() -> None:
+    out = Console(file=io.StringIO(), width=80)
+    row = {f"objective{number}": "95.0 % (92.4 to 96.7)" for number in range(5)}
+    show_figures([{"candidate": NAME, **row}], out)
+    lines = [*out.file.getvalue().splitlines(), *shown(80, finalist(1, 0.9, 0.95)).splitlines()]  # type: ignore[attr-defined]
+    assert max(len(line) for line in lines if "/r" not in line) <= 80
+    assert sum(line.count("95.0 % (92.4 to 96.7)") for line in lines) == 6
+
+
 def test_the_best_on_validation_comes_first_whatever_test_says() -> None:
     told = shown(80, finalist(1, 0.90, 0.99), finalist(2, 0.95, 0.91))
     assert told.index(f"{NAME}-2") < told.index(f"{NAME}-1")

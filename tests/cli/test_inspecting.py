@@ -38,6 +38,22 @@ def test_a_finalist_is_rebuilt_and_is_the_same_function(
     assert "MobileNetV3" in printed and "is the same function" in printed
 
 
+def test_a_file_that_is_a_program_runs_only_where_that_is_asked_for(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(bundle, folder)
+    facts = json.loads((folder / "genotype.json").read_text())
+    for entry in facts["artifacts"].values():
+        entry.update(runtime="torch", format="pt2")
+    (folder / "genotype.json").write_text(json.dumps(facts))
+    main(["rebuild", str(folder)])
+    assert "file was not run: it is a program, which can do any" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["rebuild", str(folder), "--programs"])
+    assert "torch does not load model" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["rebuild", "measure"])
 def test_a_tampered_finalist_is_refused(
     tampered: Path, command: str, capsys: pytest.CaptureFixture[str]

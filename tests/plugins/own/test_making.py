@@ -82,6 +82,7 @@ def test_two_arguments_of_other_names_are_classes_and_channels(folder):
         ("their_nets:number", "expected a function or a class"),
         ("their_nets:asks_more", "needs depth"),
         ("../their_nets:by_name", "no name of a module"),
+        ("os:abort", "'os' is Python's own"),
         ("their_nets.py:by_name", "did you mean their_nets:by_name"),
     ],
 )
