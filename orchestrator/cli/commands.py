@@ -103,8 +103,8 @@ def _search(line: CommandLine) -> None:
 
     for overrides, config in asked:
         words = replace(line, overrides=tuple(overrides)).words
-        folder = config.run.dir or run_dir(config.space.name, datetime.now())
-        _told(partial(run, config, Path(folder), words), Terminal())
+        folder = Path(config.run.dir or run_dir(config.space.name, datetime.now())).expanduser()
+        _told(partial(run, config, folder, words), Terminal())
 
 
 def _told(story: Callable[[Any], Any], viewer: Any) -> None:

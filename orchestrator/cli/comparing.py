@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ def compare(targets: Sequence[str], devices: Mapping[str, Device], *, as_json: b
 def _rows(target: str) -> Iterator[_Row]:
     import torch
 
-    if not is_bundle(Path(target)):
+    if not (is_bundle(Path(target)) or os.path.isdir(target)):
         network, point = build_published(target)
         example = torch.zeros(1, 3, point.image_size, point.image_size)
         yield _Row(target, lambda device, path: device.compile(network.eval(), example, path))

@@ -292,8 +292,8 @@ def _explained(error: Exception, overrides: Sequence[str], line: CommandLine) ->
     if (word := getattr(error, "override", None)) is not None:
         quoted = f"{word.partition('=')[0]}='…'"
         return f"{word}: cannot be read as a value: {text}. A plain text may be quoted: {quoted}"
-    if lost := re.search(r"Could not load '(\w+)/(\w+)'", text):
-        members = [path.stem for path in (line.place / lost[1]).glob("*.yaml")]
+    if lost := re.search(r"Could not (?:load|find) '([\w/]+)/([^/']+)'", text):
+        members = re.findall(r"^\t(\S+)$", text, re.MULTILINE) or _members(lost[1])
         return f"there is no {lost[1]}/{lost[2]}; {closest(lost[2], members)}"
     if error.__cause__ is not None and str(error.__cause__).strip() not in text:
         text = f"{text}\n{error.__cause__}"
@@ -307,6 +307,14 @@ def _explained(error: Exception, overrides: Sequence[str], line: CommandLine) ->
         name = getattr(error, "full_key", None) or missing[1]
         return f"{name}: must be given, for example {name}=VALUE."
     return text
+
+
+def _members(group: str) -> list[str]:
+    """What Hydra finds in a group, plugins' own too."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    loader: Any = GlobalHydra.instance().config_loader()
+    return list(loader.get_group_options(group))
 
 
 def _known_keys(key: str, overrides: Sequence[str], line: CommandLine) -> list[str]:

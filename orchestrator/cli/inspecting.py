@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -126,7 +127,7 @@ def measure_target(target: str, device_name: str | None = None, *, as_json: bool
 
     Without a name, the device is the first one installed, for a bundle the first that reads it.
     """
-    bundled = is_bundle(Path(target))
+    bundled = is_bundle(Path(target)) or os.path.isdir(target)  # which says what is wrong with it
     device = _device(device_name) if device_name else _device_of(Path(target) if bundled else None)
     with WorkingFolder("measure") as folder, closing(device):
         prepare = _bundle if bundled else _published

@@ -18,6 +18,8 @@ __all__ = ["DataSummary", "summarise"]
 _NAMED = 3
 # More of the images than this are one class': then a network that knows nothing looks good.
 _MUCH = 0.5
+# Of two classes one always has half; so many times an even share is no matter of luck.
+_UNEVEN = 1.2
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class DataSummary:
                 f"{plural(self.contradicted, 'image')} with several labels, which no network can "
                 "know."
             )
-        if self.largest and self.largest[1] > _MUCH and len(self.classes) > 1:
+        if self.largest and self.largest[1] > max(_MUCH, _UNEVEN / len(self.classes)):
             name, share = self.largest
             found.append(
                 f"{100 * share:.1f} % of the training {self._counted} are {name!r}: a network that "

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.candidate.factory import Factory
+from orchestrator.config import StudyConfig
 from orchestrator.estimators.ladder import Ladder
 from orchestrator.plan.survey import Specimen
 from orchestrator.training.epochs import seconds_per_step
@@ -158,20 +159,27 @@ def _stages(factory: Factory, seen: Timed, work: Work, files: int) -> list[Stage
         stages.append(
             Stage("check", budget.checked, _times(1.2 * rounds * train.epochs, seen.epoch_s))
         )
-    rounds = math.ceil(budget.finalists / work.concurrent)
+    finalists = _finalists(config)
+    rounds = math.ceil(finalists / work.concurrent)
     shipped = [
         1.3 * budget.seeds * train.final_epochs * epoch_s + (5 + files) * seen.file_s
         for epoch_s in seen.epoch_s
     ]
-    stages.append(Stage("finalists", budget.finalists, _times(rounds, shipped)))
+    stages.append(Stage("finalists", finalists, _times(rounds, shipped)))
     return stages
+
+
+def _finalists(config: StudyConfig) -> int:
+    """No more than there are candidates, unless earlier runs bring some."""
+    asked, most = config.budget.finalists, config.budget.candidates
+    return asked if config.sampler.history else min(asked, most)
 
 
 def _disk(factory: Factory, seen: Timed, files: int) -> Range:
     """Weights are kept of candidates that are trained, and of each finalist with all its files."""
     budget = factory.config.budget
     _, each = factory.assembly.estimator.training_epochs(factory.config.train)
-    kept = (budget.candidates if each else 0) + budget.finalists * (files + 2)
+    kept = (budget.candidates if each else 0) + _finalists(factory.config) * (files + 2)
     fixed = _REPORT_BYTES + _CANDIDATE_BYTES * budget.candidates
     return _ordered([fixed + _BYTES_A_PARAMETER * kept * size for size in seen.parameters])
 

@@ -107,5 +107,6 @@ def _refused(word: str, config: StudyConfig, plugins: Plugins) -> str:
         valid += [f"device.{name}.{option}=…" for option in _place_options(config, name, plugins)]
     return (
         f"resume: found {word!r}, expected {', '.join(valid) or 'no override'}: anything else "
-        "would change what was measured. Start a search of its own for that."
+        "would change what was measured. Start a search of its own for that, to "
+        "which sampler.history=[RUN] tells what this one knows."
     )

@@ -52,7 +52,7 @@ _TRACKING_SECONDS = 90.0
 
 def plan_of(config: StudyConfig) -> Plan:
     """Check a search without starting it; raises UsageError."""
-    folder = Path(config.run.dir or ".")  # only a teacher would be looked for there
+    folder = Path(config.run.dir or ".").expanduser()  # only a teacher would be looked for there
     return _planned(Factory(config, folder, host_gate(), installed()))[0]
 
 

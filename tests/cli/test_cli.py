@@ -158,7 +158,22 @@ def test_a_limit_needs_a_number(refused, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["rebuild", "measure"])
 def test_what_is_no_bundle_is_named(refused, tmp_path: Path, command: str) -> None:
-    assert str(tmp_path) in refused(command, str(tmp_path))
+    assert f"{tmp_path} is no finalist's folder" in refused(command, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("+search=mobilenetv",), "there is no search/mobilenetv; did you mean 'mobilenetv3'?"),
+        ((SEARCH, "sampler=tp"), "there is no sampler/tp; did you mean 'tpe'? Valid: "),
+        ((SEARCH, "objective=[params,laten]"), "there is no objective/laten; "),
+    ],
+)
+def test_an_unknown_member_of_a_group_is_told_in_one_line(
+    refused, words: tuple[str, ...], told: str
+) -> None:
+    message = refused("plan", *words)
+    assert told in message and len(message.strip().splitlines()) == 1
 
 
 def test_an_unknown_published_network_is_told_a_near_one(refused) -> None:

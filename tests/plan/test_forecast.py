@@ -42,6 +42,11 @@ def test_a_limit_of_minutes_ends_the_search_and_not_the_finalists(tmp_path: Path
     assert stage(limited, "finalists") == stage(told(tmp_path), "finalists") > 0
 
 
+def test_no_more_finalists_are_told_than_there_are_candidates(tmp_path: Path) -> None:
+    two, many = (told(tmp_path, budget={"candidates": 2, "finalists": n}) for n in (2, 50))
+    assert stage(many, "finalists") == stage(two, "finalists") > 0
+
+
 def test_finalists_go_in_rounds(tmp_path: Path) -> None:
     one, three = (stage(told(tmp_path, Work(n, False)), "finalists") for n in (1, 3))
     assert three == pytest.approx(one / 2)
