@@ -117,17 +117,23 @@ class Compression:
         Empty where that is the network's own file alone.
         """
         plain = Genotype("", "", {})
-        files: dict[str, list[str]] = {}
-        for variant in self.variants(plain):
-            own = files.setdefault(variant.genotype.runtime or runtime, [])
-            own.append(" + ".join(_words(step) for step in variant.genotype.compression))
-        count = sum(map(len, files.values()))
-        if count < 2:
+        files: dict[str, dict[str, None]] = {}
+        elsewhere: dict[str, None] = {}
+        variants = self.variants(plain)
+        for genotype in (variant.genotype for variant in variants):
+            steps = [step for step in genotype.compression if step.name not in self.beyond]
+            own = files.setdefault(genotype.runtime or runtime, {})
+            own[" + ".join(map(_words, steps))] = None
+            beyond = [step for step in genotype.compression if step not in steps]
+            elsewhere |= dict.fromkeys(map(_words, beyond))
+        if len(variants) < 2:
             return ""
         texts = [
             f"{name} ({', '.join(w or 'as it is' for w in own)})" for name, own in files.items()
         ]
-        return f"{count} of each training, all measured: {'; '.join(texts)}"
+        if elsewhere:
+            texts.append(f"each also with {', '.join(elsewhere)} on further devices")
+        return f"{len(variants)} of each training, all measured: {'; '.join(texts)}"
 
     def suggest(self, name: str, trial: Trial) -> Choices:
         """One compressor's choices, its questions under its own name."""

@@ -171,7 +171,10 @@ class Device(ABC):
     def latencies(
         self, artifacts: Sequence[Artifact], reference_ms: float, folder: Path
     ) -> list[Latency]:
-        """Measure `artifacts` in turn with the reference network, in one session."""
+        """Measure `artifacts` in turn with the reference network, in one session.
+
+        Each runner is made once, so that intervals know of one place in memory only.
+        """
         runners = [self.runner(artifact) for artifact in (self.reference(folder), *artifacts)]
         return compared(interleave(runners), reference_ms)
 

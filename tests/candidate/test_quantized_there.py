@@ -42,6 +42,8 @@ def plain(*steps: Step) -> Genotype:
 def test_each_device_has_its_own_choice_of_one_training(tmp_path: Path) -> None:
     compression = study(tmp_path).assembly.compression
     compression.check()
+    told = "whole (as it is, rounding int8); each also with other_rounding int8 on further devices"
+    assert compression.told_of_each("whole") == f"4 of each training, all measured: {told}"
     found = {variant.genotype.key for variant in compression.variants(plain())}
     pairs = [(), (HERE,), (THERE,), (THERE, HERE)]
     assert found == {plain(*steps).key for steps in pairs}
