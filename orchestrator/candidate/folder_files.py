@@ -124,7 +124,9 @@ def made_files(
     found: list[FileAhead] = []
     failed: dict[str, Exception] = {}
     for network, made in _variants(networks, factory, work):
-        for device in [*factory.assembly.deployed][: 1 if made.error else None]:
+        if any(made.error is known for known in failed.values()):
+            continue  # of a file that several variants needed
+        for device in [_blamed(made, factory)] if made.error else factory.assembly.deployed:
             one = _Made(made, network, device)
             label = _label(one, factory, {file.label for file in found} | set(failed))
             if made.error is not None:
@@ -158,6 +160,19 @@ def _variants(
     # A runtime's own file comes before what is made of it, on each device.
     for made in sorted(found, key=done):
         yield "", made
+
+
+def _blamed(made: VariantFiles, factory: Factory) -> str:
+    """The device whose file could not be made: a further one, if a step is for its files alone."""
+    assembly, runtime = factory.assembly, made.genotype.runtime
+    kinds = [assembly.compressors[n] for n in made.steps if n in assembly.compression.beyond]
+    first, *further = assembly.deployed
+    fitting = (
+        key
+        for key in further
+        if any(assembly.fits(kind, assembly.runtime(runtime, key)) for kind in kinds)
+    )
+    return next(fitting, first)
 
 
 def _joined(one: _Made, found: list[FileAhead], factory: Factory) -> bool:

@@ -82,6 +82,16 @@ def test_a_finalist_ships_it_with_figures_of_that_device(
     assert files["int8"].steps == ("rounding",) and tuple(files["int8"].latencies) == ("here",)
 
 
+def test_where_it_fails_that_is_told_of_that_device_once(tmp_path: Path) -> None:
+    failing = {"name": "other_rounding", "fails": True}
+    compressor = {"rounding": {"name": "rounding"}, "other_rounding": failing}
+    record = Record(3, plain(), "feasible", {"accuracy": 0.5})
+    finalist = finish(Elected(record, AXES), study(tmp_path, compressor=compressor), toy_latencies)
+    assert {file.label for file in finalist.files} == {"fp32", "int8", "there.fp32"}
+    told = [mark for mark in finalist.marks if "could not be made" in mark]
+    assert told == ["there.other_rounding could not be made: it does not round today"]
+
+
 def test_what_it_costs_there_is_seen_in_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
