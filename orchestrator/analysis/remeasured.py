@@ -59,8 +59,8 @@ class Remeasured:
         more = f"; not looked at: {self.beyond} more" if self.beyond else ""
         return (
             f"{plural(self.pairs, 'pair')} on the front had latencies that could not be told "
-            f"apart; {plural(len(self.found), 'candidate')} had another measurement in one session, "
-            f"after which {self.left} of these cannot{more}."
+            f"apart; {plural(len(self.found), 'candidate')} had another measurement in one "
+            f"session, after which {self.left} of these cannot{more}."
         )
 
     def write(self, folder: Path) -> None:
