@@ -223,5 +223,5 @@ def test_more_images_than_there_are_is_told(tmp_path: Path) -> None:
     assert made.notes == []
     made.assembly.compressors["learning"].calibration_images = 5000
     assert made.notes == [
-        "compressor.learning asks for 5000 training images and gets all 32 there are."
+        "compressor.learning asks for 5,000 training images and gets all 32 there are."
     ]
