@@ -150,6 +150,15 @@ def test_what_is_nowhere_better_and_somewhere_worse_than_its_neighbour_is_blocke
     assert dominance_marks(FLOAT, [slow], FAST) == []
 
 
+@pytest.mark.parametrize(
+    ("ms", "told"), [(1.2, "worse in latency"), (1.0, "slightly worse in accuracy")]
+)
+def test_a_share_that_few_images_tell_apart_is_not_called_worse(ms: float, told: str) -> None:
+    """Another file's 89.5 % of 400 images may be the better one on test."""
+    (mark,) = dominance_marks(file("other", ms=ms, accuracy=0.895), [FLOAT], FAST)
+    assert mark == Mark(f"no better than fp32 in what is searched for, {told}", True)
+
+
 def test_a_latency_within_its_interval_is_no_worse() -> None:
     near = file("openvino.fp32", ms=1.2, doubt=0.2)
     assert dominance_marks(near, [FLOAT], FAST) == []
