@@ -91,9 +91,10 @@ def test_finalists_of_both_are_there_under_their_new_numbers(first: Study, merge
         assert (merged.folder / finalist.folder / "card.md").is_file()
 
 
-def test_new_latencies_go_with_their_candidates(merged: Study) -> None:
+def test_new_latencies_go_with_their_candidates(first: Study, merged: Study) -> None:
     numbers = json.loads((merged.folder / "merged.json").read_text())["numbers"]
-    assert set(merged.remeasured.found) == {numbers["2"]}
+    # The first half is a real search, which may have measured close latencies again itself.
+    assert set(merged.remeasured.found) == {*first.remeasured.found, numbers["2"]}
     assert {r.values["latency_ms"] for r in merged.records if r.number == numbers["2"]} == {0.5}
 
 
