@@ -38,16 +38,12 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 @pytest.fixture
 def toys() -> Iterator[None]:
     """The fakes of `toys`, offered as an installed plugin would."""
+    from offering import offering
     from toys import ToyDevice, ToyPlugin
 
-    from orchestrator.plugins import installed
-
-    plugins = installed()
-    plugins.register(ToyPlugin(), "toys", "toys")
-    ToyDevice.calls.clear()
-    yield
-    plugins.manager.unregister(name="toys")
-    del plugins.packages["toys"]
+    with offering(ToyPlugin(), "toys"):
+        ToyDevice.calls.clear()
+        yield
 
 
 @pytest.fixture(scope="session")

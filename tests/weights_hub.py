@@ -10,10 +10,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from offering import offering
 from trained_space import NEAR, SURE, TrainedPlugin
 
 from orchestrator import ImageFacts, SearchSpace
-from orchestrator.plugins import Plugins, installed
+from orchestrator.plugins import Plugins
 
 
 @pytest.fixture
@@ -25,11 +26,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def trained(cache: Path) -> Iterator[Plugins]:
     """The space of `trained_space`, offered as an installed plugin would."""
-    plugins = installed()
-    plugins.register(TrainedPlugin(), "trained", "trained")
-    yield plugins
-    plugins.manager.unregister(name="trained")
-    del plugins.packages["trained"]
+    with offering(TrainedPlugin(), "trained") as plugins:
+        yield plugins
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from offering import offering
 from toy_factory import factory, genotype
 from toys import toy_latencies
 from trained_space import TrainedPlugin
@@ -17,7 +18,6 @@ from whole_files import AXES, OtherWhole, WholeDevice
 from orchestrator.bundle import artifact_of, check_images, read_facts, rebuild, verify
 from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.finalists import Elected, finish, make_teacher
-from orchestrator.plugins import installed
 from orchestrator.records import Genotype, Record, Step
 
 pytestmark = pytest.mark.usefixtures("toys", "whole")
@@ -76,11 +76,8 @@ def test_its_weights_are_those_that_the_teacher_led_to(tmp_path: Path) -> None:
 @pytest.fixture
 def mapped() -> Iterator[None]:
     """A space whose networks have maps that a student and its teacher can be compared by."""
-    plugins = installed()
-    plugins.register(TrainedPlugin(), "trained", "trained")
-    yield
-    plugins.manager.unregister(name="trained")
-    del plugins.packages["trained"]
+    with offering(TrainedPlugin(), "trained"):
+        yield
 
 
 def test_so_it_does_where_it_learnt_to_look_as_its_teacher(tmp_path: Path, mapped: None) -> None:

@@ -61,7 +61,6 @@ with Cluster(Resources(concurrent=1)):
             cancel([reference])
         time.sleep(0.02)
     print(heard)
-os._exit(0)
 """
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from front_evolution import FrontEvolution
+from offering import offering
 from toys import SPACE_SIZE
 
 from orchestrator import (
@@ -350,11 +351,8 @@ def offered() -> Any:
                 Offer("theirs", "test_sampler:theirs", ""),
             ]
 
-    plugins: Plugins = installed()
-    plugins.register(Plugin(), "evolving", "evolving")
-    yield plugins
-    plugins.manager.unregister(name="evolving")
-    del plugins.packages["evolving"]
+    with offering(Plugin(), "evolving") as plugins:
+        yield plugins
 
 
 def theirs(*, seed: int) -> Any:
