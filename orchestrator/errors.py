@@ -50,6 +50,7 @@ __all__ = [
     "closest",
     "disk_trouble",
     "plural",
+    "words_of",
 ]
 
 
@@ -143,11 +144,19 @@ def disk_trouble(error: BaseException | None) -> OSError | None:
     while error is not None:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             return error
-        words = next((words for words in _DISK_WORDS if words in str(error)), None)
+        words = next((words for words in _DISK_WORDS if words in words_of(error)), None)
         if words is not None and not isinstance(error, OSError):
             return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         error = error.__cause__ or error.__context__
     return None
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says; its kind where it cannot say anything itself."""
+    try:
+        return str(error)
+    except Exception:
+        return f"an error of kind {type(error).__name__}, which cannot be told"
 
 
 def plural(count: int, noun: str) -> str:

@@ -32,6 +32,7 @@ from orchestrator.errors import (
     RunError,
     disk_trouble,
     plural,
+    words_of,
 )
 from orchestrator.faults.temporary import WorkingFolder, full, own_root
 from orchestrator.records import Genotype, Outcome, Record
@@ -91,22 +92,22 @@ def _ended(evaluation: _Evaluation, *, trains: bool) -> Record:
     start, progress, factory = time.monotonic(), evaluation.now, evaluation.factory
     try:
         record = evaluation.run(trains=trains)
-    except (DeviceError, RunError):
+    except (DeviceError, RunError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # a plugin that ends its process is wrong like others
+    except BaseException as error:  # a plugin that ends its process is wrong like others
         record = _failed(progress, error, factory.folder)
     return replace(record, seconds=time.monotonic() - start, finished_at=time.time())
 
 
 def failure(number: int, genotype: Genotype, error: BaseException, *, step: str) -> Record:
     """The record of a candidate that broke, its error kept in full."""
-    known = isinstance(error, OrchestratorError)
-    reason = str(error) if known else f"{type(error).__name__}: {error}"
+    said = words_of(error)
+    reason = said if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {said}"
     return Record(
         number=number,
         genotype=genotype,
         outcome="failed",
-        reason=reason.strip().splitlines()[0] if reason.strip() else repr(error),
+        reason=reason.strip().splitlines()[0],
         step=step,
         error="".join(traceback.format_exception(error)),
         finished_at=time.time(),

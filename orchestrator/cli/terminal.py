@@ -193,7 +193,7 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
         **({"variants": plan.variants} if plan.variants else {}),
         "estimator": _described("estimator", config.estimator.name),
         "sampler": f"{config.sampler.name}, {plural(config.budget.candidates, 'candidate')}, "
-        f"then {plural(config.budget.finalists, 'finalist')}"
+        f"then at most {plural(config.at_most(config.budget.finalists), 'finalist')}"
         + (
             f", each the best of {plural(config.budget.seeds, 'seed')}"
             if config.budget.seeds > 1

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.candidate.factory import Factory
-from orchestrator.config import StudyConfig
 from orchestrator.estimators.ladder import Ladder
 from orchestrator.plan.survey import Specimen
 from orchestrator.training.epochs import seconds_per_step
@@ -155,11 +154,10 @@ def _stages(factory: Factory, seen: Timed, work: Work, files: int) -> list[Stage
     if estimator.approximate and budget.checked:
         # Checks are made in rungs; over all of them a checked candidate is trained for about as
         # long as one that is trained alone.
-        rounds = math.ceil(budget.checked / work.concurrent)
-        stages.append(
-            Stage("check", budget.checked, _times(1.2 * rounds * train.epochs, seen.epoch_s))
-        )
-    finalists = _finalists(config)
+        checked = config.at_most(budget.checked)
+        rounds = math.ceil(checked / work.concurrent)
+        stages.append(Stage("check", checked, _times(1.2 * rounds * train.epochs, seen.epoch_s)))
+    finalists = config.at_most(budget.finalists)
     rounds = math.ceil(finalists / work.concurrent)
     shipped = [
         1.3 * budget.seeds * train.final_epochs * epoch_s + (5 + files) * seen.file_s
@@ -169,17 +167,12 @@ def _stages(factory: Factory, seen: Timed, work: Work, files: int) -> list[Stage
     return stages
 
 
-def _finalists(config: StudyConfig) -> int:
-    """No more than there are candidates, unless earlier runs bring some."""
-    asked, most = config.budget.finalists, config.budget.candidates
-    return asked if config.sampler.history else min(asked, most)
-
-
 def _disk(factory: Factory, seen: Timed, files: int) -> Range:
     """Weights are kept of candidates that are trained, and of each finalist with all its files."""
     budget = factory.config.budget
     _, each = factory.assembly.estimator.training_epochs(factory.config.train)
-    kept = (budget.candidates if each else 0) + _finalists(factory.config) * (files + 2)
+    finalists = factory.config.at_most(budget.finalists)
+    kept = (budget.candidates if each else 0) + finalists * (files + 2)
     fixed = _REPORT_BYTES + _CANDIDATE_BYTES * budget.candidates
     return _ordered([fixed + _BYTES_A_PARAMETER * kept * size for size in seen.parameters])
 

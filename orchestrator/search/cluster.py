@@ -24,7 +24,7 @@ from orchestrator.contracts import Artifact, Latency
 from orchestrator.errors import DeviceError, OrchestratorError
 from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.measuring.agent import usable_cores
-from orchestrator.search.ends import End, cancel, cause, end_of
+from orchestrator.search.ends import End, cancel, cause, end_of, swept
 from orchestrator.search.meter import START_S, Meter, measure_with, serves
 from orchestrator.search.nodes import blind_nodes, here, on_node
 from orchestrator.search.stopping import Stopping
@@ -84,12 +84,15 @@ class Job:
 def call(function: str, common: Mapping[str, Any], payload: Mapping[str, Any]) -> Any:
     """Run `function` in a worker of Ray's pool; whatever it raises is an Exception here.
 
-    A plugin that calls `sys.exit` would take the worker with it.
+    A plugin that calls `sys.exit` would take the worker with it, and of what is no Exception Ray
+    tells nothing.
     """
     module, _, name = function.partition(":")
     try:
         return getattr(importlib.import_module(module), name)({**common, **payload})
-    except (SystemExit, KeyboardInterrupt) as error:
+    except Exception:
+        raise
+    except BaseException as error:
         raise RuntimeError(f"{error!r} was raised in it") from error
 
 
@@ -212,6 +215,8 @@ class Cluster:
                     running[reference] = index, time.monotonic()
                 ready, _ = ray.wait(list(running), num_returns=1, timeout=_WATCH_SECONDS)
                 self.stopping.check()
+                if not ready and (gone := swept()) is not None:
+                    raise gone
                 if watch:
                     watch()
                 for reference in ready or _late(running, job.seconds):

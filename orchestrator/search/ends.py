@@ -24,7 +24,18 @@ from orchestrator.errors import (
 )
 from orchestrator.records import Record
 
-__all__ = ["End", "MeterDeath", "cancel", "cause", "end_of", "lost", "since", "traced", "traces_of"]
+__all__ = [
+    "End",
+    "MeterDeath",
+    "cancel",
+    "cause",
+    "end_of",
+    "lost",
+    "since",
+    "swept",
+    "traced",
+    "traces_of",
+]
 
 # With its node a task is lost whatever it did.
 _MACHINES = (
@@ -88,6 +99,17 @@ def end_of(reference: Any) -> End:
         return _told(error)
 
 
+def swept() -> RunError | None:
+    """What to raise where Ray's own temporary folder is gone, without which all it does fails."""
+    node = ray._private.worker._global_node
+    if node is None or Path(node.get_session_dir_path()).exists():
+        return None
+    return RunError(
+        f"the temporary folder {node.get_session_dir_path()} was removed while the search ran. "
+        "No candidate is lost: resume, with TMPDIR set to a folder that nobody sweeps."
+    )
+
+
 def lost(proposal: Proposal, end: End, traces: str = "") -> Record:
     """The record of a candidate that gave none, by what its process left behind if it died."""
     reason = _signal(traces) if traces else end.reason
@@ -144,12 +166,8 @@ def cause(error: BaseException) -> Exception:
 def _told(error: RayError) -> End:
     found = cause(error)
     text = str(error).strip()
-    # Outside of an evaluation a missing folder or plugin is the same for all candidates.
-    if isinstance(found, DeviceError | UsageError):
-        return End("fatal", fatal=found)
-    full = disk_trouble(found) or (found if isinstance(error, _FULL) else None)
-    if full is not None:
-        return End("fatal", fatal=RunError(f"{full}: free some disk space, then resume."))
+    if (fatal := _fatal(error, found)) is not None:
+        return End("fatal", fatal=fatal)
     if isinstance(error, _MACHINES):
         return End("machine", f"its machine was lost: {_first_line(text)}", error=text)
     if isinstance(error, told_by_ray.OutOfMemoryError):
@@ -157,6 +175,17 @@ def _told(error: RayError) -> End:
     if isinstance(error, told_by_ray.WorkerCrashedError):
         return End("death", _SILENT, error=text)
     return End("raised", str(found), error=text, raised=found)
+
+
+def _fatal(error: RayError, found: Exception) -> OrchestratorError | None:
+    """What is no candidate's fault; None where it may be one's."""
+    # Outside of an evaluation a missing folder or plugin is the same for all candidates.
+    if isinstance(found, DeviceError | UsageError):
+        return found
+    full = disk_trouble(found) or (found if isinstance(error, _FULL) else None)
+    if full is not None:
+        return RunError(f"{full}: free some disk space, then resume.")
+    return swept()
 
 
 def _signal(traces: str) -> str:

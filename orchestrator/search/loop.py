@@ -22,7 +22,7 @@ from orchestrator.contracts.sampler import Measured, Proposal
 from orchestrator.errors import RunError
 from orchestrator.records import Record
 from orchestrator.search.cluster import Job, Resources, call, task_options
-from orchestrator.search.ends import End, MeterDeath, cancel, end_of, lost
+from orchestrator.search.ends import End, MeterDeath, cancel, end_of, lost, swept
 from orchestrator.search.proposer import Proposer
 
 __all__ = ["Callbacks", "Limits", "search"]
@@ -339,7 +339,12 @@ class _Loop:
         return told
 
     def _give_up(self) -> None:
-        """Fail what has been running for too long, and take its worker's life."""
+        """Fail what has been running for too long, and take its worker's life.
+
+        Raises RunError where nothing can end any more.
+        """
+        if (gone := swept()) is not None:
+            raise gone
         now, limit = time.monotonic(), self._limits.seconds_each or math.inf
         for reference, shortlist in list(self._measuring.items()):
             if shortlist.deadline < now:

@@ -40,9 +40,9 @@ def refuse_alike(health: Health) -> None:
     if len(alike) >= _ALIKE:
         raise OrchestratorError(
             f"the search was ended: all {plural(len(alike), 'candidate')} that were evaluated "
-            f"failed alike at {alike[0].step}: {alike[0].reason} The report has the whole story of "
-            "each; mend it and start again in another run.dir, as a failed candidate is not tried "
-            "twice."
+            f"failed alike at {alike[0].step}: {alike[0].reason.rstrip('.')}. The report has the "
+            "whole story of each; mend it and start again in another run.dir, as a failed "
+            "candidate is not tried twice."
         )
 
 
@@ -54,6 +54,6 @@ def refuse_failure(study: Study, chosen: Sequence[Record]) -> None:
     (reason, times), *_ = Counter(record.reason for record in failed).most_common(1)
     raise OrchestratorError(
         f"no candidate is worth a finalist: {study.summary} {times} of {len(failed)} "
-        f"failed alike: {reason} Its whole story is in {study.home.report}; mend it and "
-        "start again in another run.dir, as a failed candidate is not tried twice."
+        f"failed alike: {reason.rstrip('.')}. Its whole story is in {study.home.report}; mend it "
+        "and start again in another run.dir, as a failed candidate is not tried twice."
     )

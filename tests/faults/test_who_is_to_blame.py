@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -56,6 +57,11 @@ def deep() -> Any:
     return deep()
 
 
+class Untold(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
 BY_A_PLUGIN: dict[str, Answer] = {
     "text that is no text": raising(RuntimeError("bad \x00\x1b[31m \ud800 text")),
     "a megabyte of text": raising(RuntimeError("x" * 2**20)),
@@ -69,6 +75,8 @@ BY_A_PLUGIN: dict[str, Answer] = {
     "a group": raising(ExceptionGroup("several", [ValueError("one"), TypeError("two")])),
     "an assertion": raising(AssertionError()),
     "a stop": raising(StopIteration()),
+    "an interrupt of its own kind": raising(type("Own", (BaseException,), {})("enough")),
+    "an error that cannot be told": raising(Untold()),
     "nothing": lambda: None,
     "a text": lambda: "five",
     "not a number": lambda: float("nan"),
@@ -182,4 +190,16 @@ def test_what_no_worker_can_set_up_fails_no_candidate(kind: type[OrchestratorErr
     told.cause = kind("the folder of images is gone")
     assert _told(told).kind == "fatal"
     told.cause = ValueError("only this one")
+    assert _told(told).kind == "raised"
+
+
+def test_a_folder_of_rays_that_is_swept_fails_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = RayError()
+    told.cause = FileNotFoundError(errno.ENOENT, "No such file or directory", "worker.out")
+    node = SimpleNamespace(get_session_dir_path=lambda: str(tmp_path / "session"))
+    monkeypatch.setattr("ray._private.worker._global_node", node)
+    assert isinstance(_told(told).fatal, RunError)
+    (tmp_path / "session").mkdir()
     assert _told(told).kind == "raised"
