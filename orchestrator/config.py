@@ -276,13 +276,6 @@ class StudyConfig:
     run: RunConfig = field(default_factory=RunConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
-    def at_most(self, asked: int) -> int:
-        """Of so many that are to be chosen among candidates, how many there can be.
-
-        No more than there are candidates, unless earlier runs bring some.
-        """
-        return asked if self.sampler.history else min(asked, self.budget.candidates)
-
 
 _SCHEMAS: Mapping[str, Any] = {
     "objective": ObjectiveConfig,

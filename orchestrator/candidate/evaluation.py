@@ -107,7 +107,7 @@ def failure(number: int, genotype: Genotype, error: BaseException, *, step: str)
         number=number,
         genotype=genotype,
         outcome="failed",
-        reason=reason.strip().splitlines()[0],
+        reason=reason.strip().splitlines()[0] if reason.strip() else type(error).__name__,
         step=step,
         error="".join(traceback.format_exception(error)),
         finished_at=time.time(),

@@ -175,6 +175,8 @@ def _interval(values: Sequence[float], unit: str) -> str:
 
 def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
     """What will be searched, for what, and how it is compressed."""
+    from orchestrator.plan.forecast import at_most
+
     facts = Table(show_header=False, box=None, pad_edge=False)
     size = (
         f"about {plan.space_size:.1e} genotypes"
@@ -193,7 +195,7 @@ def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:
         **({"variants": plan.variants} if plan.variants else {}),
         "estimator": _described("estimator", config.estimator.name),
         "sampler": f"{config.sampler.name}, {plural(config.budget.candidates, 'candidate')}, "
-        f"then at most {plural(config.at_most(config.budget.finalists), 'finalist')}"
+        f"then at most {plural(at_most(config, config.budget.finalists), 'finalist')}"
         + (
             f", each the best of {plural(config.budget.seeds, 'seed')}"
             if config.budget.seeds > 1

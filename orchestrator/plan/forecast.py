@@ -16,11 +16,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.candidate.factory import Factory
+from orchestrator.config import StudyConfig
 from orchestrator.estimators.ladder import Ladder
 from orchestrator.plan.survey import Specimen
 from orchestrator.training.epochs import seconds_per_step
 
-__all__ = ["Forecast", "Stage", "Timed", "Work", "forecast", "measuring", "timed"]
+__all__ = ["Forecast", "Stage", "Timed", "Work", "at_most", "forecast", "measuring", "timed"]
 
 # Where in the order of sizes networks are timed.
 _PLACES = (0.1, 0.5, 0.9)
@@ -154,10 +155,10 @@ def _stages(factory: Factory, seen: Timed, work: Work, files: int) -> list[Stage
     if estimator.approximate and budget.checked:
         # Checks are made in rungs; over all of them a checked candidate is trained for about as
         # long as one that is trained alone.
-        checked = config.at_most(budget.checked)
+        checked = at_most(config, budget.checked)
         rounds = math.ceil(checked / work.concurrent)
         stages.append(Stage("check", checked, _times(1.2 * rounds * train.epochs, seen.epoch_s)))
-    finalists = config.at_most(budget.finalists)
+    finalists = at_most(config, budget.finalists)
     rounds = math.ceil(finalists / work.concurrent)
     shipped = [
         1.3 * budget.seeds * train.final_epochs * epoch_s + (5 + files) * seen.file_s
@@ -167,11 +168,19 @@ def _stages(factory: Factory, seen: Timed, work: Work, files: int) -> list[Stage
     return stages
 
 
+def at_most(config: StudyConfig, asked: int) -> int:
+    """Of so many that are to be chosen among candidates, how many there can be.
+
+    No more than there are candidates, unless earlier runs bring some.
+    """
+    return asked if config.sampler.history else min(asked, config.budget.candidates)
+
+
 def _disk(factory: Factory, seen: Timed, files: int) -> Range:
     """Weights are kept of candidates that are trained, and of each finalist with all its files."""
     budget = factory.config.budget
     _, each = factory.assembly.estimator.training_epochs(factory.config.train)
-    finalists = factory.config.at_most(budget.finalists)
+    finalists = at_most(factory.config, budget.finalists)
     kept = (budget.candidates if each else 0) + finalists * (files + 2)
     fixed = _REPORT_BYTES + _CANDIDATE_BYTES * budget.candidates
     return _ordered([fixed + _BYTES_A_PARAMETER * kept * size for size in seen.parameters])
