@@ -117,7 +117,7 @@ def _is_outcome(log: Mapping[str, Any]) -> bool:
 
 
 class OneWriter(JournalStorage):
-    """A journal that this process alone writes, so that it knows whether anything is queued.
+    """A journal that this process alone writes, so that it knows what is queued.
 
     Optuna looks for queued trials before each proposal, among all that there are: at ten thousand
     that takes longer than the rest of a step. What is `hidden`, by number, samplers do not see.
@@ -126,7 +126,8 @@ class OneWriter(JournalStorage):
     def __init__(self, backend: _Journal) -> None:
         super().__init__(backend)
         self.together = backend.together
-        self._queued = True
+        # Trials that wait, by Optuna's own numbers; None: nobody has looked yet.
+        self._queued: list[int] | None = None
         self._count: int | None = None
         self.hidden: set[int] = set()
 
@@ -136,8 +137,10 @@ class OneWriter(JournalStorage):
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """As Optuna's; a template may be of a trial that waits."""
-        self._queued = self._queued or template_trial is not None
         made = super().create_new_trial(study_id, template_trial)
+        waits = template_trial is not None and template_trial.state == TrialState.WAITING
+        if waits and self._queued is not None:
+            self._queued.append(made)
         self._count = None if self._count is None else self._count + 1
         return made
 
@@ -153,13 +156,17 @@ class OneWriter(JournalStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        """What samplers may see; that none waits is remembered."""
+        """What samplers may see; which of them wait is looked for once, and remembered."""
         if states != (TrialState.WAITING,):
             found = super().get_all_trials(study_id, deepcopy, states)
             return [t for t in found if t.number not in self.hidden] if self.hidden else found
-        found = super().get_all_trials(study_id, deepcopy, states) if self._queued else []
-        self._queued = bool(found)
-        return found
+        if self._queued is None:
+            found = super().get_all_trials(study_id, deepcopy, states)
+        else:
+            found = [self.get_trial(known) for known in self._queued]
+        waiting = [trial for trial in found if trial.state == TrialState.WAITING]
+        self._queued = [trial._trial_id for trial in waiting]
+        return waiting
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from orchestrator import Choices, SamplerContext
 from orchestrator_guided.pool import told_of
+from orchestrator_guided.rows import Rows
 
 __all__ = ["Coder"]
 
@@ -33,7 +34,7 @@ class Coder:
     told: set[Hashable] = field(default_factory=set)
     borrowed: int = 0
     _asked: set[str] = field(default_factory=set)
-    _known: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    _known: Rows = field(default_factory=lambda: Rows(0))
 
     def __post_init__(self) -> None:
         self.drawn = [self.context.random(number) for number in range(_DRAWN)]
@@ -57,10 +58,10 @@ class Coder:
             if place >= self.borrowed:
                 self.told.add(told_of(chosen))
         codes = [self.context.encode(chosen) for chosen in new]
-        width = len(self.context.columns)
-        if new or self._known.shape[1] < width:
-            self._known = np.concatenate([_padded(self._known, width), _padded(codes, width)])
-        return self._chosen(self._known)
+        self._known.widen(len(self.context.columns))
+        for code in codes:
+            self._known.append(code)
+        return self._chosen(self._known.array)
 
     def ask(self, choices: Sequence[Choices]) -> list[Choices]:
         """Whole answers of candidates of earlier searches, whose questions are known from now."""
@@ -77,16 +78,11 @@ class Coder:
     def pool(self, choices: Sequence[Choices]) -> Floats:
         """(n, columns) of whole answers."""
         codes = [self.context.encode(chosen) for chosen in choices]
-        return self._chosen(_padded(codes, len(self.context.columns)))
+        padded = Rows(len(self.context.columns))
+        for code in codes:
+            padded.append(code)
+        return self._chosen(padded.array)
 
     def _chosen(self, codes: Floats) -> Floats:
         kept = np.array([name in self._asked for name in self.context.columns], dtype=bool)
         return codes if kept.all() else codes[:, kept]
-
-
-def _padded(codes: Sequence[Floats] | Floats, width: int) -> Floats:
-    """What was coded before a question was met has zeros there, as the contract has it."""
-    found = np.zeros((len(codes), width))
-    for row, code in zip(found, codes, strict=True):
-        row[: len(code)] = code
-    return found

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator import Budget, Choices, Earlier, Record
-from orchestrator_guided.improvement import layer
 from orchestrator_guided.losses import Loss
+from orchestrator_guided.rows import Rows
 
 __all__ = ["Evidence"]
 
@@ -28,8 +28,8 @@ class Evidence:
     """A row for each network that came to an end; it grows with the records told.
 
     `choices` are those that each was drawn with. `losses` are those of the axes, the first `axes`
-    of them, and of what has a budget beside. A network counts with its best file. `points` are the
-    losses (m, axes) of every record that keeps its budgets, of the networks at places `owners`.
+    of them, and of what has a budget beside. A network counts with its best file. `owners` are
+    the places of the networks of `points`.
     """
 
     losses: Sequence[Loss]
@@ -37,27 +37,29 @@ class Evidence:
     static: Sequence[str]
     trainings: list[Record] = field(default_factory=list)
     choices: list[Choices] = field(default_factory=list)
-    points: list[list[float]] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
-    _rows: list[list[float]] = field(default_factory=list)
-    _costs: list[list[float]] = field(default_factory=list)
-    _front: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    _layered: int = 0
+    # Of these so many cost a training, here or in an earlier search.
+    tried: int = 0
     _files: list[list[Record]] = field(default_factory=list)
     _places: dict[int, int] = field(default_factory=dict)
     _read: int = 0
     _last: Record | None = None
+    _front: list[int] = field(default_factory=list)
+    _gained: dict[int, tuple[Floats, Floats]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._rows, self._costs = Rows(len(self.losses)), Rows(len(self.static))
+        self._points = Rows(self.axes)
+        # Whether it failed, whether it was foretold; epochs that it was trained for, and whether
+        # these were all.
+        self._marks = Rows(4)
 
     def read(self, records: Sequence[Record]) -> None:
         """What is new; `records` in the order in which they were told."""
         for record in records[self._read :]:
             if record.network is None:
-                self._places[record.number] = len(self.trainings)
-                self.trainings.append(record)
-                self.choices.append(record.choices)
-                self._costs.append([record.values.get(name, np.nan) for name in self.static])
-                self._files.append([])
-                self._rows.append([])
+                self._places[record.number] = len(self)
+                self._add(record, record.values, [np.nan] * len(self.losses))
             if record.training in self._places:
                 self._take(record, self._places[record.training])
         self._read = len(records)
@@ -78,13 +80,9 @@ class Evidence:
                 known_here = replace(record, earlier=before.origin)
                 if not learnt:
                     known_here = replace(known_here, curve=(), extra={})
-                self.trainings.append(known_here)
-                self.choices.append(record.choices)
                 values = {n: v for n, v in record.values.items() if n in before.holds}
-                self._costs.append([values.get(n, np.nan) for n in self.static])
-                self._files.append([])
-                row = zip(known._rows[place], kept, strict=True)
-                self._rows.append([value if held else np.nan for value, held in row])
+                row = zip(known.raw[place], kept, strict=True)
+                self._add(known_here, values, [value if held else np.nan for value, held in row])
 
     def leads_to(self, records: Sequence[Record]) -> bool:
         """Whether these begin with those that were read."""
@@ -109,30 +107,32 @@ class Evidence:
     @property
     def raw(self) -> Floats:
         """(n, losses), NaN where one is not known."""
-        return np.array(self._rows).reshape(len(self), len(self.losses))
+        return self._rows.array
 
     @property
     def failed(self) -> NDArray[np.bool_]:
         """(n,): what has no losses worth learning from."""
-        return np.array([record.outcome == "failed" for record in self.trainings], dtype=bool)
+        return self._marks.array[:, 0] > 0
 
     @property
     def predicted(self) -> Floats:
         """(n,): 1 where an estimator foretold rather than trained."""
-        return np.array([float(bool(r.extra.get("predicted"))) for r in self.trainings])
+        return self._marks.array[:, 1]
 
     @property
     def costs(self) -> Floats:
         """(n, static): static objectives, NaN where one is not known."""
-        return np.array(self._costs, dtype=np.float64).reshape(len(self), len(self.static))
+        return self._costs.array
+
+    @property
+    def points(self) -> Floats:
+        """(m, axes): losses of every record that keeps its budgets."""
+        return self._points.array
 
     @property
     def front(self) -> NDArray[np.int64]:
-        """Where those of `points` are that nothing dominates."""
-        if self._layered != len(self.points):
-            self._front = layer(np.array(self.points).reshape(-1, self.axes))
-            self._layered = len(self.points)
-        return self._front
+        """Where those of `points` are that nothing dominates; of equal ones the first."""
+        return np.array(self._front, dtype=np.int64)
 
     def target(self, place: int, count: int) -> tuple[Floats, Floats]:
         """Of the first `count` one loss as it is modelled, NaN where unknown, and its variance.
@@ -141,13 +141,15 @@ class Evidence:
         epoch; how differently they did is its variance.
         """
         loss = self.losses[place]
-        values = loss.modelled(np.array([row[place] for row in self._rows[:count]]))
+        values = loss.modelled(self.raw[:count, place].copy())
         variances = np.zeros(count)
         if loss.axis.leads:
             gains = self._gains(loss, count)
-            for row, record in enumerate(self.trainings[:count]):
-                if (foreseen := _foreseen(loss, record, gains)) is not None:
-                    values[row], variances[row] = foreseen
+            epochs = self._marks.array[:count, 2]
+            for row in np.flatnonzero((epochs > 0) & (epochs < len(gains[0]))):
+                foreseen = _foreseen(loss, self.trainings[row], gains)
+                assert foreseen is not None
+                values[row], variances[row] = foreseen
         return values, variances
 
     def beyond(self, place: int) -> tuple[float, float]:
@@ -156,7 +158,7 @@ class Evidence:
         The mean of the latest, and how differently they do. Both are 0 where each has but one.
         """
         loss, apart = self.losses[place], []
-        for row, files in zip(self._rows[-_COMPARED:], self._files[-_COMPARED:], strict=True):
+        for row, files in zip(self.raw[-_COMPARED:], self._files[-_COMPARED:], strict=True):
             own = loss.known(files[0].values)
             if len(files) > 1 and np.isfinite([row[place], own]).all():
                 best, first = loss.modelled(np.array([row[place], own]))
@@ -168,15 +170,36 @@ class Evidence:
         loss = self.losses[place]
         return _foreseen(loss, record, self._gains(loss, len(self))) if loss.axis.leads else None
 
+    def _add(self, record: Record, known: Mapping[str, float], row: Sequence[float]) -> None:
+        """A network more, with what is known of it."""
+        self.trainings.append(record)
+        self.choices.append(record.choices)
+        self._files.append([])
+        self._rows.append(row)
+        self._costs.append([known.get(name, np.nan) for name in self.static])
+        epochs = len(record.curve) if _is_trained(record) else 0
+        marks = (record.outcome == "failed", _foretold(record.extra), epochs, _is_whole(record))
+        self._marks.append([float(mark) for mark in marks])
+        self.tried += record.paid or bool(record.earlier)
+        self._gained.clear()
+
     def _take(self, record: Record, place: int) -> None:
         """A file more of a network."""
         files, row = self._files[place], self._rows_of(record)
         files.append(record)
-        self._rows[place] = self._best(files) if len(files) > 1 else row
+        self._rows.replace(place, self._best(files) if len(files) > 1 else row)
         point = row[: self.axes]
         if record.outcome == "feasible" and all(map(isfinite, point)):
-            self.points.append(point)
+            self._points.append(point)
             self.owners.append(place)
+            self._advance(np.array(point))
+
+    def _advance(self, point: Floats) -> None:
+        """The front with the latest point, if nothing there is as good."""
+        there = self.points[self._front]
+        if not (there <= point).all(1).any():
+            left = np.flatnonzero((there < point).any(1))
+            self._front = [*(self._front[place] for place in left), len(self._points) - 1]
 
     def _rows_of(self, record: Record) -> list[float]:
         return [loss.known(record.values) for loss in self.losses]
@@ -194,18 +217,26 @@ class Evidence:
         return found
 
     def _gains(self, loss: Loss, count: int) -> tuple[Floats, Floats]:
-        """By how much a modelled loss usually rises after each epoch of a whole training."""
-        curves = [r.curve for r in self.trainings[:count] if _is_whole(r)]
-        longest = max(map(len, curves), default=0)
-        whole = [curve for curve in curves if len(curve) == longest][-_CURVES:]
-        if longest < 2:
-            return np.zeros(0), np.zeros(0)
-        modelled = np.array([loss.modelled(np.array([loss.of(x) for x in c])) for c in whole])
-        left = modelled[:, -1:] - modelled
-        gains = np.median(left, axis=0)
-        apart = 1.5 * np.median(np.abs(left - gains), axis=0)
-        # Of two or three it is not known how differently the next will do.
-        return gains, np.maximum(apart, np.abs(gains) / (1 + len(whole)) ** 0.5)
+        """By how much the leading loss, modelled, usually rises after each epoch of a training."""
+        if count not in self._gained:
+            marks = self._marks.array[:count]
+            epochs = np.where(marks[:, 3] > 0, marks[:, 2], 0)
+            longest = epochs.max(initial=0)
+            rows = np.flatnonzero(epochs == longest)[-_CURVES:] if longest else ()
+            self._gained[count] = _usual(loss, [self.trainings[row].curve for row in rows])
+        return self._gained[count]
+
+
+def _usual(loss: Loss, curves: Sequence[Sequence[float]]) -> tuple[Floats, Floats]:
+    """Of whole curves, all of one length."""
+    if not curves:
+        return np.zeros(0), np.zeros(0)
+    modelled = np.array([loss.modelled(np.array([loss.of(x) for x in c])) for c in curves])
+    left = modelled[:, -1:] - modelled
+    gains = np.median(left, axis=0)
+    apart = 1.5 * np.median(np.abs(left - gains), axis=0)
+    # Of two or three it is not known how differently the next will do.
+    return gains, np.maximum(apart, np.abs(gains) / (1 + len(curves)) ** 0.5)
 
 
 def _foreseen(

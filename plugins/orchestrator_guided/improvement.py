@@ -8,7 +8,7 @@ Deutz and Klinkenberg 2011, doi 10.1109/CEC.2011.5949880).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-__all__ = ["Belief", "Boxes", "layer", "nondominated"]
+__all__ = ["Belief", "Boxes", "layer", "nondominated", "worthiest"]
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
 
 # With more objectives a point of the front makes more boxes; so many points are kept then.
 _MOST_POINTS = {1: 1, 2: 400, 3: 48}
@@ -66,7 +67,7 @@ class Boxes:
     def __init__(self, front: Floats, worst: Floats) -> None:
         inside = front[(front < worst).all(1)]
         kept = _thinned(nondominated(inside), worst)
-        boxes = np.array(list(_boxes(kept, worst))).reshape(-1, len(worst), 2)
+        boxes = _boxes(kept, worst)
         self._bounds, self._lower, self._upper = [], [], []
         for axis in range(len(worst)):
             bounds, places = np.unique(boxes[:, axis], return_inverse=True)
@@ -102,14 +103,39 @@ def nondominated(points: Floats) -> Floats:
     return np.array(kept).reshape(-1, points.shape[1])
 
 
-def layer(points: Floats) -> NDArray[np.int64]:
+def layer(points: Floats) -> Places:
     """Where the non-dominated ones of (n, k) are; of equal ones the first."""
     left, kept = np.arange(len(points)), list[int]()
+    # A row a loss: comparing long rows costs a fraction of comparing many short ones.
+    losses, sums = np.ascontiguousarray(points.T), points.sum(1)
     while len(left):
-        first = left[np.argmin(points[left].sum(1))]
-        kept.append(int(first))
-        left = left[(points[left] < points[first]).any(1)]
+        first = int(sums.argmin())
+        kept.append(int(left[first]))
+        better = np.zeros(len(left), dtype=bool)
+        for loss in losses:
+            better |= loss < loss[first]
+        left, losses, sums = left[better], losses[:, better], sums[better]
     return np.array(sorted(kept), dtype=np.int64)
+
+
+def worthiest(kept: Places, losses: Floats, axes: int, most: int) -> Places:
+    """At most so many of those at `kept` in `losses` (n, k), of which the first `axes` count.
+
+    Two thirds lie near the front, some are the latest, the rest are taken at random.
+    """
+    if len(kept) <= most:
+        return kept
+    near: list[int] = []
+    left = kept[np.isfinite(losses[kept]).all(1)]
+    while len(left) and len(near) < 2 * most // 3:
+        best = layer(losses[left][:, :axes])
+        near += list(left[best])
+        left = np.delete(left, best)
+    chosen = [*near[: 2 * most // 3], *kept[-most // 12 :]]
+    rest = np.setdiff1d(kept, chosen)
+    rng = np.random.default_rng(len(kept))
+    some = rng.permutation(rest)[: max(0, most - len(set(chosen)))]
+    return np.unique([*chosen, *some])
 
 
 def _thinned(front: Floats, worst: Floats) -> Floats:
@@ -126,13 +152,34 @@ def _thinned(front: Floats, worst: Floats) -> Floats:
     return front[chosen]
 
 
-def _boxes(front: Floats, worst: Floats) -> Iterator[list[tuple[float, float]]]:
-    """Slabs between the values of the last loss, each cut by what is no worse there."""
+def _boxes(front: Floats, worst: Floats) -> Floats:
+    """(boxes, k, 2): slabs between the values of the last loss, each cut by what is no worse there.
+
+    Two losses need no slabs, as theirs are the steps of a staircase.
+    """
     if len(worst) == 1:
-        yield [(-np.inf, float(front.min()) if len(front) else float(worst[0]))]
-        return
+        return np.array([[[-np.inf, front.min(initial=worst[0])]]])
+    if len(worst) == 2:
+        return _steps(front, worst)
     levels = [-np.inf, *np.unique(front[:, -1]), float(worst[-1])]
+    found = []
     for low, high in pairwise(levels):
-        better = nondominated(front[front[:, -1] <= low][:, :-1])
-        for box in _boxes(better, worst[:-1]):
-            yield [*box, (float(low), float(high))]
+        better = front[front[:, -1] <= low][:, :-1]
+        # Steps are made of those that count; a slab for each that does not would be one too many.
+        better = nondominated(better) if better.shape[1] > 2 else better
+        across = _boxes(better, worst[:-1])
+        slab = np.broadcast_to([low, high], (len(across), 1, 2))
+        found.append(np.concatenate([across, slab], axis=1))
+    return np.concatenate(found)
+
+
+def _steps(front: Floats, worst: Floats) -> Floats:
+    """(boxes, 2, 2) below each step, from the least of the last loss upwards."""
+    along = front[np.lexsort((front[:, 0], front[:, 1]))]
+    before = np.minimum.accumulate(np.concatenate([[np.inf], along[:, 0]]))[:-1]
+    stairs = along[along[:, 0] < before]
+    heights = np.concatenate([[-np.inf], stairs[:, 1], worst[1:]])
+    widths = np.concatenate([worst[:1], stairs[:, 0]])
+    found = np.full((len(widths), 2, 2), -np.inf)
+    found[:, 0, 1], found[:, 1, 0], found[:, 1, 1] = widths, heights[:-1], heights[1:]
+    return found

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from orchestrator import Choices, Measured, Proposal, Record, SamplerContext
 from orchestrator_guided.evidence import Evidence
-from orchestrator_guided.improvement import Belief, Boxes, layer
+from orchestrator_guided.improvement import Belief, Boxes, worthiest
 from orchestrator_guided.memory import FEWEST, Memory, Static, step_of
 from orchestrator_guided.pool import told_of
 from orchestrator_guided.process import Observations, Process
@@ -46,6 +46,7 @@ class Knowledge:
         self._costs, self._failed = evidence.costs, evidence.failed
         self._raw, self._predicted = evidence.raw, evidence.predicted
         self._pooled: dict[int, Floats] = {}
+        self._chosen: dict[bytes, Places] = {}
         self._corrected: dict[str, Process] = {}
         # Place of a loss → what was measured of a network: the loss as it is modelled, and how
         # surely its best file has that.
@@ -162,20 +163,11 @@ class Knowledge:
         self._memory.process(_WORKS, count, _LEARN, told).see(told(count))
 
     def _worth(self, kept: Places) -> Places:
-        """At most 320: two thirds near the front, some of the latest, the rest at random."""
-        if len(kept) <= _MOST_SEEN:
-            return kept
-        near: list[int] = []
-        left = kept[np.isfinite(self._raw[kept]).all(1)]
-        while len(left) and len(near) < 2 * _MOST_SEEN // 3:
-            best = layer(self._raw[left][:, : self.evidence.axes])
-            near += list(left[best])
-            left = np.delete(left, best)
-        chosen = [*near[: 2 * _MOST_SEEN // 3], *kept[-_MOST_SEEN // 12 :]]
-        rest = np.setdiff1d(kept, chosen)
-        rng = np.random.default_rng(len(kept))
-        some = rng.permutation(rest)[: max(0, _MOST_SEEN - len(set(chosen)))]
-        return np.unique([*chosen, *some])
+        """Those of a loss's usable ones that it is conditioned on; the same for the same."""
+        told = kept.tobytes()
+        if told not in self._chosen:
+            self._chosen[told] = worthiest(kept, self._raw, self.evidence.axes, _MOST_SEEN)
+        return self._chosen[told]
 
     # --- what the trend goes by ---------------------------------------------------------------
 
@@ -376,7 +368,7 @@ class Knowledge:
     def _front(self) -> Floats:
         """The front, what is dear moved by as much as the process doubts it: noise is no gain."""
         axes = self.evidence.axes
-        points = np.array(self.evidence.points).reshape(-1, axes)
+        points = self.evidence.points
         if not len(points):
             return points
         near = self.evidence.front

@@ -117,7 +117,7 @@ def best_of(earlier: Sequence[Earlier], losses: Sequence[Loss], axes: int) -> li
     for before in earlier:
         known = Evidence(losses, axes, ())
         known.read(before.records)
-        front = sorted(known.front, key=lambda place: known.points[place])
+        front = sorted(known.front, key=lambda place: tuple(known.points[place]))
         chosen = np.unique(np.linspace(0, len(front) - 1, _FRONT).round().astype(int))
         found += [known.choices[known.owners[front[place]]] for place in chosen] if front else []
     return found

@@ -199,54 +199,73 @@ class Process:
 
 
 class _Fit:
-    """Minus the logarithm of the posterior of hyper-parameters, and its gradient."""
+    """Minus the logarithm of the posterior of hyper-parameters, and its gradient.
+
+    All matrices are symmetric: of each are kept what lies beside its diagonal, in the order of
+    `beside`, and the diagonal, where two answers are no distance apart.
+    """
 
     def __init__(self, told: Observations, names: Sequence[str]) -> None:
         self._values, _, width = _standard(told.values)
         self._variances = told.variances / width**2
-        self._trend = 1 + _trend(told.features, told.features)
+        # As LAPACK has matrices by columns, these lie below its diagonal.
+        side = (len(told), len(told))
+        self._beside = np.ravel_multi_index(np.triu_indices(len(told), 1), side)
+        trend = 1 + _trend(told.features, told.features)
+        self._trend, self._own_trend = trend.take(self._beside), np.diag(trend).copy()
         questions = np.array(told.questions)
-        self._apart = np.zeros((len(names), len(told) ** 2))
+        self._apart = np.zeros((len(names), len(self._trend)))
         for place, name in enumerate(names):
-            self._apart[place] = _distances(told.codes[:, questions == name]).ravel()
+            self._apart[place] = _distances(told.codes[:, questions == name]).take(self._beside)
 
     def __call__(self, parameters: Floats) -> tuple[float, Floats]:
         count = len(self._apart)
         scales, (common, signal, trend, noise) = parameters[:count], parameters[count:]
         rates = np.exp(_log_rates(scales, common, count))
-        side = len(self._values)
-        near = np.exp(signal - rates @ self._apart).reshape(side, side)
-        trended = np.exp(trend) * self._trend
-        covariance = near + trended
-        covariance[np.diag_indices_from(covariance)] += np.exp(noise) + _JITTER + self._variances
-        factor = linalg.cholesky(covariance, lower=True, check_finite=False)
-        inverse = _inverse(factor)
-        weights = inverse @ self._values
-        half = 0.5 * (inverse - np.outer(weights, weights))
+        near, own = np.exp(signal - rates @ self._apart), np.exp(signal)
+        factor = self._factor(near + np.exp(trend) * self._trend, own, parameters)
+        half, half_own, fitted = self._slopes(factor)
         near *= half
-        by_scale = -rates * (self._apart @ near.ravel())
+        by_scale = -2 * rates * (self._apart @ near)
+        by_trend = 2 * half @ self._trend + half_own @ self._own_trend
         gradient = np.concatenate(
             [
                 by_scale + scales / _SPREAD**2,
                 [
                     by_scale.sum() + common,
-                    near.sum() + signal,
-                    (half * trended).sum() + trend,
-                    np.exp(noise) * np.trace(half) + (noise - _NOISE) / _NOISE_SPREAD**2,
+                    2 * near.sum() + own * half_own.sum() + signal,
+                    np.exp(trend) * by_trend + trend,
+                    np.exp(noise) * half_own.sum() + (noise - _NOISE) / _NOISE_SPREAD**2,
                 ],
             ]
         )
         prior = (scales**2).sum() / _SPREAD**2 + common**2 + signal**2 + trend**2
         prior += ((noise - _NOISE) / _NOISE_SPREAD) ** 2
-        fitted = 0.5 * self._values @ weights + np.log(np.diag(factor)).sum()
         return float(fitted + 0.5 * prior), gradient
 
+    def _factor(self, beside: Floats, own: float, parameters: Floats) -> Floats:
+        """The lower Cholesky factor of the covariance."""
+        trend, noise = np.exp(parameters[-2:])
+        side = len(self._values)
+        covariance = np.zeros(side * side)
+        covariance[self._beside] = beside
+        covariance[:: side + 1] = own + trend * self._own_trend + noise + _JITTER + self._variances
+        by_columns = covariance.reshape(side, side).T
+        found: Floats = linalg.cholesky(
+            by_columns, lower=True, overwrite_a=True, check_finite=False
+        )
+        return found
 
-def _inverse(factor: Floats) -> Floats:
-    """Of the matrix whose lower Cholesky factor this is; a third of what solving costs."""
-    lower, _ = linalg.lapack.dpotri(factor, lower=True)
-    found: Floats = np.tril(lower) + np.tril(lower, -1).T
-    return found
+    def _slopes(self, factor: Floats) -> tuple[Floats, Floats, float]:
+        """By the covariance beside its diagonal and on it; minus the likelihood's logarithm."""
+        weights = linalg.cho_solve((factor, True), self._values, check_finite=False)
+        # Half of the inverse is all that is asked for; a third of what solving costs.
+        inverse, _ = linalg.lapack.dpotri(factor, lower=True)
+        half = inverse.T.take(self._beside)
+        half -= np.outer(weights, weights).take(self._beside)
+        half *= 0.5
+        half_own = 0.5 * (np.diag(inverse) - weights**2)
+        return half, half_own, 0.5 * self._values @ weights + np.log(np.diag(factor)).sum()
 
 
 def _log_rates(scales: Floats, common: float, questions: int) -> Floats:

@@ -157,8 +157,7 @@ class _Known:
         evidence = self.evidence
         if self.believes:
             return False
-        tried = sum(record.paid or bool(record.earlier) for record in evidence.trainings)
-        paid = tried + len(history.pending)
+        paid = evidence.tried + len(history.pending)
         told = np.isfinite(evidence.raw[:, : evidence.axes]).all(1) & ~evidence.failed
         return paid < self.start.wanted or told.sum() < 2
 
@@ -283,7 +282,7 @@ class _Turn:
     def _parents(self) -> list[Choices]:
         """The front, with the layers behind it where it is small; else what broke budgets least."""
         evidence = self.knowledge.evidence
-        points = np.array(evidence.points).reshape(-1, evidence.axes)
+        points = evidence.points
         left, parents = np.arange(len(points)), dict[int, None]()
         while len(left) and len(parents) < _PARENTS:
             best = layer(points[left]) if parents else evidence.front

@@ -326,10 +326,11 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("sampler", ["random", "guided"])
 def test_a_step_never_looks_through_all_candidates(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
 ) -> None:
-    asked = proposer(tmp_path)
+    asked = proposer(tmp_path, sampler)
     first = asked.propose()
     assert first is not None
     looked: list[Any] = []

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from orchestrator_guided.coding import Coder
 from orchestrator_guided.evidence import Evidence
+from orchestrator_guided.improvement import layer
 from orchestrator_guided.knowledge import Knowledge, Memory
 from orchestrator_guided.losses import losses_of
 from orchestrator_guided.sampler import GuidedSampler
@@ -69,7 +70,19 @@ def test_a_network_counts_with_its_best_file_and_the_front_holds_all() -> None:
     found = evidence([own, int8, broken])
     assert len(found) == 1
     assert found.raw == pytest.approx(np.array([[0.21, 2.0]]))
-    assert found.points == [pytest.approx([0.2, 6.0]), pytest.approx([0.21, 2.0])]
+    assert found.points == pytest.approx(np.array([[0.2, 6.0], [0.21, 2.0]]))
+
+
+def test_the_front_that_grows_is_the_front_of_all() -> None:
+    rng = np.random.default_rng(1)
+    drawn = [
+        {"accuracy": a, "latency_ms": 5 * a + extra}
+        for a, extra in np.round(rng.random((300, 2)), 1).tolist()
+    ]
+    told = [record(n, values["accuracy"], values=values) for n, values in enumerate(drawn)]
+    found = evidence(told)
+    assert found.front.tolist() == layer(found.points).tolist()
+    assert len(found.front) > 3
 
 
 def test_what_is_limited_but_not_searched_for_is_learnt_too() -> None:
