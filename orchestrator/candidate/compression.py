@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.candidate.beyond import Beyond, Formats
 from orchestrator.contracts import ArtifactCompressor, Compressor, Trial
+from orchestrator.contracts._culprits import answered
 from orchestrator.contracts.orders import legal_orders, obstacle, stage_of
 from orchestrator.errors import CompressionError, ConfigError, closest
 from orchestrator.records import Choices, Genotype, Step
@@ -138,7 +139,9 @@ class Compression:
     def suggest(self, name: str, trial: Trial) -> Choices:
         """One compressor's choices, its questions under its own name."""
         compressor = self.compressors[name]
-        return dict(compressor.suggest(ScopedTrial(trial, compressor.name, name)))
+        told = compressor.suggest(ScopedTrial(trial, compressor.name, name))
+        fits, expected = isinstance(told, Mapping), "names and values, {} for none"
+        return dict(answered(compressor, "suggest(trial)", told, fits=fits, expected=expected))
 
     def draw(self, trial: Trial) -> tuple[Step, ...]:
         """Steps that are legal together.

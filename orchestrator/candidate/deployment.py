@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from orchestrator.candidate.assembly import Assembly
 from orchestrator.candidate.variants import VariantFiles
 from orchestrator.contracts import Artifact, Gauge, Latency, Subject
-from orchestrator.errors import CandidateError, CompileError, disk_trouble
+from orchestrator.errors import CandidateError, CompileError, DeviceError, RunError, disk_trouble
 
 __all__ = ["Measure", "Sitting", "together"]
 
@@ -149,7 +149,9 @@ class Sitting:
                 keys[number] = self._key(number, device)
                 for file in self._made[number].files[device].files:
                     file.open("rb").close()
-            except (OSError, ValueError, TypeError) as error:
+            except (DeviceError, RunError):
+                raise
+            except Exception as error:  # runtimes' libraries have kinds of their own
                 if disk_trouble(error):
                     raise
                 broken[number] = CompileError(f"its file cannot be read: {error}")

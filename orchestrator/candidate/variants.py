@@ -16,6 +16,7 @@ from orchestrator.candidate.assembly import Assembly
 from orchestrator.candidate.compression import Variant
 from orchestrator.candidate.treatment import StepAhead, Treatment
 from orchestrator.contracts import Artifact, ArtifactCompressor, Device
+from orchestrator.contracts._culprits import answered
 from orchestrator.errors import DeviceError, RunError, disk_trouble
 from orchestrator.measuring.gate import Gate
 from orchestrator.records import Choices, Genotype
@@ -129,9 +130,13 @@ class FileMaker:
             if device is like or device.compiles_like(like):
                 return group, _made(known)
         example = torch.zeros(1, *self._workshop.assembly.facts.shape)
-        found = self._held(
-            lambda: device.compile(self._network, example, self._place(device), final=self._final)
-        )
+
+        def compiled() -> Artifact:
+            place = self._place(device)
+            told = device.compile(self._network, example, place, final=self._final)
+            return _artifact(device, "compile(network, example, path)", told)
+
+        found = self._held(compiled)
         self._compiled.append((device, found))
         return len(self._compiled) - 1, _made(found)
 
@@ -145,14 +150,18 @@ class FileMaker:
 
     def _step(self, key: tuple[Any, ...], step: StepAhead, before: Artifact) -> Artifact:
         if key not in self._changed:
-            # A compressor of which two settings are made of one file would write to one name.
-            same = [k for k in self._changed if k[:-1] == key[:-1] and k[-1][0] == key[-1][0]]
-            source = self._copied(before) if same else before
+            # A compressor that is asked for several files, as in two settings or in chains of
+            # another order, would write them to one name.
+            again = any(known[-1][0] == key[-1][0] for known in self._changed)
+            source = self._copied(before) if again else before
             told = self._reports[key] = {}
             context = replace(step.context, network=self._network, report=told)
-            self._changed[key] = self._held(
-                lambda: step.compressor.transform(source, step.choices, context)
-            )
+
+            def changed() -> Artifact:
+                found = step.compressor.transform(source, step.choices, context)
+                return _artifact(step.compressor, "transform(artifact, choices, context)", found)
+
+            self._changed[key] = self._held(changed)
         return _made(self._changed[key])
 
     def _copied(self, artifact: Artifact) -> Artifact:
@@ -184,6 +193,12 @@ class FileMaker:
 def _made(found: Artifact | Exception) -> Artifact:
     if isinstance(found, Exception):
         raise found
+    return found
+
+
+def _artifact(made: Device | ArtifactCompressor, method: str, told: Any) -> Artifact:
+    fits = isinstance(told, Artifact)
+    found: Artifact = answered(made, method, told, fits=fits, expected="an Artifact")
     return found
 
 

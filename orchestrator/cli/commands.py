@@ -65,10 +65,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         _fail("stopped.", Interrupted.exit_status)
     except Exception as error:
         # Wherever a command met it: the machine's fault, which its user can mend.
-        trouble = disk_trouble(error)
-        if trouble is None:
-            raise
-        _fail(f"{trouble}. Free some disk space, then try again.", RunError.exit_status)
+        if trouble := disk_trouble(error):
+            _fail(f"{trouble}. Free some disk space, then try again.", RunError.exit_status)
+        from orchestrator.contracts._culprits import culprit
+        from orchestrator.plugins import BUILT_IN
+
+        if blamed := culprit(error, BUILT_IN):
+            _fail(str(blamed), blamed.exit_status)
+        raise
 
 
 def _dispatch(arguments: list[str]) -> None:

@@ -15,7 +15,7 @@ __all__ = ["Wrong", "wrong_values"]
 
 # Of a wrong value so many characters are told.
 _TOLD = 200
-_MISSING = "missing"
+_MISSING, _SHORT = "missing", "too_short"
 # The kind of an error → what was expected; what stands in braces the error tells itself.
 _EXPECTED = {
     **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size"), "an integer"),
@@ -31,7 +31,7 @@ _EXPECTED = {
     "less_than": "a number less than {lt:g}",
     "less_than_equal": "a number of at most {le:.10g}",
     "literal_error": "{expected}",
-    "too_short": "at least {min_length} of them",
+    _SHORT: "at least {min_length} of them",
     "too_long": "at most {max_length} of them",
     **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type"), "a list"),
     **dict.fromkeys(("mapping_type", "dict_type", "dataclass_type"), "names and values"),
@@ -74,7 +74,13 @@ class Wrong:
 def wrong_values(error: pydantic.ValidationError, data: Any) -> list[Wrong]:
     """Each value of `data` once, whatever it might have been; printable and without passwords."""
     found: dict[tuple[str, ...], Wrong] = {}
-    for item in error.errors():
+    items = error.errors()
+    # Of a list, members that are wrong are counted as missing from it.
+    short = {item["loc"] for item in items if item["type"] == _SHORT}
+    within = {item["loc"][:n] for item in items for n in range(len(item["loc"]))}
+    for item in items:
+        if item["loc"] in short & within:
+            continue
         path = _path(item["loc"], data, missing=item["type"] == _MISSING)
         told = printable(repr(item["input"]), _TOLD)
         before = found.get(path)

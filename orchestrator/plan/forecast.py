@@ -17,6 +17,7 @@ from typing import Any
 
 from orchestrator.candidate.factory import Factory
 from orchestrator.config import StudyConfig
+from orchestrator.contracts._culprits import answered
 from orchestrator.estimators.ladder import Ladder
 from orchestrator.plan.survey import Specimen
 from orchestrator.training.epochs import seconds_per_step
@@ -130,7 +131,7 @@ def forecast(factory: Factory, seen: Timed, work: Work, files: int) -> Forecast:
 
 def measuring(factory: Factory, seen: Timed) -> float | None:
     """What to export and measure a network costs, as a share of a training; None without one."""
-    _, each = factory.assembly.estimator.training_epochs(factory.config.train)
+    _, each = _training_epochs(factory)
     training_s = each * seen.epoch_s[1]
     return seen.file_s / training_s if training_s else None
 
@@ -138,7 +139,7 @@ def measuring(factory: Factory, seen: Timed) -> float | None:
 def _stages(factory: Factory, seen: Timed, work: Work, files: int) -> list[Stage]:
     config, estimator = factory.config, factory.assembly.estimator
     budget, train = config.budget, config.train
-    ahead, each = estimator.training_epochs(train)
+    ahead, each = _training_epochs(factory)
     if budget.rungs:
         each *= Ladder.of(budget, train.epochs).share
     stages = [Stage("start", 1, (_STARTING_SECONDS,) * 3)]
@@ -168,6 +169,17 @@ def _stages(factory: Factory, seen: Timed, work: Work, files: int) -> list[Stage
     return stages
 
 
+def _training_epochs(factory: Factory) -> tuple[float, float]:
+    """Those of the estimator: ahead of all, and for each candidate."""
+    estimator = factory.assembly.estimator
+    told = estimator.training_epochs(factory.config.train)
+    pair = isinstance(told, tuple | list) and len(told) == 2
+    numbers = pair and all(isinstance(each, int | float) and 0 <= each < math.inf for each in told)
+    expected = "epochs ahead and epochs of each candidate, both 0 or more"
+    found = answered(estimator, "training_epochs(train)", told, fits=numbers, expected=expected)
+    return float(found[0]), float(found[1])
+
+
 def at_most(config: StudyConfig, asked: int) -> int:
     """Of so many that are to be chosen among candidates, how many there can be.
 
@@ -179,7 +191,7 @@ def at_most(config: StudyConfig, asked: int) -> int:
 def _disk(factory: Factory, seen: Timed, files: int) -> Range:
     """Weights are kept of candidates that are trained, and of each finalist with all its files."""
     budget = factory.config.budget
-    _, each = factory.assembly.estimator.training_epochs(factory.config.train)
+    _, each = _training_epochs(factory)
     finalists = at_most(factory.config, budget.finalists)
     kept = (budget.candidates if each else 0) + finalists * (files + 2)
     fixed = _REPORT_BYTES + _CANDIDATE_BYTES * budget.candidates

@@ -11,7 +11,9 @@ from orchestrator.analysis.display import human
 from orchestrator.candidate.assembly import Assembly, Target
 from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.teachers import check_teachers, named_teachers
+from orchestrator.contracts._culprits import answered
 from orchestrator.contracts.objective import Axis
+from orchestrator.contracts.space import SearchSpace
 from orchestrator.contracts.task import Task
 from orchestrator.data import DataSummary, Strip, contact_sheet, summarise
 from orchestrator.errors import BudgetError, ConfigError
@@ -167,7 +169,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
             measuring=measuring(factory, seen_s),
             compression=assembly.compression.told,
             variants=assembly.compression.told_of_each(assembly.runtime_name("")),
-            unchanged=assembly.space.unchanged(),
+            unchanged=_unchanged(assembly.space),
             start=start.to_json() if start else None,
             data=data.to_json(),
             strips=contact_sheet(assembly.dataset),
@@ -177,6 +179,13 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
                 *[*taught, *warnings],
             ],
         )
+
+
+def _unchanged(space: SearchSpace) -> Mapping[str, str]:
+    told: Any = space.unchanged()
+    fits = isinstance(told, Mapping) and all(isinstance(t, str) for kv in told.items() for t in kv)
+    found = answered(space, "unchanged()", told, fits=fits, expected="names and reasons")
+    return dict(found)
 
 
 def _of_devices(factory: Factory, deployed: Deployed, specimens: Sequence[Specimen]) -> list[str]:

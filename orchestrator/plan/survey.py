@@ -15,7 +15,8 @@ from orchestrator.candidate.assembly import Assembly, Target, draw
 from orchestrator.candidate.deployment import Sitting
 from orchestrator.candidate.factory import Factory, Treatment
 from orchestrator.candidate.variants import FileMaker
-from orchestrator.contracts import Artifact, Gauge, Latency, Subject
+from orchestrator.contracts import Artifact, Device, Gauge, Latency, Subject
+from orchestrator.contracts._culprits import answered
 from orchestrator.errors import BudgetError, CandidateError
 from orchestrator.measuring.gate import quiet
 from orchestrator.plan.image_sides import Sides, sides_of
@@ -70,12 +71,13 @@ class Deployed:
         self.targets = factory.assembly.tier("deployed")
         self.reference_ms: dict[str, float] = {}
         for name, device in self.devices.items():
+            device.check()
             with quiet(factory.gate, here=device.shares_host):
-                self.reference_ms[name] = device.calibrate(folder)
+                self.reference_ms[name] = _milliseconds(device, device.calibrate(folder))
 
     def fingerprints(self) -> dict[str, dict[str, str]]:
         """What each device says of itself."""
-        return {name: dict(device.fingerprint()) for name, device in self.devices.items()}
+        return {name: _fingerprint(device) for name, device in self.devices.items()}
 
     def close(self) -> None:
         """End what measuring started."""
@@ -130,13 +132,34 @@ class Deployed:
         known_ms = next(self.reference_ms[n] for n, d in self.devices.items() if d is owner)
         with quiet(self.factory.gate, here=owner.shares_host):
             files = list(zip(asked, artifacts, strict=True))
-            return owner.latencies_together(files, known_ms, self.folder)
+            found = owner.latencies_together(files, known_ms, self.folder)
+        return _latencies(owner, found, len(files))
 
     def gauge(self, artifact: Artifact, device: str, asked: Gauge, /) -> Mapping[str, float]:
         """Something else about one file; see `Device.gauge`."""
         runs = self.devices[device]
         with quiet(self.factory.gate, here=runs.shares_host):
             return runs.gauge(artifact, asked, self.reference_ms[device], self.folder)
+
+
+def _milliseconds(device: Device, told: Any) -> float:
+    fits = isinstance(told, int | float) and 0 < told < math.inf
+    expected = "milliseconds, finite and above 0"
+    return float(answered(device, "calibrate(folder)", told, fits=fits, expected=expected))
+
+
+def _fingerprint(device: Device) -> dict[str, str]:
+    told: Any = device.fingerprint()
+    fits = isinstance(told, Mapping) and all(isinstance(t, str) for kv in told.items() for t in kv)
+    found = answered(device, "fingerprint()", told, fits=fits, expected="names and texts")
+    return dict(found)
+
+
+def _latencies(device: Device, told: Any, count: int) -> list[Latency]:
+    fits = isinstance(told, Sequence) and len(told) == count
+    fits = fits and all(isinstance(each, Latency) for each in told)
+    asked, expected = "latencies(artifacts, reference_ms, folder)", "a Latency for each artifact"
+    return list(answered(device, asked, told, fits=fits, expected=expected))
 
 
 def survey(factory: Factory, named: Sequence[Choices]) -> list[Specimen]:

@@ -16,7 +16,32 @@ def _part(group: str, name: str, *wanted: str) -> Case:
     return plan(f"{group}.name={name}", wanted=("ours", f"'{name}'", *wanted))
 
 
+def _late(group: str, name: str, contract: str, *wanted: str) -> Case:
+    """One that only breaks when it is asked; a device is asked where there is a latency."""
+    asked = f"{group}.late={{name: {name}}}" if group == "compressor" else f"{group}.name={name}"
+    more = ("objective.latency_ms={name: latency_ms}",) if group.startswith("device") else ()
+    method = name.rpartition("_")[0]
+    told = ("of late_misbehaving", f":{name}", f"orchestrator.{contract}", method, *wanted)
+    return plan(asked, *more, wanted=told)
+
+
+_DEVICE, _ASKED = "device.toy_device", "lookuperror('there is no such thing')"
+
 PLUGINS = [
+    _late(_DEVICE, "check_raises", "Device", _ASKED, "late_misbehaving.py, line"),
+    _late(_DEVICE, "compile_raises", "Device", _ASKED),
+    _late(_DEVICE, "compile_silent", "Device", "None", "an Artifact"),
+    _late(_DEVICE, "fingerprint_talks", "Device", "'many words'", "names and texts"),
+    _late(_DEVICE, "calibrate_talks", "Device", "'many words'", "milliseconds"),
+    _late(_DEVICE, "latencies_raises", "Device", _ASKED),
+    _late(_DEVICE, "latencies_silent", "Device", "None", "a Latency for each"),
+    _late("estimator", "training_epochs_raises", "Estimator", _ASKED),
+    _late("estimator", "training_epochs_talks", "Estimator", "'many words'", "epochs ahead"),
+    _late("dataset", "split_raises", "Dataset", _ASKED),
+    _late("compressor", "suggest_raises", "Compressor", _ASKED),
+    _late("compressor", "suggest_talks", "Compressor", "'many words'", "names and values"),
+    _late("space", "unchanged_raises", "SearchSpace", _ASKED),
+    _late("space", "unchanged_silent", "SearchSpace", "None", "names and reasons"),
     _objective("plain", "orchestrator.Objective", "Plain"),
     _objective("strange", "orchestrator.Objective"),
     _objective("abstract", "orchestrator.Objective", "Abstract", "measure"),

@@ -23,16 +23,18 @@ TABLE = [*CONFIG, *DATA, *PLUGINS, *STORED, *COMMANDS]
 @pytest.fixture
 def offered(toys: None) -> Iterator[None]:
     """The toys, and what misbehaves, as an installed plugin of a package called "ours"."""
+    from late_misbehaving import LateMisbehaving
     from misbehaving import Misbehaving
 
     from orchestrator.plugins import installed
 
-    plugins = installed()
-    plugins.register(Misbehaving(), "misbehaving", "ours")
+    plugins, ours = installed(), {"misbehaving": Misbehaving(), "late": LateMisbehaving()}
+    for name, plugin in ours.items():
+        plugins.register(plugin, name, "ours")
     yield
-    if plugins.manager.has_plugin("misbehaving"):
-        plugins.manager.unregister(name="misbehaving")
-        del plugins.packages["misbehaving"]
+    for name in filter(plugins.manager.has_plugin, ours):
+        plugins.manager.unregister(name=name)
+        del plugins.packages[name]
     plugins.problems.clear()
 
 

@@ -74,6 +74,21 @@ class Squeezing(Shrinking):
         return {"part": 5} if on else {}
 
 
+class Doubling(ArtifactCompressor):
+    """Twice the file, always under one name."""
+
+    name = "doubling"
+
+    def suggest(self, trial: Any) -> dict[str, Any]:
+        return {"on": True} if trial.suggest_categorical("doubling.on", [False, True]) else {}
+
+    def transform(self, artifact: Artifact, choices: Any, context: Any) -> Artifact:
+        file = artifact.path.with_name("doubled.toy")
+        file.write_bytes(artifact.path.read_bytes() * 2)
+        ToyDevice.networks[file] = context.network
+        return Artifact(file, artifact.format, label="doubled")
+
+
 class SecondRuntime:
     @hookimpl
     def orchestrator_devices(self) -> list[Offer]:
@@ -84,6 +99,7 @@ class SecondRuntime:
         return [
             Offer("shrinking", "test_variants:Shrinking", ""),
             Offer("squeezing", "test_variants:Squeezing", ""),
+            Offer("doubling", "test_variants:Doubling", ""),
         ]
 
 
@@ -196,6 +212,23 @@ def test_a_file_that_a_session_breaks_at_fails_alone(tmp_path: Path) -> None:
     assert (small.outcome, small.reason) == ("failed", "the runtime dies of it")
 
 
+def test_a_file_that_its_runtime_cannot_read_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class WireError(Exception):
+        """As a library's own, which is of no other kind."""
+
+    def signature(self: Any, artifact: Artifact) -> str:
+        if ".small" in artifact.path.name:
+            raise WireError("the wire is cut")
+        return str(artifact.path)
+
+    monkeypatch.setattr(ToyDevice, "signature", signature)
+    own, small = found(tmp_path, compressor=BOTH["compressor"])
+    assert (own.outcome, small.outcome) == ("feasible", "failed")
+    assert small.reason == "its file cannot be read: the wire is cut"
+
+
 def test_a_session_that_breaks_only_as_a_whole_ends_in_its_reason(tmp_path: Path) -> None:
     def measure(artifacts: Any, seats: Any) -> Any:
         if len(artifacts) > 1:
@@ -212,6 +245,14 @@ def test_two_settings_of_one_step_do_not_write_to_one_file(tmp_path: Path) -> No
     several = {"shrinking": {"name": "shrinking", "parts": (1, 2, 10)}}
     sizes = [record.values["latency_ms"] for record in found(tmp_path, compressor=several)]
     assert sizes[0] == pytest.approx(2 * sizes[1], abs=0.01) and sizes[2] < sizes[1]
+
+
+def test_two_orders_do_not_write_to_one_file(tmp_path: Path) -> None:
+    both = {name: {"name": name} for name in ("shrinking", "doubling")}
+    ms = {told(each)[1]: each.values["latency_ms"] for each in found(tmp_path, compressor=both)}
+    assert {("doubling", "shrinking"), ("shrinking", "doubling")} < set(ms)
+    assert ms["doubling",] == pytest.approx(2 * ms[()])
+    assert ms["shrinking", "doubling"] == pytest.approx(2 * ms["shrinking",])
 
 
 def test_without_an_objective_of_files_there_is_but_the_one(tmp_path: Path) -> None:

@@ -44,6 +44,12 @@ def test_a_wrong_value_is_told_with_one_that_fits(wrong: Any, told: str) -> None
     assert told in str(caught.value) and "Input should" not in str(caught.value)
 
 
+def test_a_wrong_member_of_a_list_is_not_told_as_missing_too() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_config({**LEAST, "train": {"scales": [2]}})
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_what_may_be_several_things_is_told_once() -> None:
     device = {"here": {"name": "x", "runtime": 5}}
     with pytest.raises(ConfigError) as caught:
