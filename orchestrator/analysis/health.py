@@ -39,6 +39,8 @@ LEAST_CANDIDATES = 40
 NO_EFFECT = 0.005
 # Of a class in a split; fewer are right or wrong by luck.
 FEW_IMAGES = 10
+# Characters of a reason that are told.
+_TOLD = 200
 # Plain accuracy above the mean over classes by so much is that of the larger classes.
 LOPSIDED = 0.1
 
@@ -223,7 +225,8 @@ def _alike(record: Record) -> str:
 
 def _reason(record: Record) -> str:
     lines = [line.strip() for line in record.error.splitlines() if line.strip()]
-    return (record.reason or (lines[-1] if lines else "no reason given")).rstrip(".")[:200]
+    reason = (record.reason or (lines[-1] if lines else "no reason given")).rstrip(".")
+    return reason if len(reason) <= _TOLD else f"{reason[: _TOLD - 1].rstrip()}…"
 
 
 def _shared(failed: Sequence[Record], records: Sequence[Record]) -> str:
