@@ -142,8 +142,8 @@ def _plan(arguments: list[str]) -> None:
             print(f"Some of the images, as networks see them: {_sheet(config, plan)}")
 
 
-def _sheet(config: StudyConfig, plan: Plan) -> Path:
-    """A page of the images that are there, in the user's cache; its path."""
+def _sheet(config: StudyConfig, plan: Plan) -> str:
+    """A page of the images that are there, in the user's cache: its path, or why there is none."""
     from orchestrator.data import DataSummary, data_page
     from orchestrator.files import write_whole
     from orchestrator.paths import cache_dir
@@ -152,8 +152,11 @@ def _sheet(config: StudyConfig, plan: Plan) -> Path:
     name = f"{config.space.name}-{config.dataset.name}"
     path = cache_dir() / "plans" / f"{name}.html"
     title = f"{config.space.name} on {config.dataset.name}"
-    write_whole(path, data_page(title, DataSummary.from_json(plan.data), plan.strips))
-    return path
+    try:
+        write_whole(path, data_page(title, DataSummary.from_json(plan.data), plan.strips))
+    except RunError as error:  # the plan is none the worse for it
+        return f"not shown. {error}"
+    return str(path)
 
 
 def _table(arguments: list[str]) -> None:

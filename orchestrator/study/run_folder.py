@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -84,6 +86,14 @@ class RunFolder:
             for folder in made:
                 with suppress(OSError):  # not empty: something was started, or is another's
                     folder.rmdir()
+
+    def check_place(self) -> None:
+        """Raise RunError where no run can be written; what had to be made is gone again."""
+        for folder in self._made():
+            with suppress(OSError):
+                folder.rmdir()
+        if self.path.exists() and not os.access(self.path, os.W_OK):
+            raise _unwritable(self.path, OSError(errno.EACCES, os.strerror(errno.EACCES)))
 
     def _made(self) -> list[Path]:
         """The folders that had to be made, the innermost first."""

@@ -52,7 +52,10 @@ _TRACKING_SECONDS = 90.0
 
 def plan_of(config: StudyConfig) -> Plan:
     """Check a search without starting it; raises UsageError."""
-    folder = Path(config.run.dir or ".").expanduser()  # only a teacher would be looked for there
+    check_address(config.run.address)
+    folder = Path(config.run.dir or ".").expanduser()
+    if config.run.dir:
+        RunFolder(folder).check_place()
     return _planned(Factory(config, folder, host_gate(), installed()))[0]
 
 

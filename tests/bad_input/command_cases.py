@@ -83,4 +83,5 @@ COMMANDS = [
     _typed(*TOY, f"run.dir={{tmp}}/{LONG}", wanted=("too long",)),
     _typed(*TOY, "run.dir=", wanted=("run.dir",)),
     plan("run.dir=[a]", wanted=("run.dir",)),
+    plan("run.dir=/dev/null/run", wanted=("/dev/null/run", "cannot be written")),
 ]

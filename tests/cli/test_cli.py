@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from orchestrator import usable_cores
-from orchestrator.cli.commands import main
+from orchestrator.cli.commands import _sheet, main
+from orchestrator.data import DataSummary
 
 SEARCH = "+search=mobilenetv3"
 CORES = usable_cores()
@@ -197,3 +199,14 @@ def test_an_unknown_part_of_a_name_is_told_near_ones(refused, part: str, wanted:
 def test_an_unknown_device_is_told_what_there_is(refused) -> None:
     message = refused("measure", "mobilenetv3/small-1.0", "--device", "watch")
     assert "no device is called 'watch'" in message and "onnxruntime" in message
+
+
+def test_a_cache_that_cannot_be_written_costs_a_plan_no_more_than_its_pictures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("")
+    monkeypatch.setenv("ORCHESTRATOR_CACHE", str(tmp_path / "taken"))
+    config = SimpleNamespace(space=SimpleNamespace(name="toy"), dataset=SimpleNamespace(name="x"))
+    data = DataSummary(("a", "b"), {"train": 2})
+    told = _sheet(config, SimpleNamespace(data=data.to_json(), strips=[]))  # type: ignore[arg-type]
+    assert told.startswith("not shown.") and "cannot be written" in told

@@ -6,12 +6,15 @@ import os
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from orchestrator.errors import ConfigError, DeviceError, RunError
 from orchestrator.paths import run_dir
 from orchestrator.search.address import check_address
+from orchestrator.study import plan_of
 from orchestrator.study.run_folder import RunFolder
 
 
@@ -96,6 +99,23 @@ def test_an_address_where_nobody_listens_is_told_in_seconds(
         free.listen()
         check_address(address)
         check_address(f"ray://{address}")
+
+
+def test_a_plan_asks_for_cluster_and_folder_before_all_else(tmp_path: Path) -> None:
+    """Whose names it takes of a configuration, which is never looked at further."""
+    (tmp_path / "taken").write_text("")
+
+    def planned(**run: str) -> None:
+        told: Any = SimpleNamespace(run=SimpleNamespace(**{"address": None, "dir": None, **run}))
+        plan_of(told)
+
+    with pytest.raises(ConfigError, match=r"expected HOST:PORT"):
+        planned(address="nowhere")
+    with pytest.raises(RunError, match=r"taken/run cannot be written"):
+        planned(dir=str(tmp_path / "taken" / "run"))
+    with pytest.raises(AttributeError):  # all is well, and the rest of it is asked for
+        planned(dir=str(tmp_path / "new" / "run"))
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
 @pytest.mark.parametrize("address", ["", "host", "host:", "host:99999", ":6379", "host:name"])
