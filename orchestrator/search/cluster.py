@@ -113,15 +113,20 @@ class Cluster:
         if not self.resources.address:
             os.environ.update(_ALONE_ENV)
             ray_constants.ENABLE_RAY_CLUSTER = False  # what this process has read already
-        if not ray.is_initialized():
-            if not self.resources.address:
-                self._own = WorkingFolder("ray", short=True)
-            self._started = True
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self._start()
         self.stopping.__enter__()
-        self.resources = self._with_gpus()
+        try:
+            if not ray.is_initialized():
+                if not self.resources.address:
+                    self._own = WorkingFolder("ray", short=True)
+                self._started = True
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    self._start()
+            self.stopping.check()
+            self.resources = self._with_gpus()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(
@@ -233,6 +238,8 @@ class Cluster:
     def _start(self) -> None:
         # Each death of a worker would be printed, for which a candidate's record has the reason.
         ray._private.worker.print_to_stdstream = lambda *told, **how: None
+        # Ray's own would end this process without a word; `Stopping` hears SIGTERM.
+        ray._private.utils.set_sigterm_handler = lambda handler: None
         try:
             ray.init(**self._arguments())
         except (ConnectionError, RuntimeError, ValueError) as error:

@@ -20,7 +20,7 @@ class Stopping:
     An interrupt that falls into a callback of compiled code, or into another library's cleaning
     up, is printed there and lost; what is remembered ends the search at its next step. An error
     that a library made of the interrupt leaves as KeyboardInterrupt too. Every command runs in
-    one; a search opens another after Ray's start, whose own handler for SIGTERM dumps core.
+    one; a search opens another before Ray's start.
     """
 
     def __init__(self) -> None:
