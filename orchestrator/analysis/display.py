@@ -12,6 +12,7 @@ from orchestrator.records import Credit, Latency
 
 __all__ = [
     "MISSING",
+    "about",
     "clock",
     "counted",
     "human",
@@ -167,3 +168,9 @@ def _clock(seconds: float) -> str:
     if minutes < 120:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def about(values: Sequence[float], unit: str) -> str:
+    """What is expected of a cost, between its least and its most."""
+    low, middle, high = (human(max(value, 1.0), unit) for value in values)
+    return f"about {middle} ({low} to {high})"

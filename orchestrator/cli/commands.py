@@ -128,8 +128,14 @@ def _told(story: Callable[[Any], Any], viewer: Any) -> None:
 def _plan(arguments: list[str]) -> None:
     if {"--help", "-h"} & set(arguments):
         parser = _parser("plan", "checks a search and forecasts its cost; starts nothing")
-        parser.add_argument("override", nargs="+", help="+search=NAME and any group.key=value")
+        told = "+search=NAME and any group.key=value; or a run's folder, for what is left of it"
+        parser.add_argument("override", nargs="+", help=told)
         parser.parse_args(arguments)
+    if len(arguments) == 1 and Path(arguments[0]).is_dir():
+        from orchestrator.cli.inspecting import plan_of_run
+
+        plan_of_run(Path(arguments[0]))
+        return
     line = read_command_line(arguments)
     configs = [compose(overrides, line) for overrides in jobs(line)]
     from orchestrator.cli.terminal import Terminal

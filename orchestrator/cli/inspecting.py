@@ -1,4 +1,4 @@
-"""Looks at networks: rebuild a bundle, measure it or a published network, count those."""
+"""Looks at searches and networks: plan of a run, picks; rebuilds, measures, counts networks."""
 
 from __future__ import annotations
 
@@ -26,10 +26,17 @@ from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.measuring.gate import host_gate, quiet
 from orchestrator.plugins import installed
 from orchestrator.records import Genotype
-from orchestrator.study import load
+from orchestrator.study import left_to_take, load
 from orchestrator.study.picking import choose
 
-__all__ = ["bundle_device", "list_networks", "measure_target", "pick", "rebuild_bundle"]
+__all__ = [
+    "bundle_device",
+    "list_networks",
+    "measure_target",
+    "pick",
+    "plan_of_run",
+    "rebuild_bundle",
+]
 
 _COLUMNS = ("network", "image", "parameters / published", "MACs / published", "top-1", "source")
 
@@ -84,6 +91,14 @@ def _picked_figures(
     if entry["test_images"] and validated is not None:
         found[f"{leading} on validation"] = human(validated, "share")
     return found
+
+
+def plan_of_run(folder: Path) -> None:
+    """Print the plan of a search that was started, and what is left of it."""
+    study = load(folder)
+    Terminal().plan(study.config, study.plan)
+    if left := left_to_take(study):
+        print(left)
 
 
 def rebuild_bundle(folder: Path, *, programs: bool = False) -> None:

@@ -12,16 +12,16 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.status import Status
 from rich.table import Table
 
-from orchestrator.analysis.display import MISSING, human, label
+from orchestrator.analysis.display import MISSING, about, human, label
 from orchestrator.analysis.pareto import leader
 from orchestrator.cli.finalists import plain, show_finalists
 from orchestrator.data import DataSummary
 from orchestrator.errors import plural
-from orchestrator.plan.time_left import TimeLeft
 from orchestrator.plugins import installed
 
 if TYPE_CHECKING:
     from orchestrator.config import StudyConfig
+    from orchestrator.plan.learning import Remaining, Taken
     from orchestrator.plan.planning import Plan
     from orchestrator.study import Study
 
@@ -31,8 +31,8 @@ __all__ = ["Terminal", "figure_table", "plan_tables"]
 _MOST_CLASSES = 20
 # Where there is no terminal, so often a line tells that the search is alive.
 _LINE_SECONDS = 15.0
-# Columns that the whole of the live line takes.
-_WIDE = 130
+# Columns that the whole of the live line takes, and with CPU, disk and memory.
+_WIDE, _WIDEST = 130, 180
 
 
 class Terminal:
@@ -46,15 +46,12 @@ class Terminal:
         self._phase = ""
         self._total = 0
         self._line_at = 0.0
-        self._left: TimeLeft | None = None
 
     def plan(self, config: StudyConfig, plan: Plan) -> None:
         """The checked plan."""
         for table in plan_tables(config, plan):
             self.out.print(table)
         self.out.print(forecast(plan))
-        if plan.forecast is not None:
-            self._left = TimeLeft(plan.forecast.stages)
         for text in plan.warnings:
             self.note(text)
 
@@ -62,8 +59,6 @@ class Terminal:
         """Begin a stage with a progress bar of `total` steps."""
         self._close()
         self._phase, self._total = name, total
-        self._left = self._left or TimeLeft([])
-        self._left.phase(name, total, time.monotonic())
         if self._live.is_terminal:
             columns = (
                 TextColumn("{task.description:<10}"),
@@ -76,9 +71,7 @@ class Terminal:
 
     def step(self, study: Study, done: int) -> None:
         """Move the live line."""
-        if self._left is not None:
-            self._left.step(done, time.monotonic())
-        line = f"{done}/{self._total}  {self._told(study)}{self._told_left()}"
+        line = f"{done}/{self._total}  {self._told(study)}{self._told_left(study.remaining)}"
         if self._progress is not None:
             self._progress.update(self._task, completed=done, line=line)
         elif time.monotonic() - self._line_at > _LINE_SECONDS or done >= self._total:
@@ -103,6 +96,8 @@ class Terminal:
         self.out.print(plain(study.summary), highlight=False)
         if study.outlook:
             self.out.print(study.outlook, highlight=False)
+        if study.taken:
+            self.out.print(took(study.taken), highlight=False)
         self.out.print(f"Report: {plain(str(study.home.report))}", highlight=False)
 
     def close(self) -> None:
@@ -134,13 +129,23 @@ class Terminal:
             f"hypervolume {ledger.hypervolume:.3f}  best {best}  "
         )
 
-    def _told_left(self) -> str:
-        """Of the whole job, where there is room with its interval."""
-        seconds = self._left.seconds if self._left is not None else None
-        if seconds is None:
+    def _told_left(self, left: Remaining | None) -> str:
+        """Of the whole job: time, where there is room with its interval, then all else."""
+        if left is None or left.seconds is None:
             return ""
-        low, middle, high = map(_minutes, seconds)
-        return f"left {middle} ({low} to {high})" if self._wide else f"left {middle}"
+        low, middle, high = map(_minutes, left.seconds)
+        if not self._wide:
+            return f"left {middle}"
+        told = f"left {middle} ({low} to {high})"
+        if self._live.is_terminal and self._live.width < _WIDEST:
+            return told
+        if left.cpu_seconds is not None:
+            told += f"  CPU {_minutes(left.cpu_seconds[1])}"
+        if left.disk_bytes is not None:
+            told += f"  disk {human(max(left.disk_bytes[1], 1.0), 'bytes')}"
+        if left.memory_bytes is not None:
+            told += f"  memory {human(left.memory_bytes[1], 'bytes')}"
+        return told
 
     def _close(self) -> None:
         if self._progress is not None:
@@ -153,6 +158,17 @@ def _minutes(seconds: float) -> str:
     return f"{minutes}:{rest:02d}"
 
 
+def took(taken: Taken) -> str:
+    """What a search took, in one line."""
+    parts = [
+        human(max(taken.seconds, 1.0), "s"),
+        f"{human(max(taken.cpu_seconds, 1.0), 's')} of CPU",
+        *([f"{human(taken.memory_bytes, 'bytes')} of memory"] if taken.tasks else []),
+        f"{human(max(taken.disk_bytes, 1.0), 'bytes')} of disk",
+    ]
+    return f"Took {', '.join(parts)}."
+
+
 def forecast(plan: Plan) -> str:
     """The forecast in one line, of each figure what is expected and its interval."""
     if plan.forecast is None:
@@ -160,17 +176,12 @@ def forecast(plan: Plan) -> str:
         return f"Forecast: about {minutes} and {human(plan.disk_bytes, 'bytes')} of disk."
     found = plan.forecast
     parts = [
-        _interval(found.seconds, "s"),
-        f"{_interval(found.cpu_seconds, 's')} of CPU",
-        f"{_interval(found.memory_bytes, 'bytes')} of memory",
-        f"{_interval(found.disk_bytes, 'bytes')} of disk",
+        about(found.seconds, "s"),
+        f"{about(found.cpu_seconds, 's')} of CPU",
+        f"{about(found.memory_bytes, 'bytes')} of memory",
+        f"{about(found.disk_bytes, 'bytes')} of disk",
     ]
     return f"Forecast: {', '.join(parts)}; least and most as networks are small or large."
-
-
-def _interval(values: Sequence[float], unit: str) -> str:
-    low, middle, high = (human(max(value, 1.0), unit) for value in values)
-    return f"about {middle} ({low} to {high})"
 
 
 def plan_tables(config: StudyConfig, plan: Plan) -> list[Table]:

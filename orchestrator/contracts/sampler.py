@@ -256,9 +256,13 @@ class Sampler(ABC):
     by default; "priors", what was found under other conditions, too (see `History.earlier`); or
     "nothing", where none of them is evaluated again and that is all. A search with priors is
     refused where its sampler would not look at them.
+
+    `shortlisted` is how many networks it may want measured before a proposal, which a forecast
+    counts.
     """
 
     name: ClassVar[str] = ""
+    shortlisted: int = 0
     uses_earlier: ClassVar[Literal["nothing", "evaluations", "priors"]] = "evaluations"
 
     def check(self, context: SamplerContext) -> None:  # noqa: B027

@@ -8,17 +8,17 @@ one, or as large as the other; that is more of the doubt than all else. It is no
 from __future__ import annotations
 
 import math
-import resource
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from orchestrator.candidate.factory import Factory
 from orchestrator.config import StudyConfig
 from orchestrator.contracts._culprits import answered
 from orchestrator.estimators.ladder import Ladder
+from orchestrator.measuring.costs import peak_bytes
+from orchestrator.plan.left import Range
 from orchestrator.plan.survey import Specimen
 from orchestrator.training.epochs import seconds_per_step
 
@@ -33,17 +33,25 @@ _REPORT_BYTES = 5e6
 _CANDIDATE_BYTES = 2e4
 _BYTES_A_PARAMETER = 4.0
 
-# Least, expected, most.
-Range = tuple[float, float, float]
+# Of proposals that a shortlist is measured before: none, half or all.
+_SHORTLISTS = (0.0, 0.5, 1.0)
+# Stages of which several run at once.
+_AT_ONCE = ("search", "finalists", "check")
+_NOTHING: Range = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One phase of a search as the terminal calls it: how many of what, and seconds of them all."""
+    """One phase of a search as the terminal calls it: how many of what, and what they all take.
+
+    CPU and disk are 0 in plans made before they were told by stage.
+    """
 
     name: str
     count: int
     seconds: Range
+    cpu_seconds: Range = _NOTHING
+    disk_bytes: Range = _NOTHING
 
 
 @dataclass(frozen=True)
@@ -58,8 +66,7 @@ class Forecast:
     @property
     def seconds(self) -> Range:
         """Of all stages."""
-        low, middle, high = (sum(s.seconds[place] for s in self.stages) for place in range(3))
-        return low, middle, high
+        return _sum([stage.seconds for stage in self.stages])
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values; `from_json` is its inverse."""
@@ -68,7 +75,17 @@ class Forecast:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Forecast:
         """The forecast that `to_json` wrote."""
-        stages = [Stage(s["name"], s["count"], _range(s["seconds"])) for s in data["stages"]]
+        stages = [
+            Stage(
+                told["name"],
+                told["count"],
+                *(
+                    _range(told.get(each, _NOTHING))
+                    for each in ("seconds", "cpu_seconds", "disk_bytes")
+                ),
+            )
+            for told in data["stages"]
+        ]
         others = {name: _range(data[name]) for name in data if name != "stages"}
         return cls(stages, **others)
 
@@ -100,33 +117,38 @@ class Work:
 def timed(factory: Factory, by_size: Sequence[Specimen], file_s: float) -> Timed:
     """Time steps of networks of several sizes; costs some steps of each."""
     chosen = [by_size[round(place * (len(by_size) - 1))] for place in _PLACES]
-    before, start, cpu = _peak_bytes(), time.monotonic(), time.process_time()
+    before, start, cpu = peak_bytes(), time.monotonic(), time.process_time()
     epochs = [_epoch_seconds(factory, each) for each in chosen]
     largest_s = _epoch_seconds(factory, by_size[-1])
     busy = (time.process_time() - cpu) / max(time.monotonic() - start, 1e-9)
     sizes = [sum(p.numel() for p in factory.build(c.genotype).parameters()) for c in chosen]
-    return Timed(
-        _ordered(epochs), _ordered(sizes), largest_s, file_s, busy, (before, _peak_bytes())
-    )
+    return Timed(_ordered(epochs), _ordered(sizes), largest_s, file_s, busy, (before, peak_bytes()))
 
 
 def forecast(factory: Factory, seen: Timed, work: Work, files: int) -> Forecast:
     """Of what was timed; `files` are made of each training and measured."""
-    stages = _stages(factory, seen, work, files)
-    at_once = {"search": work.concurrent, "finalists": work.concurrent, "check": work.concurrent}
-    busy = [
-        sum(s.seconds[place] * at_once.get(s.name, 1) for s in stages) * seen.cpu
-        for place in range(3)
+    stages = [
+        replace(
+            stage,
+            cpu_seconds=_cpu(stage, seen, work),
+            disk_bytes=_disk(factory, seen, files).get(stage.name, _NOTHING),
+        )
+        for stage in _stages(factory, seen, work, files)
     ]
     least, most = seen.process_bytes
     # The driver is a process of its own.
     memory = (least * (work.concurrent + 1), most * work.concurrent + least)
     return Forecast(
         stages,
-        _ordered(busy),
+        _sum([stage.cpu_seconds for stage in stages]),
         (memory[0], sum(memory) / 2, memory[1]),
-        _disk(factory, seen, files),
+        _sum([stage.disk_bytes for stage in stages]),
     )
+
+
+def _cpu(stage: Stage, seen: Timed, work: Work) -> Range:
+    at_once = work.concurrent if stage.name in _AT_ONCE else 1
+    return _times(at_once * seen.cpu, stage.seconds)
 
 
 def measuring(factory: Factory, seen: Timed) -> float | None:
@@ -149,7 +171,9 @@ def _stages(factory: Factory, seen: Timed, work: Work, files: int) -> list[Stage
         stages.append(Stage(estimator.name, 100, _times(ahead, seen.epoch_s)))
     # Retraining after pruning, a second export and calibration are in the factors.
     one = [1.2 * each * epoch_s + (1 + files) * seen.file_s for epoch_s in seen.epoch_s]
-    search = [budget.candidates * s / work.concurrent for s in one]
+    first = _shortlist(factory) * seen.file_s
+    each_s = [s + share * first for s, share in zip(one, _SHORTLISTS, strict=True)]
+    search = [budget.candidates * s / work.concurrent for s in each_s]
     limit = 60 * budget.minutes if budget.minutes else math.inf
     low, middle, high = (min(seconds, limit) for seconds in search)
     stages.append(Stage("search", budget.candidates, (low, middle, high)))
@@ -188,14 +212,34 @@ def at_most(config: StudyConfig, asked: int) -> int:
     return asked if config.sampler.history else min(asked, config.budget.candidates)
 
 
-def _disk(factory: Factory, seen: Timed, files: int) -> Range:
-    """Weights are kept of candidates that are trained, and of each finalist with all its files."""
+def _shortlist(factory: Factory) -> int:
+    """How many networks the sampler may have measured before each proposal; 0 where none are."""
+    _, each = _training_epochs(factory)
+    asked = factory.assembly.tier("deployed")
+    if not each or not any(target.searched or target.has_budget for target in asked):
+        return 0
+    chosen = factory.config.sampler
+    made = factory.plugins.create("sampler", chosen.name, chosen.options, given={"seed": 0})
+    told = getattr(made, "shortlisted", 0)
+    fits = isinstance(told, int) and told >= 0
+    found = answered(made, "shortlisted", told, fits=fits, expected="a number of networks, or 0")
+    return int(found)
+
+
+def _disk(factory: Factory, seen: Timed, files: int) -> dict[str, Range]:
+    """By stage; weights are kept of candidates that are trained, and of each finalist's files."""
     budget = factory.config.budget
     _, each = _training_epochs(factory)
-    finalists = at_most(factory.config, budget.finalists)
-    kept = (budget.candidates if each else 0) + finalists * (files + 2)
-    fixed = _REPORT_BYTES + _CANDIDATE_BYTES * budget.candidates
-    return _ordered([fixed + _BYTES_A_PARAMETER * kept * size for size in seen.parameters])
+
+    def kept(networks: int) -> Range:
+        return _ordered([_BYTES_A_PARAMETER * networks * size for size in seen.parameters])
+
+    told = (_CANDIDATE_BYTES * budget.candidates,) * 3
+    return {
+        "start": (_REPORT_BYTES,) * 3,
+        "search": _sum([told, kept(budget.candidates if each else 0)]),
+        "finalists": kept(at_most(factory.config, budget.finalists) * (files + 2)),
+    }
 
 
 def _epoch_seconds(factory: Factory, seen: Specimen) -> float:
@@ -205,15 +249,13 @@ def _epoch_seconds(factory: Factory, seen: Specimen) -> float:
     return 1.15 * steps * seconds_per_step(network, factory.footing, train)
 
 
-def _peak_bytes() -> float:
-    """Most memory that this process had so far."""
-    # Kilobytes on Linux, bytes on macOS.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
-
-
 def _times(count: float, values: Sequence[float]) -> Range:
     low, middle, high = (count * value for value in values)
+    return low, middle, high
+
+
+def _sum(ranges: Sequence[Range]) -> Range:
+    low, middle, high = (sum(each[place] for each in ranges) for place in range(3))
     return low, middle, high
 
 

@@ -24,6 +24,7 @@ from orchestrator.contracts import Artifact, Latency
 from orchestrator.errors import DeviceError, OrchestratorError
 from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.measuring.agent import usable_cores
+from orchestrator.measuring.costs import Cost, cpu_seconds, peak_bytes
 from orchestrator.search.ends import End, cancel, cause, end_of, swept
 from orchestrator.search.meter import START_S, Meter, measure_with, serves
 from orchestrator.search.nodes import blind_nodes, here, on_node
@@ -81,15 +82,19 @@ class Job:
 
 
 @ray.remote(max_retries=0)  # type: ignore[untyped-decorator]
-def call(function: str, common: Mapping[str, Any], payload: Mapping[str, Any]) -> Any:
-    """Run `function` in a worker of Ray's pool; whatever it raises is an Exception here.
+def call(
+    function: str, common: Mapping[str, Any], payload: Mapping[str, Any]
+) -> tuple[Any, dict[str, float]]:
+    """Run `function` in a worker of Ray's pool; its answer, and what that took, as of a `Cost`.
 
-    A plugin that calls `sys.exit` would take the worker with it, and of what is no Exception Ray
-    tells nothing.
+    Whatever it raises is an Exception here: a plugin that calls `sys.exit` would take the worker
+    with it, and of what is no Exception Ray tells nothing.
     """
     module, _, name = function.partition(":")
+    before = cpu_seconds()
     try:
-        return getattr(importlib.import_module(module), name)({**common, **payload})
+        found = getattr(importlib.import_module(module), name)({**common, **payload})
+        return found, {"cpu_seconds": cpu_seconds() - before, "memory_bytes": peak_bytes()}
     except Exception:
         raise
     except BaseException as error:
@@ -104,6 +109,8 @@ class Cluster:
         # Seat → its meter's name and the milliseconds of the reference network there.
         self.meters: dict[str, tuple[str, float]] = {}
         self.stopping = Stopping()
+        # Hears what each task took.
+        self.on_cost: Callable[[Cost], None] = lambda cost: None
         self._actors: list[Any] = []
         self._started = False
         self._own: WorkingFolder | None = None
@@ -227,6 +234,7 @@ class Cluster:
                 for reference in ready or _late(running, job.seconds):
                     index, _ = running.pop(reference)
                     end = end_of(reference) if ready else _too_late(reference, job.seconds)
+                    self.on_cost(end.cost)
                     if end.kind in ("death", "machine") and index not in died:
                         died.add(index)
                         waiting.append((index, payloads[index]))

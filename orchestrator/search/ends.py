@@ -6,7 +6,7 @@ import contextlib
 import faulthandler
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from orchestrator.errors import (
     UsageError,
     disk_trouble,
 )
+from orchestrator.measuring.costs import Cost
 from orchestrator.records import Record
 
 __all__ = [
@@ -63,7 +64,8 @@ class End:
 
     `done` with a `record`; `raised` for an exception outside of the evaluation, `late` for one
     that took too long, `death` of its process and loss of its `machine`, with a `reason` and all
-    that is known as `error`; `fatal` for what ends the search and is no candidate's fault.
+    that is known as `error`; `fatal` for what ends the search and is no candidate's fault. `cost`
+    is what it took, known only where it is done.
     """
 
     kind: Literal["done", "raised", "late", "death", "machine", "fatal"]
@@ -72,6 +74,7 @@ class End:
     error: str = ""
     fatal: OrchestratorError | None = None
     raised: Exception | None = None
+    cost: Cost = field(default_factory=Cost)
 
     @property
     def exception(self) -> Exception:
@@ -94,7 +97,8 @@ def cancel(references: Collection[Any]) -> None:
 def end_of(reference: Any) -> End:
     """How a task that Ray says is over has ended."""
     try:
-        return End("done", record=ray.get(reference))
+        found, cost = ray.get(reference)
+        return End("done", record=found, cost=Cost(**cost))
     except RayError as error:
         return _told(error)
 

@@ -20,6 +20,7 @@ import ray
 
 from orchestrator.contracts.sampler import Measured, Proposal
 from orchestrator.errors import RunError
+from orchestrator.measuring.costs import Cost
 from orchestrator.records import Record
 from orchestrator.search.cluster import Job, Resources, call, task_options
 from orchestrator.search.ends import End, MeterDeath, cancel, end_of, lost, swept
@@ -80,6 +81,8 @@ class Callbacks:
     hung_in_meter: Callable[[str], bool] = lambda task: False
     # What the user should be told of.
     note: Callable[[str], None] = lambda text: None
+    # What a task took.
+    on_cost: Callable[[Cost], None] = lambda cost: None
 
 
 def search(
@@ -264,7 +267,7 @@ class _Loop:
         ended = [(self._running.pop(each), each) for each in references if each in self._running]
         while self._ahead and len(self._running) < self._concurrent and not self._again:
             self._start(_Task(self._ahead.popleft()))
-        ends = [(task, end_of(reference)) for task, reference in ended]
+        ends = [(task, self._end_of(reference)) for task, reference in ended]
         self._tell([r for task, end in ends if (r := self._outcome(task, end)) is not None])
         for task, end in ends:
             if isinstance(end.fatal, MeterDeath):
@@ -275,10 +278,15 @@ class _Loop:
     def _hear_measured(self, reference: Any) -> None:
         """What a shortlist was found to be; a death of the meter's is for candidates to confirm."""
         del self._measuring[reference]
-        end = end_of(reference)
+        end = self._end_of(reference)
         if end.fatal is not None and not isinstance(end.fatal, MeterDeath):
             raise end.fatal
         self._take_measured(end)
+
+    def _end_of(self, reference: Any) -> End:
+        end = end_of(reference)
+        self._observer.on_cost(end.cost)
+        return end
 
     def _take_measured(self, end: End) -> None:
         """Where nothing was found the sampler decides as if it had not asked."""

@@ -32,14 +32,14 @@ def settle(phases: Phases) -> None:
 
 def _by_worker(phases: Phases, asked: Mapping[str, Any]) -> Mapping[str, Any]:
     count = len(asked["genotypes"])
-    phases.viewer.phase("measured again", count)
+    phases.enter("measured again", count)
     for _, found in phases.cluster.map(phases.job("measure_again"), [asked]):
         if isinstance(found, DeviceError):
             raise found
         if isinstance(found, Exception):
             phases.viewer.note(f"close latencies stay as they are: {found}")
             return {}
-        phases.viewer.step(phases.study, count)
+        phases.advance(count)
         return dict(found)
     return {}
 

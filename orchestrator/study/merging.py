@@ -31,7 +31,7 @@ __all__ = ["merge"]
 
 _FORMAT = 1
 # What is another run's own, is made anew, or was left half.
-_OWN = ("lock", "mlflow.json", "report.html", "candidates.csv", "front.csv", ".*")
+_OWN = ("lock", "mlflow.json", "report.html", "candidates.csv", "front.csv", "taken.json", ".*")
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,11 @@ from orchestrator.study.layers import layers, widest
 from orchestrator.study.patience import candidate_s, longest_s
 from orchestrator.study.picking import picked
 from orchestrator.study.rivals import Rivals
+from orchestrator.study.spending import Spending
 from orchestrator.study.standstill import flat, is_flat, over, refuse_alike, refuse_failure
-from orchestrator.study.study import Study, Viewer
+from orchestrator.study.study import Study, Viewer, notify
 
-__all__ = ["Phases", "notify", "worker"]
+__all__ = ["Phases", "worker"]
 
 # Tables are written while a search runs: not sooner than this, and for that share of its time.
 _TABLE_SECONDS = 5.0
@@ -65,6 +66,24 @@ class Phases:
     _overrun: set[str] = field(default_factory=set)
     _since: float = field(default_factory=time.time)
     _rungs: Rungs | None = None
+
+    def __post_init__(self) -> None:
+        self.cluster.on_cost = self.spending.heard
+
+    @cached_property
+    def spending(self) -> Spending:
+        """What all this takes."""
+        return Spending(self.study, self.cluster.resources.concurrent)
+
+    def enter(self, name: str, total: int, done: int = 0) -> None:
+        """A stage of so many steps begins, of which some are done."""
+        self.study.remaining = self.spending.enter(name, total, done)
+        self.viewer.phase(name, total)
+
+    def advance(self, done: int) -> None:
+        """So many steps of the stage are done."""
+        self.study.remaining = self.spending.step(done)
+        self.viewer.step(self.study, done)
 
     @property
     def assembly(self) -> Assembly:
@@ -101,7 +120,7 @@ class Phases:
 
     def _start_from(self, weights: str, path: Path) -> None:
         assembly, released = self.assembly, credit_of(self.study.folder)
-        self.viewer.phase("starting weights", 1)
+        self.enter("starting weights", 1)
 
         def load() -> Loaded:
             loaded = load_checkpoint(
@@ -120,7 +139,7 @@ class Phases:
         start = prepare_start(path, assembly.space, assembly.facts.shape, load)
         for note in start.notes:
             self.viewer.note(note)
-        self.viewer.step(self.study, 1)
+        self.advance(1)
 
     def teach(self) -> None:
         """Train the teacher, unless there is one or none is needed."""
@@ -128,7 +147,7 @@ class Phases:
         needed = study.plan.teacher is not None or adapts(study.config)
         if not needed or (study.folder / "teacher").is_dir():
             return
-        self.viewer.phase("teacher", 1)
+        self.enter("teacher", 1)
         start = self.factory.start
         # The checkpoint's own network knows most, and least of it is new.
         genotype = study.plan.teacher if start is None else start.genotype.to_json()
@@ -138,7 +157,7 @@ class Phases:
                 raise OrchestratorError(f"the teacher cannot be trained: {result}") from result
             reached = human(result[f"validation_{study.leading}"], "share")
             self.viewer.note(f"teacher: {reached} on validation")
-        self.viewer.step(study, 1)
+        self.advance(1)
 
     def prepare(self) -> None:
         """What the estimator is paid once, such as training shared weights."""
@@ -146,7 +165,7 @@ class Phases:
         self._approximate, self._foretells = estimator.approximate, estimator.predicts
         if type(estimator).prepare is Estimator.prepare:
             return
-        self.viewer.phase(estimator.name, _PERCENT)
+        self.enter(estimator.name, _PERCENT)
         job, folder = self.job("prepare_estimator"), self.study.folder
         if estimator.workers > 1:
             # What the group leaves on disk is found by the same job again, which then only tells.
@@ -154,12 +173,12 @@ class Phases:
 
         def watch() -> None:
             done = int(_PERCENT * progress_of(folder))
-            self.viewer.step(self.study, min(done, _PERCENT - 1))
+            self.advance(min(done, _PERCENT - 1))
 
         for _, told in self.cluster.map(job, [{}], watch):
             if isinstance(told, Exception):
                 raise OrchestratorError(f"{estimator.name} cannot be prepared: {told}") from told
-            self.viewer.step(self.study, _PERCENT)
+            self.advance(_PERCENT)
             self._approximate, self._foretells = told["approximate"], told["foretells"]
             for note in told["notes"]:
                 self.viewer.note(note)
@@ -222,7 +241,7 @@ class Phases:
         ahead = [record for record in records if record.number not in done and record.curve]
         if not ahead:
             return
-        self.viewer.phase("check", len(ahead))
+        self.enter("check", len(ahead))
         payloads = [
             {
                 "record": record.to_json(),
@@ -243,7 +262,7 @@ class Phases:
                 study.learn([check])
                 hook = "orchestrator_candidate_checked"
                 notify(self.plugins, self.viewer, hook, study=study, check=check)
-            self.viewer.step(study, finished)
+            self.advance(finished)
         self.viewer.note(study.agreement.sentence)
 
     def _proposer(self) -> Proposer:
@@ -300,8 +319,8 @@ class Phases:
         """Go on until so many candidates are paid for or time is up."""
         if self._paid() >= candidates:
             return
-        self.viewer.phase("search", candidates)
-        self.viewer.step(self.study, self._paid())
+        self.enter("search", candidates, self._paid())
+        self.advance(self._paid())
         left = self._end - time.monotonic() if self._end else None
         if left is None or left > 0:
             each_s = candidate_s(self.study, self.cluster.resources.concurrent)
@@ -330,6 +349,7 @@ class Phases:
             runs_s=lambda number: since(traces_file(folder, number)),
             hung_in_meter=self.cluster.hung_in_meter,
             note=self.viewer.note,
+            on_cost=self.spending.heard,
         )
 
     def finish(self) -> None:
@@ -340,7 +360,7 @@ class Phases:
         ahead = [record for record in chosen if record.id not in known]
         self._tell_overruns()
         refuse_failure(study, chosen)
-        self.viewer.phase("finalists", len(chosen))
+        self.enter("finalists", len(chosen), len(study.finalists))
         job = self.job("finish_candidate")
         for index, result in self.cluster.map(job, [self._elected(r) for r in ahead]):
             if isinstance(result, Exception):
@@ -349,7 +369,8 @@ class Phases:
                 study.finalists.append(Finalist.from_json(result))
                 study.finalists = picked(study.finalists, study.axes, study.axes_on)
                 study.home.write_finalists(study.finalists)
-            self.viewer.step(study, len(study.finalists))
+            self.advance(len(study.finalists))
+        study.taken = self.spending.close()
         if chosen and not study.finalists:
             raise OrchestratorError(
                 f"no finalist could be shipped; the reasons are above. The search is kept: mend "
@@ -375,7 +396,7 @@ class Phases:
             self.viewer.note(finding.sentence)
         hook = "orchestrator_candidate_finished"
         notify(self.plugins, self.viewer, hook, study=self.study, record=record)
-        self.viewer.step(self.study, self._paid())
+        self.advance(self._paid())
         if time.monotonic() > self._tables_at:
             self._write_tables()
             self._tell_overruns()
@@ -418,12 +439,6 @@ class Phases:
         self.study.write_tables()
         end = time.monotonic()
         self._tables_at = end + max(_TABLE_SECONDS, (end - start) / _TABLE_SHARE)
-
-
-def notify(plugins: Plugins, viewer: Viewer, hook: str, **arguments: Any) -> None:
-    """Call an observer hook; a plugin that raises becomes a note."""
-    for problem in plugins.notify(hook, **arguments):
-        viewer.note(f"plugin {problem.plugin}: {problem.message}")
 
 
 def worker(name: str) -> str:

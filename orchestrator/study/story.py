@@ -40,12 +40,13 @@ from orchestrator.search.proposer import read_records
 from orchestrator.study.close_calls import settle
 from orchestrator.study.earlier import Known, earlier_runs, keep_earlier
 from orchestrator.study.moving import check_same_devices, moved
-from orchestrator.study.phases import Phases, notify, worker
+from orchestrator.study.phases import Phases, worker
 from orchestrator.study.run_folder import RunFolder
-from orchestrator.study.study import Study, Viewer
+from orchestrator.study.spending import left_of, told_left
+from orchestrator.study.study import Study, Viewer, notify
 from orchestrator.tracking import Tracker
 
-__all__ = ["load", "plan_of", "resume", "run", "tracking_store", "write_report"]
+__all__ = ["left_to_take", "load", "plan_of", "resume", "run", "tracking_store", "write_report"]
 
 _TRACKING_SECONDS = 90.0
 
@@ -99,9 +100,15 @@ def resume(folder: Path, viewer: Viewer, overrides: Sequence[str] = ()) -> Study
         if overrides:
             home.keep_config(study.config)
         viewer.plan(study.config, study.plan)
-        for text in (*place.notes, *changed):
-            viewer.note(text)
+        for text in (*place.notes, *changed, left_to_take(study)):
+            if text:
+                viewer.note(text)
         return _tell(study, factory, viewer)
+
+
+def left_to_take(study: Study) -> str:
+    """What a search that stopped has yet to take, in words; empty where nobody can say."""
+    return told_left(left_of(study, _concurrent(study.config)))
 
 
 def load(folder: Path) -> Study:

@@ -26,13 +26,14 @@ from orchestrator.config import StudyConfig
 from orchestrator.contracts import Axis
 from orchestrator.errors import PluginError, plural
 from orchestrator.faults.masking import masked
+from orchestrator.plan.learning import Remaining, Taken
 from orchestrator.plan.planning import Plan
 from orchestrator.plugins import Plugins, version_of
 from orchestrator.pretrained.starting import credit_of
 from orchestrator.records import Check, Credit, Finalist, Record, ShippedFile
 from orchestrator.study.run_folder import RunFolder
 
-__all__ = ["Study", "Viewer", "objective_units"]
+__all__ = ["Study", "Viewer", "notify", "objective_units"]
 
 
 @dataclass
@@ -53,6 +54,9 @@ class Study:
     finalists: list[Finalist] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     remeasured: Remeasured = field(default_factory=Remeasured)
+    # What the search has yet to take, while it runs, and what it took once it is over.
+    remaining: Remaining | None = None
+    taken: Taken | None = None
     _ledger: Ledger | None = field(default=None, init=False, repr=False, compare=False)
     _counted: list[Record] | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -325,6 +329,12 @@ class Viewer(Protocol):
 
     def result(self, study: Study) -> None:
         """The end."""
+
+
+def notify(plugins: Plugins, viewer: Viewer, hook: str, **arguments: Any) -> None:
+    """Call an observer hook; a plugin that raises becomes a note."""
+    for problem in plugins.notify(hook, **arguments):
+        viewer.note(f"plugin {problem.plugin}: {problem.message}")
 
 
 def _file_cells(entry: Finalist, file: ShippedFile) -> list[str]:

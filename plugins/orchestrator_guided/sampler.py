@@ -70,6 +70,7 @@ class GuidedSampler(Sampler):
             if found < 0:
                 raise ConfigError(f"sampler.{name}: found {found}, expected 0 or more.")
         self.startup, self.measured = startup, measured
+        self.shortlisted = measured
         self._known: _Known | None = None
 
     def __getstate__(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from orchestrator.cli.finalists import show_figures, show_finalists
 from orchestrator.cli.terminal import Terminal
+from orchestrator.plan.learning import Remaining
 from orchestrator.records import Finalist, Latency, ShippedFile
 
 NAME = "0019-0123456789ab"
@@ -92,7 +93,8 @@ def test_at_80_columns_the_live_line_has_how_far_the_best_and_the_time() -> None
     )
     ledger.best = {"accuracy": 0.953}
     axis = SimpleNamespace(name="accuracy", unit="share", direction="maximize", leads=True)
-    study: Any = SimpleNamespace(ledger=ledger, axes=[axis], records=[1] * 9)
+    left = Remaining((5.0, 9.0, 14.0), (20.0, 30.0, 40.0), (1e6, 2e6, 3e6), (1e9, 2e9, 3e9))
+    study: Any = SimpleNamespace(ledger=ledger, axes=[axis], records=[1] * 9, remaining=left)
     terminal.phase("search", 26)
     terminal.step(study, 8)
     terminal.step(study, 9)
@@ -100,3 +102,14 @@ def test_at_80_columns_the_live_line_has_how_far_the_best_and_the_time() -> None
     last = terminal._live.file.getvalue().rsplit("search", 1)[-1]  # type: ignore[attr-defined]
     assert "9/26" in last and "best 95.3 %" in last and "left 0:0" in last
     assert "hypervolume" not in last and "…" not in last
+
+
+def test_with_room_the_live_line_has_all_that_is_left() -> None:
+    terminal = Terminal()
+    terminal._live = Console(file=io.StringIO(), width=200)
+    left = Remaining((5.0, 9.0, 14.0), (20.0, 30.0, 40.0), (1e6, 2e6, 3e6), (1e9, 2e9, 3e9))
+    study: Any = SimpleNamespace(remaining=left)
+    terminal.phase("finalists", 2)
+    terminal.step(study, 2)
+    told = terminal._live.file.getvalue()  # type: ignore[attr-defined]
+    assert "left 0:09 (0:05 to 0:14)  CPU 0:30  disk 2 MB  memory 2 GB" in told

@@ -65,6 +65,31 @@ def test_measuring_is_told_as_a_share_of_training_where_there_is_any(tmp_path: P
     assert measuring(looked_up, SEEN) is None
 
 
+def test_shortlists_are_in_the_forecast_where_they_are_asked_for(tmp_path: Path) -> None:
+    latency = {"latency_ms": {"name": "latency_ms", "role": "objective"}}
+    without, with_four = (
+        told(tmp_path, sampler={"name": "guided", "measured": n}, objective=latency).stages[1]
+        for n in (0, 4)
+    )
+    # Of half of ten proposals, and at most of all; a file takes half a second.
+    assert with_four.seconds[1] - without.seconds[1] == pytest.approx(5 * 4 * 0.5)
+    assert with_four.seconds[2] - without.seconds[2] == pytest.approx(10 * 4 * 0.5)
+    assert with_four.seconds[0] == without.seconds[0]
+
+
+def test_stages_come_to_the_whole_of_cpu_and_disk(tmp_path: Path) -> None:
+    found = told(tmp_path, Work(2, True))
+    assert sum(each.cpu_seconds[1] for each in found.stages) == found.cpu_seconds[1]
+    assert sum(each.disk_bytes[2] for each in found.stages) == found.disk_bytes[2]
+
+
+def test_a_forecast_of_before_has_no_cpu_by_stage(tmp_path: Path) -> None:
+    old = told(tmp_path).to_json()
+    for each in old["stages"]:
+        del each["cpu_seconds"], each["disk_bytes"]
+    assert Forecast.from_json(old).stages[1].cpu_seconds == (0.0, 0.0, 0.0)
+
+
 def test_more_at_once_takes_more_memory_and_no_more_work(tmp_path: Path) -> None:
     one, four = (told(tmp_path, Work(n, False)) for n in (1, 4))
     assert four.memory_bytes[2] > 2 * one.memory_bytes[2]

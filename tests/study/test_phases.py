@@ -18,6 +18,7 @@ from orchestrator.plan.planning import make_plan
 from orchestrator.plugins import Plugins
 from orchestrator.pretrained.loading import Loaded
 from orchestrator.records import Check, Finalist, Latency, Record
+from orchestrator.search.cluster import Resources
 from orchestrator.study.close_calls import settle
 from orchestrator.study.phases import Phases, notify, worker
 from orchestrator.study.run_folder import RunFolder
@@ -31,7 +32,7 @@ Answer = Callable[[Mapping[str, Any]], Any]
 class Workers:
     """A cluster whose jobs are answered by functions of the payload; what is asked is kept."""
 
-    resources = None
+    resources = Resources()
 
     def __init__(self, **answers: Answer) -> None:
         self.answers = answers

@@ -1,33 +1,32 @@
-"""The time left is of the whole job, and follows what its steps take."""
+"""What is left is of the whole job, and follows what its steps take."""
 
 from __future__ import annotations
 
 import pytest
 
-from orchestrator.plan.forecast import Stage
-from orchestrator.plan.time_left import TimeLeft
+from orchestrator.plan.left import Left, Portion
 
 STAGES = [
-    Stage("teacher", 1, (100.0, 100.0, 100.0)),
-    Stage("search", 10, (50.0, 100.0, 200.0)),
-    Stage("finalists", 2, (50.0, 100.0, 200.0)),
+    Portion("teacher", 1, (100.0, 100.0, 100.0)),
+    Portion("search", 10, (50.0, 100.0, 200.0)),
+    Portion("finalists", 2, (50.0, 100.0, 200.0)),
 ]
 
 
-def middle(left: TimeLeft) -> float:
-    assert left.seconds is not None
-    return left.seconds[1]
+def middle(left: Left) -> float:
+    assert left.amount is not None
+    return left.amount[1]
 
 
 def test_teacher_and_finalists_are_counted_from_the_first_moment() -> None:
-    left = TimeLeft(STAGES)
+    left = Left(STAGES)
     left.phase("teacher", 1, 0.0)
     left.step(0, 0.0)
     assert middle(left) == pytest.approx(300, rel=0.01)
 
 
 def test_finalists_are_left_when_the_search_is_done() -> None:
-    left = TimeLeft(STAGES)
+    left = Left(STAGES)
     left.phase("search", 10, 0.0)
     left.step(0, 0.0)
     left.step(10, 100.0)
@@ -35,7 +34,7 @@ def test_finalists_are_left_when_the_search_is_done() -> None:
 
 
 def test_what_took_twice_as_long_makes_all_that_follows_longer() -> None:
-    left = TimeLeft(STAGES)
+    left = Left(STAGES)
     left.phase("search", 10, 0.0)
     left.step(0, 0.0)
     left.step(5, 100.0)
@@ -43,7 +42,7 @@ def test_what_took_twice_as_long_makes_all_that_follows_longer() -> None:
 
 
 def test_a_job_that_goes_on_counts_only_what_it_did_itself() -> None:
-    left = TimeLeft(STAGES)
+    left = Left(STAGES)
     left.phase("search", 10, 0.0)
     left.step(6, 0.0)
     left.step(8, 20.0)
@@ -51,23 +50,43 @@ def test_a_job_that_goes_on_counts_only_what_it_did_itself() -> None:
 
 
 def test_the_interval_is_the_forecasts_and_narrows() -> None:
-    left = TimeLeft(STAGES)
+    left = Left(STAGES)
     left.phase("search", 10, 0.0)
     left.step(0, 0.0)
     widths = []
     for done in (0, 5, 10):
         left.step(done, 10.0 * done)
-        low, mean, high = left.seconds or (0.0, 0.0, 0.0)
+        low, mean, high = left.amount or (0.0, 0.0, 0.0)
         assert low < mean < high
         widths.append((high - low) / mean)
     assert widths == sorted(widths, reverse=True)
 
 
 def test_a_stage_that_no_forecast_knows_is_told_by_its_own_steps() -> None:
-    left = TimeLeft([])
-    assert left.seconds is None
+    left = Left([])
+    assert left.amount is None
     left.phase("starting weights", 4, 0.0)
     left.step(0, 0.0)
-    assert left.seconds is None
+    assert left.amount is None
     left.step(1, 5.0)
     assert middle(left) == pytest.approx(15)
+
+
+def test_a_job_that_goes_on_knows_what_was_learnt_before() -> None:
+    before = Left(STAGES)
+    before.phase("search", 10, 0.0)
+    before.step(0, 0.0)
+    before.step(5, 150.0)  # three times as long as expected
+    after = Left(STAGES, before.learnt)
+    after.phase("search", 10, 0.0)
+    after.step(5, 0.0)
+    assert middle(after) == pytest.approx(middle(before), rel=0.2)
+    assert middle(after) > 1.5 * (50 + 100)
+
+
+def test_a_stage_of_which_nothing_was_expected_is_told_by_its_own_steps() -> None:
+    left = Left([Portion("search", 10, (0.0, 0.0, 0.0))])
+    left.phase("search", 10, 0.0)
+    left.step(0, 0.0)
+    left.step(5, 10.0)
+    assert middle(left) == pytest.approx(10)

@@ -1,18 +1,28 @@
-"""How long a job goes on, all its stages counted, learnt from what took how long."""
+"""How much a job has yet to take, all its stages counted, learnt from what took how much."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.plan.forecast import Range, Stage
+__all__ = ["Left", "Portion", "Range"]
 
-__all__ = ["TimeLeft"]
+# Least, expected, most.
+Range = tuple[float, float, float]
 
 # What is timed counts as much as the forecast once so many of a stage are done, and once so much
 # of the whole job is.
 _STEPS = 2.0
 _SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Portion:
+    """What one stage is expected to take in all, for so many steps."""
+
+    name: str
+    count: int
+    amount: Range
 
 
 @dataclass
@@ -27,18 +37,20 @@ class _Running:
     elapsed: float = 0.0
 
 
-class TimeLeft:
-    """Seconds left of a job by its forecast, corrected by what its steps took.
+class Left:
+    """What is left of a job by its forecast, corrected by what its steps took.
 
-    Stages that the forecast does not have count only while they run. Times are any clock's, in
-    seconds.
+    Of anything that only grows: seconds of any clock, seconds of CPU, bytes on disk. Stages that
+    the forecast does not have count only while they run. `learnt` is what another of the same job
+    had learnt when it ended.
     """
 
-    def __init__(self, stages: Sequence[Stage]) -> None:
-        self._stages = {stage.name: stage for stage in stages}
+    def __init__(
+        self, portions: Sequence[Portion], learnt: tuple[float, float] = (0.0, 0.0)
+    ) -> None:
+        self._stages = {portion.name: portion for portion in portions}
         self._ahead = list(self._stages)
-        self._took = 0.0
-        self._expected = 0.0
+        self._took, self._expected = learnt
         self._running: _Running | None = None
 
     def phase(self, name: str, total: int, now: float) -> None:
@@ -58,14 +70,20 @@ class TimeLeft:
         running.done, running.elapsed = done, now - running.since
 
     @property
-    def seconds(self) -> Range | None:
+    def learnt(self) -> tuple[float, float]:
+        """What steps took so far, and what they were expected to."""
+        took, expected = self._gained()
+        return self._took + took, self._expected + expected
+
+    @property
+    def amount(self) -> Range | None:
         """Least, expected and most; None where nothing is known yet."""
         here = self._here()
         ahead = [self._stages[name] for name in self._ahead]
         if here is None and not ahead:
             return None
         correction = self._correction()
-        left = (here or 0.0) + correction * sum(stage.seconds[1] for stage in ahead)
+        left = (here or 0.0) + correction * sum(stage.amount[1] for stage in ahead)
         low, high = self._spread(ahead)
         return left * low, left, left * high
 
@@ -75,7 +93,7 @@ class TimeLeft:
         if running is None:
             return None
         gained = max(0, running.done - max(running.first, 0))
-        step = self._step_seconds(running)
+        step = self._expected_step(running)
         if step is None:
             if not gained:
                 return None
@@ -85,9 +103,11 @@ class TimeLeft:
             each = (_STEPS * expected + running.elapsed) / (_STEPS + gained)
         return each * max(0, running.total - running.done)
 
-    def _step_seconds(self, running: _Running) -> float | None:
+    def _expected_step(self, running: _Running) -> float | None:
         stage = self._stages.get(running.name)
-        return None if stage is None or not stage.count else stage.seconds[1] / stage.count
+        if stage is None or not stage.count or not stage.amount[1]:
+            return None
+        return stage.amount[1] / stage.count
 
     def _correction(self, *, without_running: bool = False) -> float:
         """How many times longer than expected things took."""
@@ -95,13 +115,13 @@ class TimeLeft:
         if not without_running:
             more = self._gained()
             took, expected = took + more[0], expected + more[1]
-        prior = _SHARE * sum(stage.seconds[1] for stage in self._stages.values())
+        prior = _SHARE * sum(stage.amount[1] for stage in self._stages.values())
         return (prior + took) / (prior + expected) if prior + expected > 0 else 1.0
 
     def _gained(self) -> tuple[float, float]:
         """What the running stage took so far, and should have."""
         running = self._running
-        step = self._step_seconds(running) if running else None
+        step = self._expected_step(running) if running else None
         if running is None or step is None or running.first < 0:
             return 0.0, 0.0
         return running.elapsed, step * (running.done - running.first)
@@ -110,10 +130,10 @@ class TimeLeft:
         took, expected = self._gained()
         self._took, self._expected = self._took + took, self._expected + expected
 
-    def _spread(self, ahead: Sequence[Stage]) -> tuple[float, float]:
+    def _spread(self, ahead: Sequence[Portion]) -> tuple[float, float]:
         """The forecast's interval as factors, narrower the more is known."""
         stages = [*ahead, *filter(None, [self._stages.get(getattr(self._running, "name", ""))])]
-        low, middle, high = (sum(stage.seconds[i] for stage in stages) for i in range(3))
+        low, middle, high = (sum(stage.amount[i] for stage in stages) for i in range(3))
         if middle <= 0:
             return 1.0, 1.0
         known = self._expected + self._gained()[1]
