@@ -28,6 +28,8 @@ def show_finalists(study: Study, out: Console) -> None:
     """All files of all finalists, best on validation first; then where those picked lie."""
     name = f"test_{study.leading}"
     ordered = sorted(study.finalists, key=lambda each: each.validated(study.leading), reverse=True)
+    if not ordered:
+        return
     if out.width >= _TABLE_WIDTH:
         out.print(_table(ordered, name))
     else:

@@ -375,7 +375,7 @@ class _Loop:
         task = self._running.pop(reference)
         cancel([reference])
         if self._observer.hung_in_meter(reference.task_id().hex()):
-            self._suspect_of(task, MeterDeath(f"{text} of the measuring process"))
+            self._suspect_of(task, MeterDeath(f"{text} of the measuring process."))
         else:
             self._tell([lost(task.proposal, End("late", text))])
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from orchestrator.analysis.health import Health
-from orchestrator.errors import OrchestratorError, plural
+from orchestrator.analysis.health import Health, nothing_feasible
+from orchestrator.errors import BudgetError, OrchestratorError, plural
 from orchestrator.records import Record
 from orchestrator.study.study import Study
 
-__all__ = ["flat", "is_flat", "over", "refuse_alike", "refuse_failure"]
+__all__ = ["flat", "is_flat", "over", "refuse_alike", "refuse_failure", "refuse_nothing"]
 
 # So many failures for one reason, and nothing else, are no chance.
 _ALIKE = 10
@@ -44,6 +44,19 @@ def refuse_alike(health: Health) -> None:
             "whole story of each; mend it and start again in another run.dir, as a failed "
             "candidate is not tried twice."
         )
+
+
+def refuse_nothing(study: Study) -> None:
+    """Raise BudgetError where a search is over and not one candidate of it is feasible."""
+    minutes = study.config.budget.minutes
+    if minutes and not study.records:
+        raise BudgetError(
+            f"no candidate was done within budget.minutes={minutes:g}. What ran stays open: "
+            f"python -m orchestrator resume {study.folder} has as long again; or start another "
+            "search with more of them, or with a shorter training."
+        )
+    if lost := nothing_feasible(study.records, study.units):
+        raise BudgetError(f"{lost.sentence} Report: {study.home.report}")
 
 
 def refuse_failure(study: Study, chosen: Sequence[Record]) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.analysis.agreement import read_checks
-from orchestrator.analysis.health import nothing_feasible
 from orchestrator.analysis.remeasured import Remeasured
 from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.former import as_it_began
@@ -19,7 +18,6 @@ from orchestrator.config import StudyConfig, flat_config
 from orchestrator.contracts import Device
 from orchestrator.data import check_pins, keep_pins
 from orchestrator.errors import (
-    BudgetError,
     DeviceError,
     Interrupted,
     OrchestratorError,
@@ -43,6 +41,7 @@ from orchestrator.study.moving import check_same_devices, moved
 from orchestrator.study.phases import Phases, worker
 from orchestrator.study.run_folder import RunFolder
 from orchestrator.study.spending import left_of, told_left
+from orchestrator.study.standstill import refuse_nothing
 from orchestrator.study.study import Study, Viewer, notify
 from orchestrator.tracking import Tracker
 
@@ -216,8 +215,7 @@ def _tell(study: Study, factory: Factory, viewer: Viewer) -> Study:
     finally:
         tracker.close(_TRACKING_SECONDS)
         plugins.manager.unregister(name="tracking")
-    if lost := nothing_feasible(study.records, study.units):
-        raise BudgetError(f"{lost.sentence} Report: {study.home.report}")
+    refuse_nothing(study)
     return study
 
 

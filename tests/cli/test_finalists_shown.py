@@ -62,6 +62,11 @@ def test_no_figure_is_broken_at_80_columns() -> None:
     assert sum(line.count("95.0 % (92.4 to 96.7)") for line in lines) == 6
 
 
+@pytest.mark.parametrize("width", [80, 160])
+def test_no_finalists_are_no_table(width: int) -> None:
+    assert shown(width) == ""
+
+
 def test_the_best_on_validation_comes_first_whatever_test_says() -> None:
     told = shown(80, finalist(1, 0.90, 0.99), finalist(2, 0.95, 0.91))
     assert told.index(f"{NAME}-2") < told.index(f"{NAME}-1")

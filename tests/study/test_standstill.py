@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from orchestrator.analysis.health import Health
 from orchestrator.contracts import Axis
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import BudgetError, OrchestratorError
 from orchestrator.records import Genotype, Outcome, Record
-from orchestrator.study.standstill import flat, is_flat, over, refuse_alike
+from orchestrator.study.standstill import flat, is_flat, over, refuse_alike, refuse_nothing
 
 AXES = [Axis("accuracy", "share", "maximize", 0.0)]
 
@@ -63,3 +66,18 @@ def test_failures_beside_what_was_trained_and_kept_no_budget_do_not_end_it() -> 
     over_budget = {"extra": {"trained": True}, "violations": {"latency_ms": 1.0}}
     assert over(seen(failures), None)
     assert not over(seen([record(10, "rejected", **over_budget), *failures]), None)
+
+
+def test_a_search_whose_time_was_up_before_any_candidate_says_so() -> None:
+    budget = SimpleNamespace(minutes=0.3)
+    told: Any = SimpleNamespace(
+        config=SimpleNamespace(budget=budget),
+        records=[],
+        units={},
+        folder="runs/first",
+        home=SimpleNamespace(report="runs/first/report.html"),
+    )
+    with pytest.raises(BudgetError, match=r"within budget.minutes=0.3.* resume runs/first"):
+        refuse_nothing(told)
+    told.records = reached(0.5)
+    refuse_nothing(told)
