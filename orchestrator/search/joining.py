@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from orchestrator.contracts.objective import Axis
 from orchestrator.records import Genotype, Record
 from orchestrator.search.journal import OneWriter, open_search, open_storage, record_of
 
-__all__ = ["Joined", "join"]
+__all__ = ["Joined", "Retold", "join"]
 
 
 @dataclass
@@ -29,7 +29,18 @@ class Joined:
     open: list[int] = field(default_factory=list)
 
 
-def join(journal: Path, other: Path, axes: Sequence[Axis]) -> Joined:
+@dataclass(frozen=True)
+class Retold:
+    """What the other half's records are here, where figures of the two are not told alike.
+
+    `budgets` are the objectives that have one.
+    """
+
+    record: Callable[[Record], Record] = lambda record: record
+    budgets: Collection[str] = ()
+
+
+def join(journal: Path, other: Path, axes: Sequence[Axis], retold: Retold | None = None) -> Joined:
     """Add to a journal what another has and it has not; which this process alone writes to.
 
     The first one's numbers stay; the other's candidates follow in their order, so that the same two
@@ -37,12 +48,13 @@ def join(journal: Path, other: Path, axes: Sequence[Axis]) -> Joined:
     open is what the other was told of it. Answers to repeats and what merely waited are left out.
     Raises RunError for what is no journal.
     """
-    return _Join(journal, other, axes).run()
+    return _Join(journal, other, axes, retold or Retold()).run()
 
 
 class _Join:
-    def __init__(self, journal: Path, other: Path, axes: Sequence[Axis]) -> None:
+    def __init__(self, journal: Path, other: Path, axes: Sequence[Axis], retold: Retold) -> None:
         self._study = open_search(journal, axes)
+        self._axes, self._retold = axes, retold
         assert isinstance(self._study._storage, OneWriter)
         self._storage = self._study._storage
         self._other = other
@@ -80,27 +92,46 @@ class _Join:
 
     def _add(self, trial: FrozenTrial) -> FrozenTrial:
         number = self._storage.next_number(self._study._study_id)
-        complete = trial.state == TrialState.COMPLETE
         added = self._storage.create_new_trial(
             self._study._study_id,
             template_trial=create_trial(
                 state=trial.state,
-                values=trial.values if complete else None,
+                values=self._values(trial),
                 params=trial.params,
                 distributions=trial.distributions,
                 user_attrs=self._attributes(trial, number),
-                constraints=trial.constraints,
+                constraints=self._constraints(trial),
             ),
         )
         return self._storage.get_trial(added)
+
+    def _values(self, trial: FrozenTrial) -> list[float] | None:
+        """Of the searched objectives, as they are told here."""
+        if trial.state != TrialState.COMPLETE:
+            return None
+        values = self._told(trial).values if "record" in trial.user_attrs else {}
+        told = zip(self._axes, trial.values, strict=True)
+        return [values.get(axis.name, value) for axis, value in told]
+
+    def _constraints(self, trial: FrozenTrial) -> dict[str, float]:
+        """Of budgets that are known to be kept or broken, as they are told here."""
+        if "record" not in trial.user_attrs:
+            return dict(trial.constraints)
+        record = self._told(trial)
+        known = self._retold.budgets if record.outcome == "feasible" else record.violations
+        names = {**trial.constraints, **dict.fromkeys(known, 0.0)}
+        return {name: record.violations.get(name, 0.0) for name in names}
+
+    def _told(self, trial: FrozenTrial) -> Record:
+        return self._retold.record(record_of(trial, self._other))
 
     def _attributes(self, trial: FrozenTrial, number: int) -> dict[str, Any]:
         """What is known of a candidate, under its new number."""
         found = dict(trial.user_attrs)
         if "record" in found:
-            found["record"] = self._renumbered(record_of(trial, self._other), number).to_json()
+            found["record"] = self._renumbered(self._told(trial), number).to_json()
         if "rung" in found:
-            reached = Record.from_json(found["rung"])
+            reached = self._retold.record(Record.from_json(found["rung"]))
             found["rung"] = self._renumbered(reached, number).to_json()
         if "variant_of" in found:
             found["variant_of"] = self._joined.numbers[found["variant_of"]]
@@ -112,14 +143,13 @@ class _Join:
 
     def _settle(self, same: FrozenTrial, trial: FrozenTrial) -> None:
         """What the first half still had open, the other was told."""
-        record = self._renumbered(record_of(trial, self._other), same.number)
+        record = self._renumbered(self._told(trial), same.number)
         own = Trial(self._study, same._trial_id)
-        for name, excess in trial.constraints.items():
+        for name, excess in self._constraints(trial).items():
             own.set_constraint(name, excess)
         own.set_user_attr("record", record.to_json())
         if trial.state.is_finished():
-            values = trial.values if trial.state == TrialState.COMPLETE else None
-            self._storage.set_trial_state_values(same._trial_id, trial.state, values)
+            self._storage.set_trial_state_values(same._trial_id, trial.state, self._values(trial))
         settled = self._storage.get_trial(same._trial_id)
         self._known |= {name: settled for name in _names(settled)}
 

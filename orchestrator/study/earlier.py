@@ -23,6 +23,7 @@ from orchestrator.records import Record
 from orchestrator.search.journal import families, read_records
 from orchestrator.search.samplers import adapted
 from orchestrator.study.conditions import Conditions, told_apart
+from orchestrator.study.recalibrating import Recalibration
 from orchestrator.study.run_folder import RunFolder
 
 __all__ = ["Known", "earlier_runs", "keep_earlier", "kept_earlier"]
@@ -117,6 +118,9 @@ def _read(folder: Path, factory: Factory, plan: Plan) -> Known:
     differs = here.differs(there, [target.name for target in asked])
     if not factory.assembly.tier("deployed"):
         differs.pop("device", None)  # nothing is measured on it
+    if "device" not in differs:
+        units = Recalibration.between(factory.config, before, plan, factory.plugins)
+        records = [units.record(record) for record in records]
     name = folder.resolve().name
     if differs:
         return _prior(name, records, differs, _holding(factory, here, there, differs))

@@ -14,17 +14,19 @@ from orchestrator.analysis.agreement import read_checks
 from orchestrator.analysis.remeasured import Remeasured
 from orchestrator.candidate.former import as_it_began
 from orchestrator.config import StudyConfig
+from orchestrator.contracts import Budget
 from orchestrator.errors import RunError
 from orchestrator.faults.temporary import WorkingFolder
 from orchestrator.files import write_json
 from orchestrator.plan.planning import Plan
 from orchestrator.plugins import Plugins
 from orchestrator.records import Finalist, Record
-from orchestrator.search.joining import Joined, join
+from orchestrator.search.joining import Joined, Retold, join
 from orchestrator.search.journal import read_records, read_result
 from orchestrator.study.conditions import Conditions, told_apart
 from orchestrator.study.earlier import Known, keep_earlier, kept_earlier
 from orchestrator.study.picking import picked
+from orchestrator.study.recalibrating import Recalibration, judged
 from orchestrator.study.run_folder import RunFolder
 
 __all__ = ["merge"]
@@ -56,6 +58,29 @@ class _Half:
         return self.home.path
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What the second half found, in units of the first one's calibration."""
+
+    units: Recalibration
+    budgets: Mapping[str, Budget]
+
+    @classmethod
+    def of(cls, halves: tuple[_Half, _Half], plugins: Plugins) -> _Told:
+        first, second = halves
+        items = first.config.objective.items()
+        limits = {name: Budget(item.min, item.max) for name, item in items}
+        budgets = {n: b for n, b in limits.items() if (b.min, b.max) != (None, None)}
+        units = Recalibration.between(first.config, second.plan, first.plan, plugins)
+        return cls(units, budgets)
+
+    def record(self, record: Record) -> Record:
+        """A record, judged by what its figures are now."""
+        if not self.units.changes:
+            return record
+        return judged(self.units.record(record), self.budgets)
+
+
 def merge(first: Path, second: Path, into: Path, plugins: Plugins) -> dict[int, int]:
     """Make one run's folder of two; the second's numbers → those that its candidates have now.
 
@@ -75,22 +100,25 @@ def merge(first: Path, second: Path, into: Path, plugins: Plugins) -> dict[int, 
         _check_halves(*halves)
         into.parent.mkdir(parents=True, exist_ok=True)
         work = held.enter_context(WorkingFolder("merge", within=into.parent))
-        return _built(halves, work / "run", into)
+        return _built(halves, work / "run", into, plugins)
 
 
-def _built(halves: tuple[_Half, _Half], work: Path, into: Path) -> dict[int, int]:
+def _built(halves: tuple[_Half, _Half], work: Path, into: Path, plugins: Plugins) -> dict[int, int]:
     first, second = halves
     try:
         shutil.copytree(first.path, work, ignore=shutil.ignore_patterns(*_OWN))
         made = RunFolder(work)
-        joined = join(made.journal, second.home.journal, first.plan.axes)
-        _take_files(second, made, joined)
+        told = _Told.of(halves, plugins)
+        joined = join(
+            made.journal, second.home.journal, first.plan.axes, Retold(told.record, told.budgets)
+        )
+        _take_files(second, made, joined, told)
         _take_earlier(halves, work)
-        if finalists := _finalists(halves, made, joined):
+        if finalists := _finalists(halves, made, joined, told):
             made.write_finalists(finalists)
         made.keep_config(_config(first.config, second.config, into))
-        told = [str(half.path.resolve()) for half in halves]
-        write_json(work / "merged.json", {"of": told, "numbers": joined.numbers}, format=_FORMAT)
+        names = [str(half.path.resolve()) for half in halves]
+        write_json(work / "merged.json", {"of": names, "numbers": joined.numbers}, format=_FORMAT)
         os.rename(work, into)
     except OSError as error:
         raise RunError(
@@ -140,23 +168,24 @@ def _config(first: StudyConfig, second: StudyConfig, into: Path) -> StudyConfig:
     return replace(first, budget=budget, run=replace(first.run, dir=str(into)))
 
 
-def _take_files(half: _Half, made: RunFolder, joined: Joined) -> None:
+def _take_files(half: _Half, made: RunFolder, joined: Joined, told: _Told) -> None:
     """What a resumed search looks for: results nobody heard of, checks, weights, new latencies."""
     for number in joined.open:
         record = read_result(half.home.results / f"{number:04d}.json")
         if record is not None:
-            known = replace(record, number=joined.numbers[number])
+            known = replace(told.record(record), number=joined.numbers[number])
             path = made.results / f"{known.number:04d}.json"
             if not path.exists():
                 write_json(path, known.to_json())
     for check in read_checks(half.home.checks):
         if check.number in joined.new:
             number = joined.numbers[check.number]
-            known_check = replace(check, record=replace(check.record, number=number))
+            record = replace(told.record(check.record), number=number)
+            known_check = replace(check, record=record)
             write_json(made.checks / f"{number:04d}-{check.epochs:03d}.json", known_check.to_json())
     for name in ("weights", "teacher"):
         _take_missing(half.path / name, made.path / name)
-    _take_remeasured(half.path, made.path, joined)
+    _take_remeasured(half.path, made.path, joined, told)
 
 
 def _take_missing(source: Path, target: Path) -> None:
@@ -168,8 +197,8 @@ def _take_missing(source: Path, target: Path) -> None:
             shutil.copy2(path, place)
 
 
-def _take_remeasured(source: Path, target: Path, joined: Joined) -> None:
-    own, other = Remeasured.read(target), Remeasured.read(source)
+def _take_remeasured(source: Path, target: Path, joined: Joined, told: _Told) -> None:
+    own, other = Remeasured.read(target), told.units.remeasured(Remeasured.read(source))
     numbers = [number for number in other.found if number in joined.new]
     if numbers:
         more = {joined.numbers[number]: other.found[number] for number in numbers}
@@ -185,7 +214,9 @@ def _take_earlier(halves: Sequence[_Half], target: Path) -> None:
     keep_earlier(target, Known(list(evaluations.values()), list(priors.values())))
 
 
-def _finalists(halves: tuple[_Half, _Half], made: RunFolder, joined: Joined) -> list[Finalist]:
+def _finalists(
+    halves: tuple[_Half, _Half], made: RunFolder, joined: Joined, told: _Told
+) -> list[Finalist]:
     """Of both, the second's in folders of their new numbers."""
     first, second = halves
     found = first.home.finalists()
@@ -193,7 +224,7 @@ def _finalists(halves: tuple[_Half, _Half], made: RunFolder, joined: Joined) -> 
     for finalist in second.home.finalists():
         number = joined.numbers.get(finalist.number)
         if number is not None and number not in taken:
-            known = _renumbered(finalist, number, joined.numbers)
+            known = _renumbered(told.units.finalist(finalist), number, joined.numbers)
             shutil.copytree(second.path / finalist.folder, made.path / known.folder)
             write_json(made.path / known.folder / "result.json", known.to_json())
             found.append(known)

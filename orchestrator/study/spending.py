@@ -106,6 +106,8 @@ def left_of(study: Study, concurrent: int) -> Remaining:
 
 def told_left(left: Remaining) -> str:
     """In one sentence; empty where nobody can say."""
+    if left.seconds is not None and left.seconds[2] <= 0:
+        return "Nothing is left of it."
     told = (
         (left.seconds, "s", ""),
         (left.cpu_seconds, "s", " of CPU"),

@@ -13,7 +13,7 @@ from toys import SPACE_SIZE
 
 from orchestrator import Axis, Genotype, Ground, Proposal, Record, Trial
 from orchestrator.plugins import installed
-from orchestrator.search.joining import Joined, join
+from orchestrator.search.joining import Joined, Retold, join
 from orchestrator.search.proposer import Proposer, read_records
 from orchestrator.testing.toys import ToySpace
 
@@ -111,3 +111,28 @@ def test_the_same_two_give_the_same(tmp_path: Path) -> None:
     records = read_records(first[0])
     second = joined(tmp_path)
     assert first[1] == second[1] and records == read_records(second[0])
+
+
+def test_what_the_other_half_found_is_told_as_it_is_retold(tmp_path: Path) -> None:
+    searched(tmp_path / "a" / "journal", 1, 2, 0)
+    searched(tmp_path / "b" / "journal", 2, 4, 0)
+    into = tmp_path / "both.journal"
+    shutil.copy(tmp_path / "a" / "journal", into)
+
+    def doubled(record: Record) -> Record:
+        if record.outcome != "feasible":
+            return record
+        params = 2 * record.values["params"]
+        over = {"params": params - 9} if params > 9 else {}
+        values = {**record.values, "params": params}
+        return replace(record, values=values, violations=over)
+
+    told = join(into, tmp_path / "b" / "journal", AXES, Retold(doubled, ["params"]))
+    asked = proposer(into)
+    theirs = [asked.records[told.numbers[number]] for number in told.new]
+    known = [r for r in theirs if r.outcome == "feasible"]
+    assert known and all(r.values["params"] == 20 * r.values["accuracy"] for r in known)
+    for record in known:
+        trial = asked._frozen(record.number)
+        assert trial.values[1] == record.values["params"]
+        assert trial.constraints == {"params": record.violations.get("params", 0.0)}

@@ -82,6 +82,10 @@ def test_of_finalists_those_are_left_that_are_not_there(tmp_path: Path) -> None:
     assert left.cpu_seconds and left.cpu_seconds[1] == pytest.approx(50, rel=0.1)
 
 
+def test_of_a_finished_search_nothing_is_left(tmp_path: Path) -> None:
+    assert told_left(left_of(search(tmp_path, paid=10, finalists=2), 2)) == "Nothing is left of it."
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken.json").write_text('{"format": 1, "taken": {}, "learnt": 3}')
     with pytest.raises(RunError, match=r"taken\.json is damaged"):
