@@ -21,14 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.composing import CommandLine, compose, jobs, read_command_line, show
 from orchestrator.cli.encoding import write_anything
+from orchestrator.cli.endings import ending
 from orchestrator.errors import (
     ConfigError,
-    Interrupted,
-    OrchestratorError,
     RunError,
-    UsageError,
     closest,
-    disk_trouble,
     plural,
 )
 from orchestrator.faults.printable import printable
@@ -54,25 +51,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         with Stopping():
             _dispatch(arguments)
         sys.stdout.flush()
-    except OrchestratorError as error:
-        _fail(str(error), error.exit_status)
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError):
-            _fail(_told_of_disk(error), UsageError.exit_status)
+    except BrokenPipeError:
         # Whoever read our output has seen enough, as `head` does; nor is there more to flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        _fail("stopped.", Interrupted.exit_status)
-    except Exception as error:
-        # Wherever a command met it: the machine's fault, which its user can mend.
-        if trouble := disk_trouble(error):
-            _fail(f"{trouble}. Free some disk space, then try again.", RunError.exit_status)
-        from orchestrator.contracts._culprits import culprit
-        from orchestrator.plugins import BUILT_IN
-
-        if blamed := culprit(error, BUILT_IN):
-            _fail(str(blamed), blamed.exit_status)
-        raise
+    except (Exception, KeyboardInterrupt) as error:
+        told = ending(error)
+        if told is None:
+            raise
+        _fail(*told)
 
 
 def _dispatch(arguments: list[str]) -> None:
@@ -426,15 +412,6 @@ def _quieten() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     logging.getLogger().setLevel(logging.ERROR)
-
-
-def _told_of_disk(error: OSError) -> str:
-    """What the operating system says of a path, which whoever named it can mend."""
-    where = error.filename if error.filename is not None else "a file"
-    return (
-        f"{where} cannot be used: {error.strerror or error}. Name a path that can be read and "
-        "written, on a disk with free space."
-    )
 
 
 def _fail(text: str, status: int) -> None:

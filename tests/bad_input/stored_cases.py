@@ -206,7 +206,12 @@ STORED = [
         "params",
         name="a role that was changed",
     ),
-    run("report", _folder("candidates.csv"), "candidates.csv", name="candidates.csv is a folder"),
+    run(
+        "report",
+        _folder("candidates.csv"),
+        "{tmp}/run/candidates.csv cannot be used",
+        name="candidates.csv is a folder",
+    ),
     run("resume", _folder("lock"), "cannot be written", name="the lock is a folder"),
 ]
 

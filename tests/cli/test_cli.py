@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 from orchestrator import usable_cores
 from orchestrator.cli.commands import _sheet, main
 from orchestrator.data import DataSummary
+from orchestrator.errors import CompileError
 
 SEARCH = "+search=mobilenetv3"
 CORES = usable_cores()
@@ -210,3 +212,18 @@ def test_a_cache_that_cannot_be_written_costs_a_plan_no_more_than_its_pictures(
     data = DataSummary(("a", "b"), {"train": 2})
     told = _sheet(config, SimpleNamespace(data=data.to_json(), strips=[]))  # type: ignore[arg-type]
     assert told.startswith("not shown.") and "cannot be written" in told
+
+
+def test_a_full_disk_is_told_as_such_whatever_a_library_made_of_it(
+    refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(*told: object, **more: object) -> None:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise CompileError("the exporter does not take it") from error
+
+    monkeypatch.setattr("orchestrator.cli.inspecting.measure_target", measured)
+    message = refused("measure", "mobilenetv3/small-1.0")
+    assert "No space left on device. Free some disk space" in message
+    assert "exporter" not in message
