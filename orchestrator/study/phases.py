@@ -15,7 +15,7 @@ from orchestrator.analysis.health import Health
 from orchestrator.candidate.assembly import Assembly, draw
 from orchestrator.candidate.factory import Factory
 from orchestrator.contracts import Budget, Estimator, Ground, Proposal
-from orchestrator.errors import DeviceError, OrchestratorError
+from orchestrator.errors import DeviceError, OrchestratorError, words_of
 from orchestrator.estimators.ladder import Ladder
 from orchestrator.estimators.rung import drop_checkpoints
 from orchestrator.plugins import Plugins
@@ -364,7 +364,8 @@ class Phases:
         job = self.job("finish_candidate")
         for index, result in self.cluster.map(job, [self._elected(r) for r in ahead]):
             if isinstance(result, Exception):
-                self.viewer.note(f"finalist {ahead[index].id} is lost: {result}")
+                why = words_of(result).rstrip(".")
+                self.viewer.note(f"finalist {ahead[index].id} is lost: {why}. A resume makes it.")
             else:
                 study.finalists.append(Finalist.from_json(result))
                 study.finalists = picked(study.finalists, study.axes, study.axes_on)

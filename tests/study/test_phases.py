@@ -284,7 +284,8 @@ def test_a_search_of_which_nothing_can_be_shipped_says_how_to_go_on(phases: Phas
     with_workers(phases, finish_candidate=broken)
     with pytest.raises(OrchestratorError, match=r"no finalist could be shipped.*resume"):
         phases.finish()
-    assert [note.split(": ")[-1] for note in seen(phases).notes] == ["no room", "no room"]
+    told = [note.split(": ")[-1] for note in seen(phases).notes]
+    assert told == ["no room. A resume makes it."] * 2
 
 
 def test_an_observer_that_raises_becomes_a_note() -> None:
