@@ -106,12 +106,16 @@ def end_of(reference: Any) -> End:
 def swept() -> RunError | None:
     """What to raise where Ray's own temporary folder is gone, without which all it does fails."""
     node = ray._private.worker._global_node
-    if node is None or Path(node.get_session_dir_path()).exists():
+    if node is None:
         return None
-    return RunError(
-        f"the temporary folder {node.get_session_dir_path()} was removed while the search ran. "
-        "No candidate is lost: resume, with TMPDIR set to a folder that nobody sweeps."
-    )
+    folder = node.get_session_dir_path()
+    with contextlib.suppress(PermissionError):  # of a cluster that somebody else started
+        if not Path(folder).exists():
+            return RunError(
+                f"the temporary folder {folder} was removed while the search ran. No candidate "
+                "is lost: resume, with TMPDIR set to a folder that nobody sweeps."
+            )
+    return None
 
 
 def lost(proposal: Proposal, end: End, traces: str = "") -> Record:
