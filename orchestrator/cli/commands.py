@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import faulthandler
 import gc
 import json
 import logging
@@ -408,6 +409,8 @@ def _quieten() -> None:
     most of the seconds that ending takes.
     """
     atexit.register(gc.freeze)
+    if sys.__stderr__ is not None and not faulthandler.is_enabled():
+        faulthandler.enable(sys.__stderr__)  # where a plugin's native code takes this process down
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

@@ -44,3 +44,11 @@ def test_a_command_behind_a_held_gate_ends_with_one_sentence(
         waiting.send_signal(number)
         told = waiting.communicate(timeout=20)
     assert (waiting.returncode, *told) == (130, "", "orchestrator: stopped.\n")
+
+
+def test_native_code_that_takes_the_process_down_is_told_where() -> None:
+    dies = "import os\nfrom orchestrator.cli import commands\n"
+    dies += "commands._COMMANDS = {'x': lambda told: os.abort()}\ncommands.main(['x'])"
+    done = subprocess.run([sys.executable, "-c", dies], capture_output=True, text=True, check=False)
+    assert done.returncode < 0
+    assert "Fatal Python error: Aborted" in done.stderr and "in <lambda>" in done.stderr
