@@ -120,8 +120,8 @@ class ObjectiveConfig:
 
     `reference` is the worst value that still counts towards the hypervolume; by default that of
     the space's largest network, for the task's leading metric what guessing reaches, or 0 for
-    another objective that is maximised. `device` is where it is
-    measured, by its name among the configuration's devices; by default the first of them.
+    another objective that is maximised. `device` is where it is measured, by its name among the
+    configuration's devices; by default the first of them.
     """
 
     name: str
@@ -164,14 +164,15 @@ class TrainConfig:
     more of them a batch has. `grow_from` is the share of the image size at the first epoch, which
     rises to 1 at the last.
 
-    `adapt` has the network that a search's starting weights belong to trained first; all others
-    start from what it learnt. Without starting weights it says nothing. That network, and one that
-    others are distilled from, is trained for `teacher_epochs`; null: as long as a finalist.
+    `adapt` has the network that starting weights belong to trained first; all others start there.
+    It, and one that others are distilled from, is trained for `teacher_epochs`; null: as long as a
+    finalist. The best `check_teachers` that an estimator's checks trained teach finalists together.
     """
 
     epochs: Epochs = 5
     final_epochs: Epochs = 12
     teacher_epochs: Epochs | None = None
+    check_teachers: CountOrNone = 0
     adapt: bool = False
     batch_size: BatchSize = 32
     accumulate: BatchSize = 1

@@ -18,10 +18,10 @@ from orchestrator.candidate.factory import Factory, seed_of
 from orchestrator.candidate.folder_files import UNPRUNED, FileAhead, Networks, made_files
 from orchestrator.candidate.marks import Aims, Mark, budget_marks, gated
 from orchestrator.candidate.shipping import figures_of, judged, measured
+from orchestrator.candidate.taught import finalists_loss, inherit
 from orchestrator.contracts import Axis, Usage
 from orchestrator.data import kept_summary
 from orchestrator.errors import OrchestratorError
-from orchestrator.estimators.further import load_weights
 from orchestrator.files import write_json
 from orchestrator.plugins import version_of
 from orchestrator.records import Finalist, Genotype, Record, ShippedFile
@@ -38,12 +38,14 @@ class Elected:
     """A network of the front: the record of its training, and the others of the same training.
 
     `axes` are what the search is for; `fingerprints` what latencies depend on, by device.
+    `teachers` are trained networks of the search that it learns from beside the labels.
     """
 
     record: Record
     axes: Sequence[Axis]
     variants: Sequence[Record] = ()
     fingerprints: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    teachers: Sequence[Genotype] = ()
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -102,7 +104,7 @@ def make_teacher(genotype: Genotype, factory: Factory) -> dict[str, Any]:
 
 def _made(elected: Elected, factory: Factory, measure: Measure, work: Path) -> _Ahead:
     genotype = elected.record.genotype
-    trained, reached = _best_trained(genotype, factory)
+    trained, reached = _best_trained(elected, factory)
     networks = Networks.of(trained, genotype, factory)
     made, unmade = made_files(networks, factory, work, elected.numbers)
     asked, unasked = judged(made, factory)
@@ -114,12 +116,12 @@ def _made(elected: Elected, factory: Factory, measure: Measure, work: Path) -> _
     return _Ahead(elected, networks, reached, files, shipped, notes, failed)
 
 
-def _best_trained(genotype: Genotype, factory: Factory) -> tuple[nn.Module, list[float]]:
+def _best_trained(elected: Elected, factory: Factory) -> tuple[nn.Module, list[float]]:
     """The best on validation of as many trainings as there are seeds; the first has the run's."""
     best: nn.Module | None = None
     reached: list[float] = []
     for turn in range(factory.config.budget.seeds):
-        network, figure = _trained(genotype, factory.with_seed(turn))
+        network, figure = _trained(elected, factory.with_seed(turn))
         if best is None or figure > max(reached):
             best = network
         reached.append(figure)
@@ -127,27 +129,18 @@ def _best_trained(genotype: Genotype, factory: Factory) -> tuple[nn.Module, list
     return best, reached
 
 
-def _trained(genotype: Genotype, factory: Factory) -> tuple[nn.Module, float]:
+def _trained(elected: Elected, factory: Factory) -> tuple[nn.Module, float]:
     """A network trained as a finalist is, and its leading metric on validation."""
+    genotype = elected.record.genotype
     network = factory.started(genotype)
-    warm = _inherit(network, genotype, factory)
+    warm = inherit(network, genotype, factory)
     run = TrainRun(
         epochs=factory.config.train.final_epochs,
         seed=seed_of(genotype, factory.config.run.seed),
-        loss=factory.loss(genotype),
+        loss=finalists_loss(genotype, elected.teachers, factory),
         warm=warm,
     )
     return network, train(network, factory.footing, factory.config.train, run).curve[-1]
-
-
-def _inherit(network: nn.Module, genotype: Genotype, factory: Factory) -> bool:
-    """Load the weights that the search left for this architecture, if there are any."""
-    context = replace(factory.estimation(), seed=seed_of(genotype, factory.config.run.seed))
-    weights = factory.assembly.estimator.initial_weights(genotype.plain(), context)
-    if weights is None:
-        return False
-    load_weights(network, weights, genotype)
-    return True
 
 
 def _ship(ahead: _Ahead, factory: Factory) -> Finalist:

@@ -240,6 +240,7 @@ def _check_teacher(factory: Factory, data: DataSummary) -> list[str]:
             f"train.adapt: weights can be those of a classifier alone, found task "
             f"{factory.assembly.task.name!r}. Say train.adapt=false, and name released weights."
         )
+    _check_checked(factory)
     if not factory.config.teacher:
         return []
     if factory.config.weights == TRAINED:
@@ -248,6 +249,19 @@ def _check_teacher(factory: Factory, data: DataSummary) -> list[str]:
             f"teacher={factory.config.teacher}. Say weights=BUNDLE, or teacher=null."
         )
     return check_teachers(named_teachers(factory.config.teacher), factory.assembly.facts, data)
+
+
+def _check_checked(factory: Factory) -> None:
+    """Raise ConfigError for finalists that learn from checked candidates where none is checked."""
+    asked, estimator = factory.config.train.check_teachers, factory.assembly.estimator
+    checked = factory.config.budget.checked if estimator.approximate else 0
+    if asked > checked:
+        raise ConfigError(
+            f"train.check_teachers: found {asked}, expected at most the {checked} that "
+            f"estimator={estimator.name} with budget.checked={factory.config.budget.checked} "
+            "trains further. Say train.check_teachers=0, or take an estimator that is checked "
+            "(supernet, probe, proxy)."
+        )
 
 
 def _check_rungs(factory: Factory) -> None:

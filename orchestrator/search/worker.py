@@ -124,6 +124,7 @@ def finish_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
         [Axis(**axis) for axis in payload["axes"]],
         [Record.from_json(record) for record in payload["variants"]],
         payload["fingerprints"],
+        [Genotype.from_json(genotype) for genotype in payload["teachers"]],
     )
     return finish(elected, factory, measure).to_json()
 

@@ -360,6 +360,8 @@ class Phases:
         ahead = [record for record in chosen if record.id not in known]
         self._tell_overruns()
         refuse_failure(study, chosen)
+        if ahead and (teachers := len(study.teachers)) < study.config.train.check_teachers:
+            self.viewer.note(f"train.check_teachers: {teachers} teach, no more were checked.")
         self.enter("finalists", len(chosen), len(study.finalists))
         job = self.job("finish_candidate")
         for index, result in self.cluster.map(job, [self._elected(r) for r in ahead]):
@@ -386,6 +388,7 @@ class Phases:
             "variants": [replace(r, variants=()).to_json() for r in variants],
             "axes": [asdict(axis) for axis in self.study.axes],
             "fingerprints": dict(self.study.plan.fingerprints),
+            "teachers": [genotype.to_json() for genotype in self.study.teachers],
         }
 
     def _heard(self, record: Record) -> None:

@@ -30,7 +30,7 @@ from orchestrator.plan.learning import Remaining, Taken
 from orchestrator.plan.planning import Plan
 from orchestrator.plugins import Plugins, version_of
 from orchestrator.pretrained.starting import credit_of
-from orchestrator.records import Check, Credit, Finalist, Record, ShippedFile
+from orchestrator.records import Check, Credit, Finalist, Genotype, Record, ShippedFile
 from orchestrator.study.run_folder import RunFolder
 
 __all__ = ["Study", "Viewer", "notify", "objective_units"]
@@ -79,6 +79,13 @@ class Study:
     def agreement(self) -> Agreement:
         """How far the estimator can be trusted, by all candidates' first further training."""
         return Agreement.of(self.checks)
+
+    @property
+    def teachers(self) -> list[Genotype]:
+        """The best of those that were trained further, as many as teach finalists; each once."""
+        best = sorted(self.checks, key=lambda check: (check.trained, check.epochs), reverse=True)
+        each = {check.record.genotype.plain().key: check.record.genotype for check in best}
+        return list(each.values())[: self.config.train.check_teachers]
 
     @property
     def correlations(self) -> list[Correlation]:

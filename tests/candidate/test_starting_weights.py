@@ -12,7 +12,7 @@ from torch import Tensor
 from toy_factory import factory, genotype
 from toys import ToyData, ToyEstimator, toy_latencies
 
-from orchestrator.candidate import finalists
+from orchestrator.candidate import finalists, taught
 from orchestrator.candidate.evaluation import evaluate
 from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.finalists import Elected, finish, make_teacher
@@ -101,7 +101,7 @@ def test_what_the_search_trained_comes_before_it(tmp_path: Path) -> None:
     evaluate((0, genotype()), (), made, toy_latencies)
     kept = made.estimation().store.load(genotype())
     network = made.started(genotype())
-    assert kept is not None and finalists._inherit(network, genotype(), made)
+    assert kept is not None and taught.inherit(network, genotype(), made)
     assert torch.equal(network.state_dict()["1.weight"], kept["1.weight"])
     assert not torch.equal(kept["1.weight"], first_layer(made))
 

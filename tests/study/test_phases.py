@@ -227,6 +227,25 @@ def test_checking_keeps_the_better_half_for_longer_training(phases: Phases) -> N
     assert len([note for note in seen(phases).notes if "not checked" in note]) == 0
 
 
+def test_the_best_that_were_checked_teach_finalists(phases: Phases) -> None:
+    train = replace(phases.study.config.train, check_teachers=2)
+    phases.study.config = replace(phases.study.config, train=train)
+    phases._approximate = True
+    workers = with_workers(phases, check_candidate=checked, finish_candidate=finished)
+    phases.check()
+    phases.finish()
+    told = [payload["teachers"] for name, payload in workers.asked if name == "finish_candidate"]
+    assert told == 2 * [[KNOWN[2].genotype.to_json(), KNOWN[1].genotype.to_json()]]
+
+
+def test_that_nothing_was_checked_which_could_teach_is_told(phases: Phases) -> None:
+    train = replace(phases.study.config.train, check_teachers=2)
+    phases.study.config = replace(phases.study.config, train=train)
+    with_workers(phases, finish_candidate=finished)
+    phases.finish()
+    assert seen(phases).notes[0] == "train.check_teachers: 0 teach, no more were checked."
+
+
 def test_a_check_that_fails_is_a_note(phases: Phases) -> None:
     def broken(payload: Mapping[str, Any]) -> Any:
         raise ValueError("no memory")
