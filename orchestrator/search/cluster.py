@@ -129,6 +129,8 @@ class Cluster:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     self._start()
+                # Its core has a handler for SIGTERM that prints its stack and dumps core.
+                self.stopping.listen()
             self.stopping.check()
             self.resources = self._with_gpus()
         except BaseException as error:

@@ -20,7 +20,7 @@ class Stopping:
     An interrupt that falls into a callback of compiled code, or into another library's cleaning
     up, is printed there and lost; what is remembered ends the search at its next step. An error
     that a library made of the interrupt leaves as KeyboardInterrupt too. Every command runs in
-    one; a search opens another before Ray's start.
+    one; a search opens another before Ray's start, and listens again after it.
     """
 
     def __init__(self) -> None:
@@ -46,6 +46,11 @@ class Stopping:
             signal.signal(number, handler)
         if self.asked and isinstance(error, Exception) and not isinstance(error, Interrupted):
             raise KeyboardInterrupt from error
+
+    def listen(self) -> None:
+        """Hear the signals again where a library has taken them since."""
+        for number in self._before:
+            signal.signal(number, self._stop)
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if a signal came."""
