@@ -84,7 +84,7 @@ _VALUES = {
     "weights={tmp}/none.pth": ("weights", "none.pth"),
     "teacher={tmp}/none": ("/none is no finalist's folder",),
     "teacher=5": ("teacher", "5"),
-    "train.check_teachers=2": ("train.check_teachers: found 2, expected at most the 0",),
+    "+train.check_teachers=2": ("train.check_teachers: found 2, expected at most the 0",),
     "order=[squeezing]": ("order", "squeezing"),
     "~device.toy_device": ("device: none is chosen",),
     "device=null": ("device",),
