@@ -31,6 +31,8 @@ __all__ = ["Terminal", "figure_table", "plan_tables"]
 _MOST_CLASSES = 20
 # Where there is no terminal, so often a line tells that the search is alive.
 _LINE_SECONDS = 15.0
+# Of disk that is still to be filled, less is not told.
+_LEAST_BYTES = 1000.0
 # Columns that the whole of the live line takes, and with CPU, disk and memory.
 _WIDE, _WIDEST = 130, 180
 
@@ -141,8 +143,8 @@ class Terminal:
             return told
         if left.cpu_seconds is not None:
             told += f"  CPU {_minutes(left.cpu_seconds[1])}"
-        if left.disk_bytes is not None:
-            told += f"  disk {human(max(left.disk_bytes[1], 1.0), 'bytes')}"
+        if left.disk_bytes is not None and left.disk_bytes[1] >= _LEAST_BYTES:
+            told += f"  disk {human(left.disk_bytes[1], 'bytes')}"
         if left.memory_bytes is not None:
             told += f"  memory {human(left.memory_bytes[1], 'bytes')}"
         return told
