@@ -243,7 +243,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """MLflow: `uri` null means SQLite at `path` (by default runs/mlflow.db)."""
+    """MLflow: `uri` null means SQLite in runs/mlflow.db."""
 
     enabled: bool = True
     uri: TrackingUri | None = None

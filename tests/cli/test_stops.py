@@ -12,11 +12,12 @@ import pytest
 
 from orchestrator.measuring.gate import Gate
 
-# What a script does to what it starts by "&".
+# What a script does to what it starts by "&"; tests that run under nohup ignore its signal too.
 _WAITS = """
 import signal, sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from orchestrator.cli import commands
 from orchestrator.measuring.gate import Gate
 
@@ -42,7 +43,10 @@ def test_a_command_behind_a_held_gate_ends_with_one_sentence(
         assert waiting.stdout is not None and waiting.stdout.readline() == "waits\n"
         time.sleep(0.2)
         waiting.send_signal(number)
-        told = waiting.communicate(timeout=20)
+        try:
+            told = waiting.communicate(timeout=20)
+        finally:
+            waiting.kill()  # else leaving would wait for one that heard nothing
     assert (waiting.returncode, *told) == (130, "", "orchestrator: stopped.\n")
 
 
