@@ -14,7 +14,7 @@ import pytest
 from command_line import QUICK, command
 
 from orchestrator.records import Record
-from orchestrator.search.proposer import read_records
+from orchestrator.search.proposer import read_records, read_result
 
 _CANDIDATES = 7
 _PATIENCE_S = 180.0
@@ -51,8 +51,14 @@ class Story:
         return read_records(self.folder / "study.journal")
 
     def times(self) -> dict[str, int]:
-        """When each result and each candidate's weights were written."""
-        paths = [*self.folder.glob("results/*.json"), *self.folder.glob("weights/*.safetensors")]
+        """When each result and its candidate's weights were written.
+
+        One that has weights and no result yet was not evaluated to its end.
+        """
+        results = {path: read_result(path) for path in self.folder.glob("results/*.json")}
+        keys = {record.genotype.plain().key for record in results.values() if record}
+        weights = [self.folder / "weights" / f"{key}.safetensors" for key in keys]
+        paths = [*results, *(path for path in weights if path.exists())]
         return {str(path.relative_to(self.folder)): path.stat().st_mtime_ns for path in paths}
 
     def _wait(self, process: subprocess.Popen[str], finished: int) -> None:
@@ -111,6 +117,7 @@ def test_nothing_is_evaluated_twice(story: Story) -> None:
     after = story.times()
     for known in story.before:
         assert {name: after[name] for name in known} == known
+    assert any(name.startswith("weights") for name in story.before[-1])
     keys = [record.genotype.key for record in story.records()]
     assert len(keys) == len(set(keys))
 
