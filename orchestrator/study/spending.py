@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.analysis.display import about
 from orchestrator.errors import RunError
-from orchestrator.files import read_json, write_json
+from orchestrator.files import read_json, reading, write_json
 from orchestrator.measuring.costs import Cost, cpu_seconds, peak_bytes
 from orchestrator.plan.learning import Learning, Remaining, Taken
 from orchestrator.study.study import Study
@@ -76,7 +76,7 @@ class Spending:
 
     def write(self) -> None:
         """Keep it, for whoever goes on with the search or asks."""
-        with suppress(OSError):  # a full disk is told by what matters
+        with suppress(RunError):  # a full disk is told by what matters
             write_json(self._folder / _FILE, self._learning.to_json(), format=_FORMAT)
 
     def close(self) -> Taken:
@@ -123,12 +123,10 @@ def _read(folder: Path) -> tuple[Taken, Mapping[str, tuple[float, float]]]:
     path = folder / _FILE
     if not path.is_file():
         return Taken(), {}
-    told: Mapping[str, Any] = read_json(path, format=_FORMAT)
-    try:
+    with reading(path, "Remove it; it only tells costs."):
+        told: Mapping[str, Any] = read_json(path, format=_FORMAT)
         learnt = {name: (float(one), float(two)) for name, (one, two) in told["learnt"].items()}
         return Taken(**told["taken"]), learnt
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{path} is damaged: {error!r}. Remove it; it only tells costs.") from error
 
 
 def _bytes_of(folder: Path) -> float:

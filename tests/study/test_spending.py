@@ -86,6 +86,11 @@ def test_of_a_finished_search_nothing_is_left(tmp_path: Path) -> None:
     assert told_left(left_of(search(tmp_path, paid=10, finalists=2), 2)) == "Nothing is left of it."
 
 
+def test_a_file_that_cannot_be_written_costs_a_search_nothing(tmp_path: Path) -> None:
+    (tmp_path / "taken.json" / "in the way").mkdir(parents=True)
+    assert half_done(tmp_path).close().tasks == 5
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken.json").write_text('{"format": 1, "taken": {}, "learnt": 3}')
     with pytest.raises(RunError, match=r"taken\.json is damaged"):
