@@ -7,14 +7,14 @@ Plugins are tried before a search is paid for. What one raises later leaves by o
 from __future__ import annotations
 
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from types import FrameType
 from typing import Any, TypeVar
 
 from orchestrator.contracts._fulfilment import CONTRACTS, contract_of
 from orchestrator.errors import PluginError, words_of
 
-__all__ = ["answered", "culprit"]
+__all__ = ["answered", "culprit", "texts_by_name"]
 
 T = TypeVar("T")
 
@@ -24,6 +24,12 @@ def answered(made: Any, method: str, answer: T, *, fits: bool, expected: str) ->
     if fits:
         return answer
     raise _broken(made, f"{method} gave {answer!r}, expected {expected}")
+
+
+def texts_by_name(made: Any, method: str, told: Any, expected: str) -> dict[str, str]:
+    """The same of a method that answers with texts by their names."""
+    fits = isinstance(told, Mapping) and all(isinstance(t, str) for kv in told.items() for t in kv)
+    return dict(answered(made, method, told, fits=fits, expected=expected))
 
 
 def culprit(error: BaseException, ours: Collection[str]) -> PluginError | None:

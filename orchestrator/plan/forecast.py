@@ -127,11 +127,12 @@ def timed(factory: Factory, by_size: Sequence[Specimen], file_s: float) -> Timed
 
 def forecast(factory: Factory, seen: Timed, work: Work, files: int) -> Forecast:
     """Of what was timed; `files` are made of each training and measured."""
+    disk = _disk(factory, seen, files)
     stages = [
         replace(
             stage,
             cpu_seconds=_cpu(stage, seen, work),
-            disk_bytes=_disk(factory, seen, files).get(stage.name, _NOTHING),
+            disk_bytes=disk.get(stage.name, _NOTHING),
         )
         for stage in _stages(factory, seen, work, files)
     ]

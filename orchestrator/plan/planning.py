@@ -11,7 +11,7 @@ from orchestrator.analysis.display import human
 from orchestrator.candidate.assembly import Assembly, Target
 from orchestrator.candidate.factory import Factory
 from orchestrator.candidate.teachers import check_teachers, named_teachers
-from orchestrator.contracts._culprits import answered
+from orchestrator.contracts._culprits import texts_by_name
 from orchestrator.contracts.objective import Axis
 from orchestrator.contracts.space import SearchSpace
 from orchestrator.contracts.task import Task
@@ -182,10 +182,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
 
 
 def _unchanged(space: SearchSpace) -> Mapping[str, str]:
-    told: Any = space.unchanged()
-    fits = isinstance(told, Mapping) and all(isinstance(t, str) for kv in told.items() for t in kv)
-    found = answered(space, "unchanged()", told, fits=fits, expected="names and reasons")
-    return dict(found)
+    return texts_by_name(space, "unchanged()", space.unchanged(), "names and reasons")
 
 
 def _of_devices(factory: Factory, deployed: Deployed, specimens: Sequence[Specimen]) -> list[str]:

@@ -16,7 +16,7 @@ from orchestrator.candidate.deployment import Sitting
 from orchestrator.candidate.factory import Factory, Treatment
 from orchestrator.candidate.variants import FileMaker
 from orchestrator.contracts import Artifact, Device, Gauge, Latency, Subject
-from orchestrator.contracts._culprits import answered
+from orchestrator.contracts._culprits import answered, texts_by_name
 from orchestrator.errors import BudgetError, CandidateError
 from orchestrator.measuring.gate import quiet
 from orchestrator.plan.image_sides import Sides, sides_of
@@ -77,7 +77,10 @@ class Deployed:
 
     def fingerprints(self) -> dict[str, dict[str, str]]:
         """What each device says of itself."""
-        return {name: _fingerprint(device) for name, device in self.devices.items()}
+        return {
+            name: texts_by_name(device, "fingerprint()", device.fingerprint(), "names and texts")
+            for name, device in self.devices.items()
+        }
 
     def close(self) -> None:
         """End what measuring started."""
@@ -146,13 +149,6 @@ def _milliseconds(device: Device, told: Any) -> float:
     fits = isinstance(told, int | float) and 0 < told < math.inf
     expected = "milliseconds, finite and above 0"
     return float(answered(device, "calibrate(folder)", told, fits=fits, expected=expected))
-
-
-def _fingerprint(device: Device) -> dict[str, str]:
-    told: Any = device.fingerprint()
-    fits = isinstance(told, Mapping) and all(isinstance(t, str) for kv in told.items() for t in kv)
-    found = answered(device, "fingerprint()", told, fits=fits, expected="names and texts")
-    return dict(found)
 
 
 def _latencies(device: Device, told: Any, count: int) -> list[Latency]:

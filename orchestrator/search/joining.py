@@ -85,51 +85,54 @@ class _Join:
             self._joined.new.append(trial.number)
         else:
             self._joined.numbers[trial.number] = same.number
-            if same.state == TrialState.RUNNING and "record" in trial.user_attrs:
-                self._settle(same, trial)
+            told = self._told(trial) if same.state == TrialState.RUNNING else None
+            if told is not None:
+                self._settle(same, trial, told)
         if "record" not in trial.user_attrs:
             self._joined.open.append(trial.number)
 
     def _add(self, trial: FrozenTrial) -> FrozenTrial:
         number = self._storage.next_number(self._study._study_id)
+        told = self._told(trial)
         added = self._storage.create_new_trial(
             self._study._study_id,
             template_trial=create_trial(
                 state=trial.state,
-                values=self._values(trial),
+                values=self._values(trial, told),
                 params=trial.params,
                 distributions=trial.distributions,
-                user_attrs=self._attributes(trial, number),
-                constraints=self._constraints(trial),
+                user_attrs=self._attributes(trial, told, number),
+                constraints=self._constraints(trial, told),
             ),
         )
         return self._storage.get_trial(added)
 
-    def _values(self, trial: FrozenTrial) -> list[float] | None:
+    def _values(self, trial: FrozenTrial, record: Record | None) -> list[float] | None:
         """Of the searched objectives, as they are told here."""
         if trial.state != TrialState.COMPLETE:
             return None
-        values = self._told(trial).values if "record" in trial.user_attrs else {}
+        values = record.values if record else {}
         told = zip(self._axes, trial.values, strict=True)
         return [values.get(axis.name, value) for axis, value in told]
 
-    def _constraints(self, trial: FrozenTrial) -> dict[str, float]:
+    def _constraints(self, trial: FrozenTrial, record: Record | None) -> dict[str, float]:
         """Of budgets that are known to be kept or broken, as they are told here."""
-        if "record" not in trial.user_attrs:
+        if record is None:
             return dict(trial.constraints)
-        record = self._told(trial)
         known = self._retold.budgets if record.outcome == "feasible" else record.violations
         names = {**trial.constraints, **dict.fromkeys(known, 0.0)}
         return {name: record.violations.get(name, 0.0) for name in names}
 
-    def _told(self, trial: FrozenTrial) -> Record:
-        return self._retold.record(record_of(trial, self._other))
+    def _told(self, trial: FrozenTrial) -> Record | None:
+        """What the other was told of a candidate, as it is told here; None where it is open."""
+        known = "record" in trial.user_attrs
+        return self._retold.record(record_of(trial, self._other)) if known else None
 
-    def _attributes(self, trial: FrozenTrial, number: int) -> dict[str, Any]:
+    def _attributes(self, trial: FrozenTrial, record: Record | None, number: int) -> dict[str, Any]:
         """What is known of a candidate, under its new number."""
         found = dict(trial.user_attrs)
-        if "record" in found:
-            found["record"] = self._renumbered(self._told(trial), number).to_json()
+        if record is not None:
+            found["record"] = self._renumbered(record, number).to_json()
         if "rung" in found:
             reached = self._retold.record(Record.from_json(found["rung"]))
             found["rung"] = self._renumbered(reached, number).to_json()
@@ -141,15 +144,15 @@ class _Join:
         network = None if record.network is None else self._joined.numbers[record.network]
         return replace(record, number=number, network=network)
 
-    def _settle(self, same: FrozenTrial, trial: FrozenTrial) -> None:
+    def _settle(self, same: FrozenTrial, trial: FrozenTrial, told: Record) -> None:
         """What the first half still had open, the other was told."""
-        record = self._renumbered(self._told(trial), same.number)
         own = Trial(self._study, same._trial_id)
-        for name, excess in self._constraints(trial).items():
+        for name, excess in self._constraints(trial, told).items():
             own.set_constraint(name, excess)
-        own.set_user_attr("record", record.to_json())
+        own.set_user_attr("record", self._renumbered(told, same.number).to_json())
         if trial.state.is_finished():
-            self._storage.set_trial_state_values(same._trial_id, trial.state, self._values(trial))
+            values = self._values(trial, told)
+            self._storage.set_trial_state_values(same._trial_id, trial.state, values)
         settled = self._storage.get_trial(same._trial_id)
         self._known |= {name: settled for name in _names(settled)}
 
