@@ -8,7 +8,8 @@ FOLDER holds train/ and test/ with one folder a class. Two arms:
          exported, and beside it ONNX Runtime's static int8 file, calibrated on training images;
   ours   one search, `python -m orchestrator` with `--search`, and every file of its finalists.
 
-All files then answer the whole test split and are timed in turn in one session, one thread each.
+All files then answer the whole test split, each in its own runtime, and are timed in turn in one
+session, one thread each; with `device.runtime=auto` in `--search` all installed runtimes take part.
 Printed are accuracy, latency and bytes of each file, the CPU seconds of each arm, hypervolumes of
 accuracy and latency with one reference for both, and where each of the hand's files stands: the
 latency at its accuracy and the accuracy at its latency. The hand trains on all images that the
@@ -26,22 +27,22 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
 import psutil
 import torch
 from onnxruntime import quantization
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator import interleave
+from orchestrator import Runtime
 from orchestrator.analysis import pareto
-from orchestrator.contracts import Axis, Dataset, samples_of
+from orchestrator.bundle import artifact_of, read_facts
+from orchestrator.contracts import Artifact, Axis, Dataset, Device, samples_of
+from orchestrator.measuring.gate import host_gate, quiet
 from orchestrator.plugins import installed
 from orchestrator.pretrained.loading import load_checkpoint
 from orchestrator.training.building import build_network
@@ -50,8 +51,16 @@ _BATCH = 64
 _CALIBRATED = 100
 _ASKED = 250
 
-# Arm, name, file, and the dataset as the file wants its images.
-Shipped = tuple[str, str, Path, Dataset]
+
+@dataclass(frozen=True)
+class Shipped:
+    """A file, the runtime that it is for, and the dataset as it wants its images."""
+
+    arm: str
+    name: str
+    artifact: Artifact
+    runtime: str
+    dataset: Dataset
 
 
 @dataclass(frozen=True)
@@ -77,14 +86,17 @@ def main() -> None:
         cpu_s = {"hand": 0.0, "ours": 0.0}
         for name in options.hand:
             paths, spent_s = _once_made(name, options, dataset, kept)
-            found += [("hand", path.stem, path, dataset) for path in paths]
+            found += [
+                Shipped("hand", path.stem, Artifact(path, "onnx"), "onnxruntime", dataset)
+                for path in paths
+            ]
             cpu_s["hand"] += spent_s
             print(f"{name}: {spent_s:.0f} CPU s by hand", flush=True)
         if options.arm == "hand":
             return
         run, cpu_s["ours"] = _searched(options, kept)
         found += list(_shipped(run, options))
-        files = _judged(found)
+        files = _judged(found, Path(folder))
     _show(files, cpu_s, len(options.hand))
     if options.out:
         told = {"cpu_s": cpu_s, "files": [asdict(each) for each in files]}
@@ -268,53 +280,45 @@ def _family(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _shipped(run: Path, options: argparse.Namespace) -> Iterator[Shipped]:
-    """Every ONNX file of every finalist; `*` marks what the search recommends."""
+    """Every file of every finalist; `*` marks what the search recommends."""
     for finalist in json.loads((run / "finalists.json").read_text())["finalists"]:
         folder = run / finalist["folder"]
-        facts = json.loads((folder / "genotype.json").read_text())
+        facts = read_facts(folder)
         dataset = _dataset(options, "imagenet", facts["image_size"])
         dataset.mean, dataset.deviation = tuple(facts["mean"]), tuple(facts["deviation"])
-        for path in sorted(folder.glob("*.onnx")):
-            mark = " *" if path.name == facts["recommended"] and finalist["recommended"] else ""
-            yield "ours", f"{folder.name[:4]} {path.name}{mark}", path, dataset
+        for label, entry in facts["artifacts"].items():
+            mark = " *" if label == facts["recommended"] and finalist["recommended"] else ""
+            name = f"{folder.name[:4]} {entry['file']}{mark}"
+            runtime = entry["runtime"] or "onnxruntime"
+            yield Shipped("ours", name, artifact_of(facts, label, folder), runtime, dataset)
 
 
-def _judged(found: Sequence[Shipped]) -> list[File]:
+def _judged(found: Sequence[Shipped], folder: Path) -> list[File]:
     """All of them, timed in one session."""
-    sessions = [_session(path) for _, _, path, _ in found]
-    accuracies = [
-        _accuracy(session, dataset)
-        for session, (_, _, _, dataset) in zip(sessions, found, strict=True)
-    ]
-    functions = [
-        _once(session, dataset) for session, (_, _, _, dataset) in zip(sessions, found, strict=True)
-    ]
-    timings = interleave(functions, rounds=100)
+    plugins = installed()
+    runtimes = {each.runtime: plugins.create("device", each.runtime, {}) for each in found}
+    Runtime.join(list(runtimes.values()))
+    owner = next(iter(runtimes.values())).owner
+    session = [(runtimes[each.runtime], each.artifact) for each in found]
+    accuracies = [_accuracy(runtimes[each.runtime], each) for each in found]
+    with quiet(host_gate(), here=owner.shares_host):
+        latencies = owner.latencies_together(session, owner.calibrate(folder), folder)
+    for runtime in runtimes.values():
+        runtime.close()
     return [
-        File(arm, name, path.stat().st_size, accuracy, timing.low_ms)
-        for (arm, name, path, _), accuracy, timing in zip(found, accuracies, timings, strict=True)
+        File(each.arm, each.name, each.artifact.size_bytes, accuracy, latency.ms)
+        for each, accuracy, latency in zip(found, accuracies, latencies, strict=True)
     ]
 
 
-def _session(path: Path) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _once(session: Any, dataset: Dataset) -> Callable[[], object]:
-    feed = {session.get_inputs()[0].name: np.zeros((1, *dataset.facts.shape), np.float32)}
-    return lambda: session.run(None, feed)
-
-
-def _accuracy(session: Any, dataset: Dataset) -> float:
+def _accuracy(runtime: Device, shipped: Shipped) -> float:
+    dataset = shipped.dataset
     samples, right = samples_of(dataset, "test"), 0
-    name = session.get_inputs()[0].name
     for start in range(0, len(samples), _ASKED):
         chosen = np.arange(start, min(start + _ASKED, len(samples)))
         pixels, targets = samples.read(chosen)
-        (answers,) = session.run(None, {name: dataset.facts.normalise(np.asarray(pixels))})
+        images = np.asarray(dataset.facts.normalise(np.asarray(pixels)))
+        answers = runtime.predict(shipped.artifact, images)
         right += int((answers.argmax(1) == np.asarray(targets)).sum())
     return right / len(samples)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.analysis.display import marked
@@ -43,6 +43,7 @@ def card(facts: Mapping[str, Any]) -> str:
         *_images(facts.get("data")),
         f"Licence of the data: {plain(facts['licence'])}.",
         *_start(facts.get("start")),
+        *_teachers(facts.get("taught_by", [])),
         "## Compression",
         _steps(Genotype.from_json(genotype)),
         "## Run it",
@@ -88,6 +89,18 @@ def _start(told: Mapping[str, Any] | None) -> list[str]:
     }
     more = "Nobody says under which licence these weights are: ask before you pass this network on."
     return ["## Starting weights", pairs(rows), *([more] if credit.unlicensed else [])]
+
+
+def _teachers(keys: Sequence[str]) -> list[str]:
+    """Who of the search taught it beside the labels; nothing where nobody did."""
+    if not keys:
+        return []
+    named = ", ".join(f"`{plain(key)}`" for key in keys)
+    return [
+        "## Teachers",
+        "Half of what it was trained towards are labels, the other half what networks of the same "
+        f"search say of an image, in the mean: {named}.",
+    ]
 
 
 def _steps(genotype: Genotype) -> str:

@@ -36,6 +36,7 @@ class _Facts:
     figures: dict[str, Any]
     files: list[dict[str, Any]]
     start: dict[str, Any]
+    taught_by: list[str]
 
 
 class _Artifact:

@@ -53,7 +53,8 @@ class BundleContents:
     what is taken for what, `ranges` what compressors learnt for one another, `fingerprints` what
     latencies depend on, by device. `outputs` are what the network answers, if not a logit for each
     class, `start` whom the weights it started from are owed to, if it did not start from noise;
-    `pixels` is how files become pixels and `data` what images there were, if that is known.
+    `pixels` is how files become pixels and `data` what images there were, if that is known;
+    `taught_by` are the keys of networks of the search that it learnt from beside the labels.
     """
 
     genotype: Genotype
@@ -81,6 +82,7 @@ class BundleContents:
     fingerprints: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     pixels: PixelRecipe | None = None
     data: DataSummary | None = None
+    taught_by: Sequence[str] = ()
 
 
 def write_bundle(folder: Path, contents: BundleContents) -> Path:
@@ -182,6 +184,7 @@ def _facts(contents: BundleContents, places: Mapping[str, str]) -> dict[str, Any
         **({"data": contents.data.to_json()} if contents.data else {}),
         **({"start": contents.start.to_json()} if contents.start else {}),
         **({"left_out": missing} if missing else {}),
+        **({"taught_by": list(contents.taught_by)} if contents.taught_by else {}),
     }
 
 

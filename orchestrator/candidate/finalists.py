@@ -292,6 +292,7 @@ def _with_files(ahead: _Ahead, factory: Factory) -> BundleContents:
         computed={file.label: file.network for file in ahead.files},
         versions={**contents.versions, **versions},
         fingerprints=ahead.elected.fingerprints,
+        taught_by=[teacher.key for teacher in ahead.elected.teachers],
     )
 
 

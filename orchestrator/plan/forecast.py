@@ -186,8 +186,10 @@ def _stages(factory: Factory, seen: Timed, work: Work, files: int) -> list[Stage
         stages.append(Stage("check", checked, _times(1.2 * rounds * train.epochs, seen.epoch_s)))
     finalists = at_most(config, budget.finalists)
     rounds = math.ceil(finalists / work.concurrent)
+    # A forward is a third of a training step, and its teachers are networks like itself.
+    taught = 1 + train.check_teachers / 3
     shipped = [
-        1.3 * budget.seeds * train.final_epochs * epoch_s + (5 + files) * seen.file_s
+        1.3 * budget.seeds * train.final_epochs * taught * epoch_s + (5 + files) * seen.file_s
         for epoch_s in seen.epoch_s
     ]
     stages.append(Stage("finalists", finalists, _times(rounds, shipped)))

@@ -44,6 +44,11 @@ def test_sections_come_in_the_order_of_a_reader_s_questions() -> None:
     assert headings == wanted
 
 
+def test_who_taught_beside_the_labels_is_told() -> None:
+    told = section(card({**FACTS, "taught_by": ["0003-aa", "0005-bb"]}), "Teachers")
+    assert told.endswith("in the mean: `0003-aa`, `0005-bb`.")
+
+
 def test_figures_are_rounded_and_tables_survive_bars_and_line_ends() -> None:
     told = section(card({**FACTS, "figures": {"one|two\nthree": 0.1234567}}), "Figures")
     assert told.splitlines()[2] == "| one\\|two three | 0.123457 |"

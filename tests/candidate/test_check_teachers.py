@@ -12,11 +12,15 @@ from torch.nn import functional
 from toy_factory import factory, genotype
 from toys import toy_latencies
 
+from orchestrator.bundle import read_facts
+from orchestrator.candidate import finalists
 from orchestrator.candidate.evaluation import evaluate
 from orchestrator.candidate.factory import Factory
+from orchestrator.candidate.finalists import Elected, finish
 from orchestrator.candidate.taught import finalists_loss, inherit
+from orchestrator.contracts import Axis
 from orchestrator.errors import TrainingError
-from orchestrator.records import Genotype
+from orchestrator.records import Genotype, Record
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -63,3 +67,17 @@ def test_one_whose_weights_are_gone_is_named(made: Factory) -> None:
     shutil.rmtree(made.folder / "weights")
     with pytest.raises(TrainingError, match=rf"{trained()[0].plain().key} are gone"):
         finalists_loss(genotype(), trained(), made)
+
+
+def test_a_finalist_s_folder_tells_who_taught_it(
+    made: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The fake device knows files by their path, and these were moved.
+    monkeypatch.setattr(finalists, "_verified", lambda *told: True)
+    values = {"accuracy": 0.5, "params": 1.0, "latency_ms": 1.0}
+    record = Record(0, genotype(width=3), "feasible", values)
+    axes = [Axis("accuracy", "share", "maximize", reference=0.0, leads=True)]
+    found = finish(Elected(record, axes, teachers=trained()), made, toy_latencies)
+    facts = read_facts(made.folder / found.folder)
+    assert facts["taught_by"] == [each.key for each in trained()]
+    assert "## Teachers" in (made.folder / found.folder / "card.md").read_text("utf-8")

@@ -52,6 +52,14 @@ def test_finalists_go_in_rounds(tmp_path: Path) -> None:
     assert three == pytest.approx(one / 2)
 
 
+def test_three_teachers_of_finalists_cost_as_much_as_their_training(tmp_path: Path) -> None:
+    train = {"epochs": 2, "final_epochs": 1000}  # beside which what files cost is little
+    none, three = (
+        stage(told(tmp_path, train={**train, "check_teachers": n}), "finalists") for n in (0, 3)
+    )
+    assert three == pytest.approx(2 * none, rel=0.01)
+
+
 def test_candidates_that_nobody_trains_leave_no_weights_on_disk(tmp_path: Path) -> None:
     trained = told(tmp_path).disk_bytes[1]
     looked_up = told(tmp_path, estimator={"name": "proxy", "proxy": "params"}).disk_bytes[1]
