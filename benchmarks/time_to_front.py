@@ -2,7 +2,7 @@
 
     python benchmarks/time_to_front.py --data FOLDER [--space mobilenetv3] [--per-class 500]
         [--weights auto | NAME | PATH] [--inherit ours | plain | both] [--sampler guided]
-        [--arms shared trained probe]
+        [--arms shared trained probe] [--our-seconds 300]
 
 FOLDER holds images, one folder a class (or train/ and test/ of such). Both arms search the same
 space for validation accuracy and multiply-adds with the same networks and training code, one
@@ -15,9 +15,11 @@ process at a time on one thread:
   trained  `--few` candidates, each trained for `--few-epochs`;
   probe    `--evaluations` candidates judged by `estimator=probe`, which needs `--weights`.
 
-Candidates of all arms but the first are proposed by `--sampler`. With `--weights` the space is that
-of full size and images have 64 px; `--inherit` says which arms' networks start from the weights:
-candidates, shared weights and finalists of that arm.
+Candidates of all arms but the first are proposed by `--sampler`; each of these arms ends with its
+candidates or, if `--our-seconds` says so, when as much CPU is spent. Samplers are compared at equal
+CPU by one command each, with that and `--plain-seconds 0`, which leaves the plain arm out. With
+`--weights` the space is that of full size and images have 64 px; `--inherit` says which arms'
+networks start from the weights: candidates, shared weights and finalists of that arm.
 
 Of each front `--finalists` are trained alike: `--final-epochs` from the weights they have. The
 hypervolume is that of their accuracy on the test split and their multiply-adds. CPU seconds count
@@ -125,8 +127,8 @@ def main() -> None:
             ours.append(_point(arm, list(_judged(arm, most, options)), options))
         context = _inheriting(context, options, context.weights, "plain")
         arm, plain = Arm("plain", TrainEstimator(), context, axes), []
-        found = _plain(options, context)
-        for share in _LOOKED_AT:
+        found = _plain(options, context) if options.plain_seconds else []
+        for share in _LOOKED_AT if found else ():
             limit = options.plain_seconds * share
             known = [c for c in found if c.spent_s <= limit] if share < 1 else found
             plain.append(_point(arm, known, options))
@@ -259,7 +261,10 @@ def _judged(arm: Arm, most: int, options: argparse.Namespace) -> Iterator[Candid
                 origin=proposal.origin,
             )
         )
-        yield Candidate(genotype, **values, spent_s=time.process_time() - start)
+        spent_s = time.process_time() - start
+        yield Candidate(genotype, **values, spent_s=spent_s)
+        if options.our_seconds and spent_s >= options.our_seconds:
+            return
 
 
 def _point(arm: Arm, found: Sequence[Candidate], options: argparse.Namespace) -> dict[str, Any]:
@@ -303,7 +308,7 @@ def _show(plain: Sequence[Mapping[str, Any]], ours: Sequence[Mapping[str, Any]])
     for row in (*plain, *ours):
         cells = f"{row['candidates']:12}{row['cpu_s']:10.0f}{row['hypervolume']:14.4f}"
         print(f"{row['arm']:24}{cells}{row['best']:14.3f}")
-    for row in ours:
+    for row in ours if plain else ():
         equal = [p["cpu_s"] for p in plain if p["hypervolume"] >= row["hypervolume"]]
         sign, seconds = ("", equal[0]) if equal else ("> ", plain[-1]["cpu_s"])
         print(f"CPU time to equal hypervolume, {row['arm']}: {sign}{seconds / row['cpu_s']:.1f}x")
@@ -381,6 +386,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--final-epochs", type=int, default=4)
     parser.add_argument("--finalists", type=int, default=5)
     parser.add_argument("--plain-seconds", type=float, default=900.0)
+    parser.add_argument("--our-seconds", type=float, help="CPU of each other arm's candidates")
     parser.add_argument("--shared-epochs", type=int, nargs="+", default=[8, 24])
     parser.add_argument("--evaluations", type=int, default=100)
     parser.add_argument("--few", type=int, default=20)
