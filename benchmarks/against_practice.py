@@ -289,8 +289,8 @@ def _shipped(run: Path, options: argparse.Namespace) -> Iterator[Shipped]:
         for label, entry in facts["artifacts"].items():
             mark = " *" if label == facts["recommended"] and finalist["recommended"] else ""
             name = f"{folder.name[:4]} {entry['file']}{mark}"
-            runtime = entry["runtime"] or "onnxruntime"
-            yield Shipped("ours", name, artifact_of(facts, label, folder), runtime, dataset)
+            artifact = artifact_of(facts, label, folder)
+            yield Shipped("ours", name, artifact, entry["runtime"], dataset)
 
 
 def _judged(found: Sequence[Shipped], folder: Path) -> list[File]:
