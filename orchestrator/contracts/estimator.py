@@ -139,6 +139,8 @@ class Estimator(ABC):
     torch.distributed; the first of them writes. `objectives` names installed static objectives
     that it asks; instances of them come in `context.objectives`. `needs_start` says that it works
     on trained weights alone; `serves` are the kinds of outputs whose networks it can estimate.
+    `most_images` is how many training images an epoch of a candidate has at most, None for all
+    there are: a forecast goes by it.
     """
 
     name: ClassVar[str]
@@ -147,6 +149,7 @@ class Estimator(ABC):
     needs_start: ClassVar[bool] = False
     serves: ClassVar[frozenset[type]] = frozenset({Classes, Maps})
     workers: int = 1
+    most_images: int | None = None
     objectives: tuple[str, ...] = ()
 
     def prepare(self, context: EstimationContext) -> Sequence[str]:

@@ -50,7 +50,7 @@ class ProbeEstimator(Estimator):
             raise ConfigError(f"estimator.images: found {images}, expected at least 2.")
         if penalty <= 0:
             raise ConfigError(f"estimator.penalty: found {penalty}, expected above 0.")
-        self.images = images
+        self.images = self.most_images = images
         self.penalty = penalty
         self._trained = TrainEstimator()
 

@@ -35,6 +35,8 @@ _BYTES_A_PARAMETER = 4.0
 
 # Of proposals that a shortlist is measured before: none, half or all.
 _SHORTLISTS = (0.0, 0.5, 1.0)
+# Of a training step.
+_FORWARD = 1 / 3
 # Stages of which several run at once.
 _AT_ONCE = ("search", "finalists", "check")
 _NOTHING: Range = (0.0, 0.0, 0.0)
@@ -186,8 +188,8 @@ def _stages(factory: Factory, seen: Timed, work: Work, files: int) -> list[Stage
         stages.append(Stage("check", checked, _times(1.2 * rounds * train.epochs, seen.epoch_s)))
     finalists = at_most(config, budget.finalists)
     rounds = math.ceil(finalists / work.concurrent)
-    # A forward is a third of a training step, and its teachers are networks like itself.
-    taught = 1 + train.check_teachers / 3
+    # Its teachers are networks like itself.
+    taught = 1 + train.check_teachers * _FORWARD
     shipped = [
         1.3 * budget.seeds * train.final_epochs * taught * epoch_s + (5 + files) * seen.file_s
         for epoch_s in seen.epoch_s
@@ -204,7 +206,19 @@ def _training_epochs(factory: Factory) -> tuple[float, float]:
     numbers = pair and all(isinstance(each, int | float) and 0 <= each < math.inf for each in told)
     expected = "epochs ahead and epochs of each candidate, both 0 or more"
     found = answered(estimator, "training_epochs(train)", told, fits=numbers, expected=expected)
-    return float(found[0]), float(found[1])
+    return float(found[0]), _seen_of(float(found[1]), factory)
+
+
+def _seen_of(epochs: float, factory: Factory) -> float:
+    """What is left of a candidate's epochs where it sees some of the training images.
+
+    It is judged on all of validation then too, which an epoch's own factor covers otherwise.
+    """
+    train, validation = (len(factory.footing.feed(split)) for split in ("train", "validation"))
+    most = factory.assembly.estimator.most_images or train
+    if not epochs or most >= train:
+        return epochs
+    return epochs * most / train + _FORWARD * validation / train
 
 
 def at_most(config: StudyConfig, asked: int) -> int:

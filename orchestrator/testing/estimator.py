@@ -41,6 +41,8 @@ def check_estimator(estimator: Estimator, context: EstimationContext) -> None:
     assert estimator.name, "an estimator has a name"
     epochs = estimator.training_epochs(context.train)
     assert min(epochs) >= 0, f"a forecast goes by two numbers of epochs, found {epochs}"
+    most = estimator.most_images
+    assert most is None or most > 0, f"most_images is a number above 0 or None, found {most}"
     estimator.prepare(context)
     genotype = _genotype(context)
     first = _checked(estimator, genotype, context)

@@ -166,11 +166,6 @@ def test_a_compressor_that_lacks_what_it_requires_is_refused(tmp_path: Path) -> 
         made.assembly.compression.check()
 
 
-def test_every_seed_of_a_finalist_is_forecast(tmp_path: Path) -> None:
-    seconds = [plan(tmp_path, budget={"seeds": seeds}).seconds for seeds in (1, 100)]
-    assert seconds[1] > 2 * seconds[0]
-
-
 def test_what_a_device_cannot_tell_is_said_before_anything_is_paid(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="cannot tell energy"):
         plan(tmp_path, objective={"energy": {"name": "energy"}})
