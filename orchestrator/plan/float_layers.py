@@ -59,7 +59,7 @@ def float_layers(factory: Factory, folder: Path, specimens: Sequence[Specimen]) 
     """
     if not factory.assembly.tier("deployed") or not specimens:
         return []
-    small = min(specimens, key=lambda each: cost(each.values))
+    small = min(specimens, key=cost)
     end = time.process_time() + _SECONDS
     looks = list(_looks(factory, folder / "float-drawn", small, ""))
     skipped = 0

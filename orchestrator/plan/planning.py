@@ -139,7 +139,7 @@ def make_plan(factory: Factory, concurrent: int) -> Plan:
     for target in assembly.tier("static"):
         check_static(factory, target, specimens)
     size = space_size(assembly)
-    by_size = sorted(specimens, key=lambda specimen: cost(specimen.values))
+    by_size = sorted(specimens, key=cost)
     with (
         WorkingFolder("plan") as folder,
         closing(Deployed(factory, folder)) as deployed,
@@ -301,7 +301,7 @@ def _check_deployed(
     limits = {t.name: t.config.max for t in deployed.targets if t.config.max is not None}
     if not limits:
         return []
-    found = deployed.least(min(specimens, key=lambda specimen: cost(specimen.values)))
+    found = deployed.least(min(specimens, key=cost))
     if any(found[name] > limit for name, limit in limits.items()):
         found = deployed.least(smallest(factory, specimens))
     return _too_tight(factory.assembly, found)
@@ -359,7 +359,7 @@ def _teacher(
     needed = needed or factory.config.weights == TRAINED
     if not needed or factory.config.teacher:
         return None
-    largest = max(named, key=lambda specimen: cost(specimen.values)) if named else by_size[-1]
+    largest = max(named, key=cost) if named else by_size[-1]
     return largest.genotype.to_json()
 
 

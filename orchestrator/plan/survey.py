@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +47,13 @@ _DESCENT_ROUNDS = 3
 class Specimen:
     """Networks looked at while planning: their choices and static values, without compression.
 
-    `sides` tells what becomes of small images in them.
+    `macs`, the multiply-adds for one image, is what they are ordered by, whatever the search's own
+    objectives are. `sides` tells what becomes of small images in them.
     """
 
     genotype: Genotype
     choices: Choices
+    macs: float
     values: dict[str, float] = field(default_factory=dict)
     sides: Sides | None = None
 
@@ -173,8 +175,16 @@ def specimen(factory: Factory, trial: RandomTrial) -> Specimen:
     """The network a trial draws, without compression, and its static values."""
     genotype = _plain(factory.assembly, trial)
     network = factory.build(genotype).eval()
-    sides = sides_of(network, factory.assembly.facts.shape)
-    return Specimen(genotype, dict(trial.choices), _static(factory, genotype, network), sides)
+    made = _specimen(factory, genotype, trial, network)
+    return replace(made, sides=sides_of(network, factory.assembly.facts.shape))
+
+
+def _specimen(
+    factory: Factory, genotype: Genotype, trial: RandomTrial, network: nn.Module
+) -> Specimen:
+    values = _static(factory, genotype, network)
+    macs = values["macs"] if "macs" in values else factory.macs_of(network)
+    return Specimen(genotype, dict(trial.choices), macs, values)
 
 
 def _plain(assembly: Assembly, trial: RandomTrial) -> Genotype:
@@ -190,9 +200,9 @@ def _static(factory: Factory, genotype: Genotype, network: nn.Module) -> dict[st
     }
 
 
-def cost(values: Mapping[str, float]) -> float:
-    """What networks are ordered by: multiply-adds, else parameters, else the first value."""
-    return values.get("macs", values.get("params", next(iter(values.values()), 0.0)))
+def cost(specimen: Specimen) -> float:
+    """What networks are ordered by."""
+    return specimen.macs
 
 
 def check_static(factory: Factory, target: Target, specimens: Sequence[Specimen]) -> None:
@@ -214,16 +224,14 @@ def check_static(factory: Factory, target: Target, specimens: Sequence[Specimen]
 
 def smallest(factory: Factory, specimens: Sequence[Specimen]) -> Specimen:
     """The least costly network that descent finds; cost: a build for each choice of the space."""
-    best = min(specimens, key=lambda specimen: cost(specimen.values))
-    name = next((name for name in ("macs", "params", *best.values) if name in best.values), None)
-    return _descend(factory, name, 1.0, -math.inf, specimens) if name else best
+    return _descend(factory, cost, -math.inf, specimens)
 
 
 def _reachable(
     factory: Factory, name: str, sign: float, limit: float, specimens: Sequence[Specimen]
 ) -> float:
     """The least (sign 1) or largest (sign -1) value that descent and compression find."""
-    best = _descend(factory, name, sign, limit, specimens)
+    best = _descend(factory, lambda each: sign * each.values[name], sign * limit, specimens)
     values = [best.values[name]]
     if sign * values[0] > sign * limit:
         values += _compressed(factory, best, name)
@@ -231,16 +239,19 @@ def _reachable(
 
 
 def _descend(
-    factory: Factory, name: str, sign: float, limit: float, specimens: Sequence[Specimen]
+    factory: Factory,
+    value: Callable[[Specimen], float],
+    limit: float,
+    specimens: Sequence[Specimen],
 ) -> Specimen:
-    """One choice at a time from the best specimen, until the limit is met or nothing is better."""
-    best = min(specimens, key=lambda specimen: sign * specimen.values[name])
+    """One choice at a time from the least specimen, until the limit is met or nothing is less."""
+    best = min(specimens, key=value)
     for _ in range(_DESCENT_ROUNDS):
         before = best
         for neighbour in _neighbours(factory, best):
-            if sign * best.values[name] <= sign * limit:
+            if value(best) <= limit:
                 return best
-            if sign * neighbour.values[name] < sign * best.values[name]:
+            if value(neighbour) < value(best):
                 best = neighbour
         if best is before:
             break
@@ -255,8 +266,7 @@ def _neighbours(factory: Factory, specimen: Specimen) -> Iterator[Specimen]:
         for option in options.found:
             trial = _Redraw(specimen.choices, {key: option}, options)
             genotype = _plain(factory.assembly, trial)
-            static = _static(factory, genotype, factory.build(genotype).eval())
-            yield Specimen(genotype, dict(trial.choices), static)
+            yield _specimen(factory, genotype, trial, factory.build(genotype).eval())
 
 
 @dataclass

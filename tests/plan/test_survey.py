@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from orchestrator.plan.survey import (
     specimen,
     survey,
 )
+from orchestrator.plugins import installed
 from orchestrator.trials import FixedTrial, PartlyKnownTrial
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -64,19 +66,13 @@ def test_a_survey_ends_in_time_with_something_seen(
     assert len(survey(made, [WIDE, WIDE])) == 2
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ({"params": 2.0, "macs": 3.0}, 3.0),
-        ({"odd": 1.0, "params": 2.0}, 2.0),
-        ({"odd": 1.0}, 1.0),
-        ({}, 0.0),
-    ],
-)
-def test_networks_are_ordered_by_what_is_closest_to_their_cost(
-    values: dict[str, float], expected: float
-) -> None:
-    assert cost(values) == expected
+def test_networks_are_ordered_by_multiply_adds_whatever_the_objectives(made: Factory) -> None:
+    objective = {n: o for n, o in made.config.objective.items() if n != "params"}
+    bare = Factory(replace(made.config, objective=objective), made.folder, made.gate, installed())
+    small, wide = of(bare, kind="plain", width=1), of(bare, **WIDE)
+    assert not small.values
+    assert 0 < cost(small) < cost(wide)
+    assert smallest(bare, [wide]).choices == small.choices
 
 
 def test_descent_changes_one_answer_at_a_time_to_the_smallest(made: Factory) -> None:
