@@ -54,6 +54,14 @@ def test_a_point_is_a_candidate_s_estimate_and_what_training_made_of_it(search):
     assert points[0]["macs"] == checks[0].record.values["macs"]
 
 
+def test_a_point_s_size_is_the_check_s_and_of_older_runs_the_candidate_s(search):
+    (check,) = checked(search, 1, worth=accuracy)
+    kept = dataclasses.replace(check, macs=12.0)
+    older = dataclasses.replace(check, macs=0.0)
+    points = trust_of(search, checks=[kept, older])["points"]
+    assert [point["macs"] for point in points] == [12.0, check.record.values["macs"]]
+
+
 def test_both_taus_are_told_with_what_they_mean(search):
     plain, given = trust_of(search, checks=checked(search, 8, worth=accuracy))["taus"]
     assert (plain["label"], plain["value"]) == ("Kendall's tau", "1.00")
