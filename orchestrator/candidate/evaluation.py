@@ -211,7 +211,8 @@ class _Evaluation:
             metrics = {self.assembly.task.leading.name: estimate.predicted}
             return self._variants(preview, maker, self.previewed, metrics)
         self.now.step = "compression"
-        treatment = Treatment(self.now.genotype, self.factory.config.train.epochs)
+        epochs = self.factory.config.train.epochs
+        treatment = Treatment(self.now.genotype, epochs, estimator.most_images)
         network = self.factory.compress(estimate.network, treatment)
         if treatment.report:
             self.now.extra["compression"] = treatment.report

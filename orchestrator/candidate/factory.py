@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import heapq
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -362,7 +363,7 @@ class Factory:
             calibration=images,
             targets=targets,
             seed=seed_of(genotype, self.config.run.seed),
-            retrain=None if preview else self._retrainer(genotype, treatment.epochs),
+            retrain=None if preview else self._retrainer(treatment),
             teacher=None if preview else self.teacher(),
             loss=own_loss(self.footing.task),
             preview=preview,
@@ -402,12 +403,17 @@ class Factory:
         )
         return replace(context, loss=self.loss(genotype) or context.loss, taught=taught)
 
-    def _retrainer(self, genotype: Genotype, epochs: int) -> Retrain:
+    def _retrainer(self, treatment: Treatment) -> Retrain:
+        genotype, most = treatment.genotype, treatment.most_images
+
         def retrain(
             network: nn.Module, share: float, *, loss: Loss | None = None, steps: int | None = None
         ) -> None:
+            epochs = max(1, round(share * treatment.epochs))
+            if most is not None and steps is None:
+                steps = epochs * math.ceil(most / self.config.train.batch_size)
             run = TrainRun(
-                epochs=max(1, round(share * epochs)),
+                epochs=epochs,
                 seed=seed_of(genotype, self.config.run.seed) + 1,
                 loss=loss or self.loss(genotype),
                 warm=True,

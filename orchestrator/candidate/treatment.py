@@ -15,12 +15,14 @@ __all__ = ["StepAhead", "Treatment"]
 class Treatment:
     """How a network is compressed: by its genotype's steps, retrained for a share of `epochs`.
 
-    Without epochs it is a preview, which never trains. `ranges` is what its steps learn for one
-    another, `report` what they tell people.
+    Without epochs it is a preview, which never trains. With `most_images` an epoch has no more
+    of them, so that a candidate is not retrained on many more images than it is estimated by.
+    `ranges` is what its steps learn for one another, `report` what they tell people.
     """
 
     genotype: Genotype
     epochs: int = 0
+    most_images: int | None = None
     ranges: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
 

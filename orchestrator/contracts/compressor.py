@@ -60,6 +60,7 @@ class Retrain(Protocol):
     ) -> None:
         """In place, for that share of the candidate's epochs, at least one.
 
+        An epoch has `Estimator.most_images` at most while candidates are estimated.
         `loss` takes the place of the candidate's own. After `steps` batches, where they are given,
         it ends whatever the share.
         """

@@ -140,7 +140,7 @@ class Estimator(ABC):
     that it asks; instances of them come in `context.objectives`. `needs_start` says that it works
     on trained weights alone; `serves` are the kinds of outputs whose networks it can estimate.
     `most_images` is how many training images an epoch of a candidate has at most, None for all
-    there are: a forecast goes by it.
+    there are: a forecast goes by it, and retraining after pruning keeps to it.
     """
 
     name: ClassVar[str]

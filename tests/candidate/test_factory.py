@@ -123,6 +123,38 @@ def test_a_preview_is_called_one_and_can_neither_train_nor_judge(tmp_path: Path)
     assert full.judge(file) == accuracy
 
 
+def retrained_images(made: Factory, context: CompressionContext) -> int:
+    """How many the loss sees while a network is retrained for as long as the candidate's epochs."""
+    seen = []
+
+    def counting(images: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        seen.append(len(images))
+        return nn.functional.cross_entropy(logits, targets)
+
+    assert context.retrain is not None
+    context.retrain(made.build(genotype()), 1.0, loss=counting)
+    return sum(seen)
+
+
+def test_retraining_has_no_more_images_than_the_estimate(tmp_path: Path) -> None:
+    Learning.seen.clear()
+    made = equipped(tmp_path, learning=Learning())
+    learning = genotype(4, (Step("learning", ON),))
+    for most in (None, 8, 1000):
+        made.compress(made.build(learning), Treatment(learning, 2, most))
+    whole, few, many = (retrained_images(made, context) for context in Learning.seen)
+    assert whole == many == 2 * len(made.footing.feed("train"))
+    assert few == 2 * 8
+
+
+def test_candidates_are_retrained_as_they_are_estimated(tmp_path: Path) -> None:
+    Learning.seen.clear()
+    made = equipped(tmp_path, learning=Learning())
+    made.assembly.estimator.most_images = 8
+    evaluate((0, genotype(4, (Step("learning", ON),))), [], made, toy_latencies)
+    assert retrained_images(made, Learning.seen[-1]) == 2 * 8
+
+
 def test_every_kind_has_the_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Learning.seen.clear()
     made = equipped(tmp_path, learning=Learning())
