@@ -13,8 +13,10 @@ against it, for the same random architectures of a family:
   half of training   validation accuracy at half of the own training's epochs
   validation         the same at its end: with these images no estimate can be expected to do better
 
-With `--weights` families are those of full size at 64 px, the architecture's own training starts
-from what it inherits, and so do the shared weights; beside the above stand then
+With `--weights` families are those of full size at 64 px, and architectures are relatives of the
+trained network, parts of it that a search begins with (`--drawn random`: of the whole space). Their
+own training starts from what they inherit, and so do the shared weights; beside the above stand
+then
 
   one epoch          validation accuracy after one epoch from inherited weights
   probe              the last layer solved on inherited features (`estimator=probe`)
@@ -37,16 +39,19 @@ import json
 import math
 import multiprocessing
 import os
+import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from orchestrator_guided.pool import Breeder
 from ranked_figures import STATIC, Job, Setting
+from trained_start import begun
 
-from orchestrator import Genotype, usable_cores
+from orchestrator import Choices, Genotype, Ground, SamplerContext, Trial, usable_cores
 from orchestrator.analysis.ranking import kendall, kendall_at
 from orchestrator.trials import PartlyKnownTrial, RandomTrial
 
@@ -68,7 +73,7 @@ def main() -> None:
         weights=options.weights,
     )
     kept = Kept(Path(options.out), setting)
-    drawn = {family: _drawn(family, options.architectures, setting) for family in options.families}
+    drawn = {family: _drawn(family, options, setting, kept) for family in options.families}
     _work(_jobs(drawn, setting, kept), kept, options.processes)
     for family, genotypes in drawn.items():
         _show(family, genotypes, kept)
@@ -157,21 +162,40 @@ def _tell(job: Job, done: int, jobs: int, seconds: float) -> None:
     print(f"[{done:3}/{jobs}] {seconds:6.0f} s  {job.family}: {job.kind}", flush=True)
 
 
-def _drawn(family: str, count: int, setting: Setting) -> list[Genotype]:
-    """Random architectures, all different; fewer where a small space has no more.
+def _drawn(
+    family: str, options: argparse.Namespace, setting: Setting, kept: Kept
+) -> list[Genotype]:
+    """Architectures of a family, all different; fewer where a small space has no more.
 
     On whole images where they inherit, as smaller ones would leave nothing at stride 32.
     """
     space, found = setting.of(family)[0], dict[str, Genotype]()
-    known = {"resolution": 1.0} if setting.weights else {}
-    for number in range(DRAWS * count):
-        if len(found) == count:
+    count = DRAWS * options.architectures
+    answers: Iterable[Choices] = ({} for _ in range(count))
+    if options.drawn == "relatives":
+        answers = _relatives(family, count, setting, kept)
+    whole = {"resolution": 1.0} if setting.weights else {}
+    for number, known in enumerate({**each, **whole} for each in answers):
+        if len(found) == options.architectures:
             break
         seed = FIRST_SEED + setting.seed + number
         architecture = space.suggest(PartlyKnownTrial(known, seed) if known else RandomTrial(seed))
         genotype = Genotype(space.name, space.preset, architecture)
         found[genotype.key] = genotype
     return list(found.values())
+
+
+def _relatives(family: str, count: int, setting: Setting, kept: Kept) -> Iterator[Choices]:
+    """Answers that a search with these weights begins with."""
+    space, dataset = setting.of(family)
+    start = begun(kept.folder / family, space, dataset, setting.weights)
+    answers = start.answers if start else None
+
+    def draw(trial: Trial) -> Genotype:
+        return Genotype(space.name, space.preset, space.suggest(trial))
+
+    context = SamplerContext(Ground([], draw, start=answers), setting.seed)
+    yield from Breeder(context, random.Random(setting.seed)).relatives(count)
 
 
 def _show(family: str, genotypes: Sequence[Genotype], kept: Kept) -> None:
@@ -219,12 +243,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--per-class", type=int, default=500, help="training images of a class")
     parser.add_argument("--shared-epochs", type=int, help="by default 30, with --weights 4")
     parser.add_argument("--weights", help="auto, a name or a file; needs --data")
+    parser.add_argument("--drawn", choices=["relatives", "random"], help="see above")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=usable_cores())
     parser.add_argument("--out", default="runs/rank_quality.json", help="what is done so far")
     options = parser.parse_args()
     options.data = options.data and os.path.abspath(options.data)
     options.shared_epochs = options.shared_epochs or (4 if options.weights else 30)
+    options.drawn = options.drawn or ("relatives" if options.weights else "random")
+    if options.drawn == "relatives" and not options.weights:
+        parser.error("--drawn relatives needs --weights, whose network they are relatives of")
     if options.weights and not options.data:
         parser.error("--weights needs --data, as digits are no photographs")
     return options

@@ -60,6 +60,7 @@ from orchestrator.estimators.probe import ProbeEstimator
 from orchestrator.estimators.supernet import SupernetEstimator
 from orchestrator.estimators.train import TrainEstimator
 from orchestrator.plugins import installed
+from orchestrator.pretrained.starting import StartingWeights
 from orchestrator.records import Genotype
 from orchestrator.search.cluster import WORKER_ENV
 from orchestrator.search.proposer import Proposer
@@ -238,7 +239,8 @@ def _judged(arm: Arm, most: int, options: argparse.Namespace) -> Iterator[Candid
     def make(seed: int) -> Any:
         return installed().create("sampler", options.sampler, {}, given={"seed": seed})
 
-    ground = Ground(arm.axes, lambda trial: _drawn(context, trial), macs)
+    answers = context.start.answers if isinstance(context.start, StartingWeights) else None
+    ground = Ground(arm.axes, lambda trial: _drawn(context, trial), macs, start=answers)
     context.weights.parent.mkdir(parents=True, exist_ok=True)
     journal = context.weights.parent / f"{arm.name.replace(' ', '-')}.journal"
     proposer = Proposer(journal, ground, make, seed=options.seed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import heapq
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -46,7 +45,7 @@ from orchestrator.measuring.gate import Gate, held
 from orchestrator.plugins import Plugins
 from orchestrator.pretrained.listing import TRAINED
 from orchestrator.pretrained.starting import StartingWeights, load_start, start_file
-from orchestrator.records import Genotype
+from orchestrator.records import Choices, Genotype
 from orchestrator.training.batches import views_of
 from orchestrator.training.building import build_network
 from orchestrator.training.calibration import Calibration
@@ -131,6 +130,11 @@ class Factory:
         if weights is None or (weights == TRAINED and not start_file(self.folder).exists()):
             return None
         return load_start(self.folder, self.assembly.space)
+
+    @property
+    def start_answers(self) -> Choices | None:
+        """The space's answers for the network of those weights; None for none, or none known."""
+        return None if self.start is None else self.start.answers
 
     def started(self, genotype: Genotype) -> nn.Module:
         """As `build`, with the part of the starting weights that the network can hold."""
@@ -404,20 +408,18 @@ class Factory:
         return replace(context, loss=self.loss(genotype) or context.loss, taught=taught)
 
     def _retrainer(self, treatment: Treatment) -> Retrain:
-        genotype, most = treatment.genotype, treatment.most_images
+        genotype = treatment.genotype
 
         def retrain(
             network: nn.Module, share: float, *, loss: Loss | None = None, steps: int | None = None
         ) -> None:
-            epochs = max(1, round(share * treatment.epochs))
-            if most is not None and steps is None:
-                steps = epochs * math.ceil(most / self.config.train.batch_size)
             run = TrainRun(
-                epochs=epochs,
+                epochs=max(1, round(share * treatment.epochs)),
                 seed=seed_of(genotype, self.config.run.seed) + 1,
                 loss=loss or self.loss(genotype),
                 warm=True,
                 steps=steps,
+                images=treatment.most_images,
             )
             train(network, self.footing, self.config.train, run)
 

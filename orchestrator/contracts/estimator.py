@@ -59,12 +59,14 @@ class Trainer(Protocol):
         loss: Loss | None = None,
         on_epoch: OnEpoch | None = None,
         warm: bool = False,
+        images: int | None = None,
     ) -> Training:
         """Train `network` in place; raises TrainingError.
 
         `loss` defaults to the task's. `warm` says that the whole network, its head too, was
         trained on these images before, not that it starts from weights of others under a new head:
-        a short training then takes smaller steps.
+        a short training then takes smaller steps. Of `images` there are so many in an epoch at
+        most, drawn anew for each; None for all.
         """
 
 

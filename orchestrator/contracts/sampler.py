@@ -106,7 +106,8 @@ class Ground:
     equal for genotypes of which the networks are, and what is done to them; by default the key.
     `measurable` are the objectives, searched for or limited, that a shortlist is measured in before
     a training is paid: none where nobody trains. To measure one network costs `measuring` of what
-    it costs to train one.
+    it costs to train one. `start` are the space's answers for the network whose trained weights
+    candidates inherit; None where they start from noise, or nothing is known of its answers.
     """
 
     axes: Sequence[Axis]
@@ -117,6 +118,7 @@ class Ground:
     same: Callable[[Genotype], str] = lambda genotype: genotype.key
     measurable: Sequence[str] = ()
     measuring: float = 0.0
+    start: Choices | None = None
 
 
 class SamplerContext:
@@ -127,6 +129,9 @@ class SamplerContext:
     resumed search keeps: what is drawn by it and the history alone goes on as if nothing had
     happened. `measurable` are the objectives that a shortlist is measured in, none where there is
     no use in one, and `measuring` is what one network of it costs, as a share of a training.
+    `start` are the space's own answers for the network whose trained weights candidates inherit, or
+    None: what is a part of it begins with what was trained.
+
     Nothing here is paid for except `static`. The same seeds and the same calls give the same
     answers.
     """
@@ -136,6 +141,7 @@ class SamplerContext:
         self.budgets = ground.budgets
         self.measurable = ground.measurable
         self.measuring = ground.measuring
+        self.start = ground.start
         self.seed = seed
         self.search_seed = seed if search_seed is None else search_seed
         self._ground = ground

@@ -27,13 +27,15 @@ class RungTraining(Estimator):
     Each leg is a training of its own, whose learning rate falls to the end: what is compared at a
     rung are finished trainings of one length. A pause is an estimate that was stopped, with all of
     the curve so far; its weights are a checkpoint of that epoch, so that a leg that was
-    interrupted begins where it began.
+    interrupted begins where it began. `most_images` are those of an epoch of the estimator that it
+    stands for.
     """
 
     name = "rung"
 
     curve: Sequence[float]
     until: int
+    most_images: int | None = None
 
     def estimate(
         self, network: nn.Module, genotype: Genotype, context: EstimationContext
@@ -52,6 +54,7 @@ class RungTraining(Estimator):
             loss=context.loss,
             on_epoch=on_epoch and (lambda epoch, reached: on_epoch(done + epoch, reached)),
             warm=done > 0,
+            images=self.most_images,
         )
         curve = (*self.curve, *training.curve)
         paused = self.until < context.train.epochs

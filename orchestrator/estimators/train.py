@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Estimate, EstimationContext, Estimator
+from orchestrator.errors import ConfigError
 from orchestrator.records import Genotype
 
 if TYPE_CHECKING:
@@ -18,12 +19,19 @@ class TrainEstimator(Estimator):
     """Trains each candidate for `train.epochs`; a finalist goes on from the weights it got.
 
     From scratch, or from what the candidate inherits where the search starts from trained weights.
+    With `images` an epoch has so many of them at most, drawn anew for each: for large datasets, of
+    which a candidate need not see all to be told from others. Finalists always see all.
 
     Cost: a whole training a candidate, so suited to small networks or few candidates. Nothing is
     approximated, which makes it the yardstick for the cheaper estimators.
     """
 
     name = "train"
+
+    def __init__(self, *, images: int | None = None) -> None:
+        if images is not None and images < 2:
+            raise ConfigError(f"estimator.images: found {images}, expected null or at least 2.")
+        self.most_images = images
 
     def estimate(
         self, network: nn.Module, genotype: Genotype, context: EstimationContext
@@ -39,6 +47,7 @@ class TrainEstimator(Estimator):
             seed=context.seed,
             loss=context.loss,
             on_epoch=context.on_epoch,
+            images=self.most_images,
         )
         if not training.stopped:
             context.store.keep(network, genotype)

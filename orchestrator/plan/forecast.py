@@ -212,13 +212,13 @@ def _training_epochs(factory: Factory) -> tuple[float, float]:
 def _seen_of(epochs: float, factory: Factory) -> float:
     """What is left of a candidate's epochs where it sees some of the training images.
 
-    It is judged on all of validation then too, which an epoch's own factor covers otherwise.
+    It is judged on all of validation after each, which an epoch's own factor covers otherwise.
     """
     train, validation = (len(factory.footing.feed(split)) for split in ("train", "validation"))
     most = factory.assembly.estimator.most_images or train
     if not epochs or most >= train:
         return epochs
-    return epochs * most / train + _FORWARD * validation / train
+    return epochs * most / train + max(1.0, epochs) * _FORWARD * validation / train
 
 
 def at_most(config: StudyConfig, asked: int) -> int:

@@ -23,9 +23,10 @@ from orchestrator.contracts import SearchSpace
 from orchestrator.errors import RunError
 from orchestrator.files import understood
 from orchestrator.pretrained.loading import Loaded
+from orchestrator.pretrained.mapping import member_genotype
 from orchestrator.pretrained.quieting import quieten
 from orchestrator.pretrained.sorting import sort_channels
-from orchestrator.records import Credit, Genotype
+from orchestrator.records import Choices, Credit, Genotype
 from orchestrator.supernet.regions import region_of
 from orchestrator.supernet.store import owned_parameters
 from orchestrator.training.building import build_network
@@ -57,6 +58,14 @@ class StartingWeights:
     genotype: Genotype
     shape: tuple[int, int, int]
     notes: tuple[str, ...] = ()
+
+    @property
+    def answers(self) -> Choices | None:
+        """The space's answers for `genotype` where it is a published network; None for another."""
+        for name, point in self.space.published().items():
+            if member_genotype(self.space, name).architecture == self.genotype.architecture:
+                return point.choices
+        return None
 
     @torch.no_grad()
     def give(self, network: nn.Module) -> list[str]:

@@ -49,7 +49,9 @@ def evaluate_candidate(payload: Mapping[str, Any]) -> dict[str, Any]:
     measure = measure_with(payload["meters"])
     proposal = (payload["number"], Genotype.from_json(payload["genotype"]))
     if "until" in payload:
-        factory = factory.with_estimator(RungTraining(payload["curve"], payload["until"]))
+        most = factory.assembly.estimator.most_images
+        leg = RungTraining(payload["curve"], payload["until"], most)
+        factory = factory.with_estimator(leg)
     with traced(traces_file(folder, payload["number"])):
         found = evaluate(proposal, rivals, factory, measure)
     record = _named(found, payload["choices"], payload["origin"])

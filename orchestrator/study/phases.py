@@ -301,6 +301,7 @@ class Phases:
             self.factory.same,
             self._measurable,
             self.study.plan.measuring or 0.0,
+            self.factory.start_answers,
         )
 
     @property
@@ -308,8 +309,7 @@ class Phases:
         """What a shortlist is measured in, where there are trainings to spare by it."""
         if self._foretells or self.study.plan.measuring is None:
             return []
-        known = self.assembly.tier("deployed")
-        return [target.name for target in known if target.searched or target.has_budget]
+        return [t.name for t in self.assembly.tier("deployed") if t.searched or t.has_budget]
 
     def _sampler(self, seed: int) -> Any:
         chosen = self.study.config.sampler

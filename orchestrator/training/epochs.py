@@ -58,7 +58,8 @@ class TrainRun:
     False to stop. `warm` says that the whole network, its head too, was trained on these images
     before: below four epochs a lower learning rate, and images of the whole size throughout. A
     network under a new head is not warm, whatever the rest of it was trained on: its rate is the
-    recipe's, which is chosen for such networks. `steps` ends it after so many batches.
+    recipe's, which is chosen for such networks. `steps` ends it after so many batches, and of
+    `images` there are so many in an epoch at most, drawn anew for each.
     """
 
     epochs: int
@@ -67,6 +68,7 @@ class TrainRun:
     on_epoch: Callable[[int, float], bool] | None = None
     warm: bool = False
     steps: int | None = None
+    images: int | None = None
 
 
 def train(network: nn.Module, footing: Footing, config: TrainConfig, run: TrainRun) -> Training:
@@ -166,8 +168,11 @@ class _Session:
         self.optimizer = optimisation.optimizer_of(network, config)
         self.precision = optimisation.Precision(footing.placement)
         self.average = optimisation.Average(network, config.ema_decay) if config.ema_decay else None
-        updates = math.ceil(len(list(self.batches.scaled_order())) / config.accumulate)
-        self.total_steps = run.epochs * updates
+        # Batches of an epoch.
+        self.whole = len(list(self.batches.scaled_order()))
+        if run.images is not None:
+            self.whole = min(self.whole, math.ceil(run.images / config.batch_size))
+        self.total_steps = run.epochs * math.ceil(self.whole / config.accumulate)
         # Batches that may still be seen; None for all.
         self.left = run.steps
         if run.steps is not None:
@@ -185,7 +190,7 @@ class _Session:
         """All batches once; raises TrainingError naming the first step that diverged."""
         self.network.train()
         losses = []
-        order = list(self.batches.scaled_order(self._grown(number)))[: self.left]
+        order = list(self.batches.scaled_order(self._grown(number)))[: self.whole][: self.left]
         if self.left is not None:
             self.left -= len(order)
         shares = _shares([len(indices) for indices, _ in order], self.config.accumulate)

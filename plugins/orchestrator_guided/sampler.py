@@ -34,7 +34,7 @@ __all__ = ["GuidedSampler"]
 
 Floats = NDArray[np.float64]
 
-_STRANGERS = 30
+_STRANGERS, _RELATIVES = 30, 30
 _CHILDREN, _ROUNDS, _GRANDCHILDREN, _BEST = 110, 2, 45, 8
 _EXACT, _MOST_COUNTED = 4, 24
 _PARENTS = 8
@@ -54,8 +54,9 @@ class GuidedSampler(Sampler):
     """Gaussian processes and expected hypervolume improvement.
 
     The first `startup` networks are spread over what is cheap (multiply-adds, say), or at random
-    where nothing is. What it proposes follows from the search's seed and the history alone. Costs
-    some 10 to 50 ms a proposal of one core.
+    where nothing is; where candidates inherit trained weights, they are smaller relatives of the
+    network that was trained. What it proposes follows from the search's seed and the history alone.
+    Costs some 10 to 50 ms a proposal of one core.
 
     Of `measured` networks latencies are measured before one of them is trained, where that is
     expected to spare more than it costs. By default of none: models of latency are good enough
@@ -139,7 +140,8 @@ class _Known:
         priors = priors_of(earlier, losses, len(context.axes), coder)
         evidence.read_earlier(earlier)
         coder.borrowed = len(evidence)
-        start = Start(context, coder.drawn, startup)
+        near = Breeder(context, random.Random(context.search_seed)).relatives(len(coder.drawn))
+        start = Start(context, near or coder.drawn, startup)
         seeds = best_of(earlier, losses, len(context.axes))
         return cls(context, evidence, Memory(coder, start, priors), start, seeds)
 
@@ -235,7 +237,8 @@ class _Turn:
     def _bred(self) -> list[Counted]:
         """Breed, rank, breed of the best, and count exactly only for the last few."""
         pool = self.breeder.children(self._parents(), _CHILDREN)
-        pool += [*self.breeder.strangers(_STRANGERS), *self.breeder.new(self.seeds)]
+        pool += [*self.breeder.strangers(_STRANGERS), *self.breeder.relatives(_RELATIVES)]
+        pool += self.breeder.new(self.seeds)
         scores = self._guess(pool)
         for _ in range(_ROUNDS):
             leading = [pool[int(i)] for i in _falling(scores)[:_BEST]]

@@ -43,6 +43,11 @@ def first_layer(made: Factory) -> Tensor:
     return made.start.tensors["1.weight"]
 
 
+def test_the_answers_of_their_network_are_known(tmp_path: Path) -> None:
+    assert begun(tmp_path).start_answers == {"kind": "plain", "width": 4}  # "wide" by name
+    assert factory(tmp_path).start_answers is None
+
+
 def test_a_candidate_starts_there_and_its_preview_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ import pydantic
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from orchestrator import (
     ArraySamples,
@@ -25,7 +25,7 @@ from orchestrator import (
 )
 from orchestrator.config import TrainConfig
 from orchestrator.contracts import Split
-from orchestrator.errors import RunError
+from orchestrator.errors import ConfigError, RunError
 from orchestrator.estimators.train import TrainEstimator
 from orchestrator.plugins import installed
 from orchestrator.testing.estimator import check_estimator
@@ -106,6 +106,26 @@ def test_a_finalist_goes_on_from_the_weights_it_got(context: EstimationContext) 
     assert weights is not None
     assert weights.keys() == network.state_dict().keys()
     assert torch.equal(weights["norm.running_mean"], network.norm.running_mean)
+
+
+@pytest.mark.parametrize(("images", "expected"), [(None, 3 * 64), (20, 3 * 32), (1000, 3 * 64)])
+def test_an_epoch_has_so_many_images_at_most_in_whole_batches(
+    images: int | None, expected: int, context: EstimationContext
+) -> None:
+    seen: list[int] = []
+
+    def counted(images: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+        seen.append(len(images))
+        return nn.functional.cross_entropy(logits, targets)
+
+    counting = replace(context, loss=counted)
+    estimate = TrainEstimator(images=images).estimate(Tied(4), GENOTYPE, counting)
+    assert (sum(seen), len(estimate.curve)) == (expected, 3)
+
+
+def test_fewer_than_two_images_are_none_to_train_on() -> None:
+    with pytest.raises(ConfigError, match=r"images: found 1, expected null or at least 2"):
+        TrainEstimator(images=1)
 
 
 def test_a_stopped_candidate_leaves_no_weights(context: EstimationContext) -> None:

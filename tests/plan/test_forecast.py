@@ -68,21 +68,13 @@ def test_three_teachers_of_finalists_cost_as_much_as_their_training(tmp_path: Pa
     assert three == pytest.approx(2 * none, rel=0.01)
 
 
-def test_candidates_that_see_some_of_the_images_cost_so_much_less(tmp_path: Path) -> None:
+def test_candidates_that_see_few_images_cost_these_and_all_of_validation(tmp_path: Path) -> None:
     made = factory(tmp_path, train={"epochs": 1000}, budget={"candidates": 10})
+    train, validation = (len(made.footing.feed(split)) for split in ("train", "validation"))
     whole = stage(forecast(made, SEEN, Work(1, False), files=1), "search")
     made.assembly.estimator.most_images = 4
-    some = stage(forecast(made, SEEN, Work(1, False), files=1), "search")
-    assert some == pytest.approx(whole * 4 / len(made.footing.feed("train")), rel=0.01)
-
-
-def test_candidates_that_see_few_images_are_judged_on_all_of_validation(tmp_path: Path) -> None:
-    made = factory(tmp_path, train={"epochs": 1}, budget={"candidates": 10})
-    train, validation = (len(made.footing.feed(split)) for split in ("train", "validation"))
-    made.assembly.estimator.most_images = 1
-    search = stage(forecast(made, SEEN, Work(1, False), files=0), "search")
-    judged = search / 10 - SEEN.file_s
-    assert judged == pytest.approx(1.2 * SEEN.epoch_s[1] * (1 + validation / 3) / train)
+    few = stage(forecast(made, SEEN, Work(1, False), files=1), "search")
+    assert few == pytest.approx(whole * (4 + validation / 3) / train, rel=0.01)
 
 
 def test_candidates_that_nobody_trains_leave_no_weights_on_disk(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from orchestrator.errors import RunError, SharingError
 from orchestrator.pretrained.starting import load_start, prepare_start, start_file
 from orchestrator.supernet.regions import region_of
+from orchestrator.trials import FixedTrial
 
 
 def logits(network: nn.Module) -> Tensor:
@@ -38,6 +39,15 @@ def test_the_same_network_gets_the_same_function(tmp_path: Path) -> None:
     assert start_of(tmp_path, space).give(network) == []
     expected = logits(whole)
     assert (logits(network) - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_a_named_network_is_known_by_its_answers_and_another_by_none(tmp_path: Path) -> None:
+    space = space_of()
+    named, other = member(space), member(space, {"stages.1.activation": "silu"})
+    answers = start_of(tmp_path / "named", space, named).answers
+    assert answers is not None
+    assert space.suggest(FixedTrial(answers)) == named.architecture
+    assert start_of(tmp_path / "other", space, other).answers is None
 
 
 def test_a_narrow_network_gets_the_leading_part_with_its_statistics(tmp_path: Path) -> None:

@@ -70,10 +70,10 @@ class Trainer:
     """Adds one to each weight an epoch."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[int, int, bool]] = []
+        self.asked: list[tuple[int, int, bool, int]] = []
 
     def __call__(self, network: Any, *, epochs: int, seed: int, warm: bool, **more: Any) -> Any:
-        self.asked.append((epochs, seed, warm))
+        self.asked.append((epochs, seed, warm, more["images"]))
         with torch.no_grad():
             network.weight += epochs
         return Training((0.1,) * epochs)
@@ -94,13 +94,13 @@ def test_a_leg_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
         store=WeightFolder(tmp_path),
         train=SimpleNamespace(epochs=10),
     )
-    first = RungTraining((), 2).estimate(nn.Linear(1, 1, bias=False), genotype, context)
+    first = RungTraining((), 2, 50).estimate(nn.Linear(1, 1, bias=False), genotype, context)
     assert first.stopped and len(first.curve) == 2
     fresh = nn.Linear(1, 1, bias=False)
-    last = RungTraining(first.curve, 10).estimate(fresh, genotype, context)
+    last = RungTraining(first.curve, 10, 50).estimate(fresh, genotype, context)
     assert not last.stopped and len(last.curve) == 10
     assert fresh.weight.item() == pytest.approx(first.network.weight.item() + 8)  # type: ignore[operator]
-    assert trainer.asked == [(2, 3, False), (8, 5, True)]
+    assert trainer.asked == [(2, 3, False, 50), (8, 5, True, 50)]
     assert [path.name for path in tmp_path.rglob("*.safetensors")] != []
     drop_checkpoints(tmp_path, genotype)
     assert list((tmp_path / "rungs").rglob("*.safetensors")) == []

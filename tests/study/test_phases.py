@@ -13,6 +13,7 @@ from starts import CREDIT
 from toy_factory import factory, genotype
 
 from orchestrator import hookimpl
+from orchestrator.candidate.factory import Factory
 from orchestrator.errors import OrchestratorError
 from orchestrator.plan.planning import make_plan
 from orchestrator.plugins import Plugins
@@ -186,6 +187,14 @@ def test_starting_weights_are_fetched_once_and_the_teacher_is_their_network(
     workers = with_workers(phases, train_teacher=lambda payload: {"validation_accuracy": 1.0})
     phases.teach()
     assert workers.asked == [("train_teacher", {"genotype": genotype(3).to_json()})]
+
+
+def test_a_sampler_is_told_whose_weights_candidates_inherit(
+    phases: Phases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {"kind": "plain", "width": 3}
+    monkeypatch.setattr(Factory, "start_answers", answers)
+    assert phases._ground().start == answers
 
 
 def test_a_search_from_noise_fetches_nothing(phases: Phases) -> None:
