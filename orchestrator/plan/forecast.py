@@ -15,6 +15,7 @@ from typing import Any
 
 from orchestrator.candidate.factory import Factory
 from orchestrator.config import StudyConfig
+from orchestrator.contracts import samples_of
 from orchestrator.contracts._culprits import answered
 from orchestrator.estimators.ladder import Ladder
 from orchestrator.measuring.costs import peak_bytes
@@ -214,9 +215,11 @@ def _seen_of(epochs: float, factory: Factory) -> float:
 
     It is judged on all of validation after each, which an epoch's own factor covers otherwise.
     """
-    train, validation = (len(factory.footing.feed(split)) for split in ("train", "validation"))
-    most = factory.assembly.estimator.most_images or train
-    if not epochs or most >= train:
+    most, dataset = factory.assembly.estimator.most_images, factory.assembly.dataset
+    if not epochs or most is None:
+        return epochs
+    train, validation = (len(samples_of(dataset, split)) for split in ("train", "validation"))
+    if most >= train:
         return epochs
     return epochs * most / train + max(1.0, epochs) * _FORWARD * validation / train
 

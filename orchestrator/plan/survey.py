@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,15 +175,18 @@ def specimen(factory: Factory, trial: RandomTrial) -> Specimen:
     """The network a trial draws, without compression, and its static values."""
     genotype = _plain(factory.assembly, trial)
     network = factory.build(genotype).eval()
-    made = _specimen(factory, genotype, trial, network)
+    made = _specimen(factory, genotype, trial, network, counted=True)
     return replace(made, sides=sides_of(network, factory.assembly.facts.shape))
 
 
 def _specimen(
-    factory: Factory, genotype: Genotype, trial: RandomTrial, network: nn.Module
+    factory: Factory, genotype: Genotype, trial: RandomTrial, network: nn.Module, *, counted: bool
 ) -> Specimen:
+    """Multiply-adds that nobody asks for are not counted: that costs three times a build."""
     values = _static(factory, genotype, network)
-    macs = values["macs"] if "macs" in values else factory.macs_of(network)
+    macs = values.get("macs", math.nan)
+    if counted and "macs" not in values:
+        macs = factory.macs_of(network)
     return Specimen(genotype, dict(trial.choices), macs, values)
 
 
@@ -224,41 +227,52 @@ def check_static(factory: Factory, target: Target, specimens: Sequence[Specimen]
 
 def smallest(factory: Factory, specimens: Sequence[Specimen]) -> Specimen:
     """The least costly network that descent finds; cost: a build for each choice of the space."""
-    return _descend(factory, cost, -math.inf, specimens)
+    return _descend(factory, _Aim(), specimens)
 
 
 def _reachable(
     factory: Factory, name: str, sign: float, limit: float, specimens: Sequence[Specimen]
 ) -> float:
     """The least (sign 1) or largest (sign -1) value that descent and compression find."""
-    best = _descend(factory, lambda each: sign * each.values[name], sign * limit, specimens)
+    best = _descend(factory, _Aim(name, sign, limit), specimens)
     values = [best.values[name]]
     if sign * values[0] > sign * limit:
         values += _compressed(factory, best, name)
     return sign * min(sign * value for value in values)
 
 
-def _descend(
-    factory: Factory,
-    value: Callable[[Specimen], float],
-    limit: float,
-    specimens: Sequence[Specimen],
-) -> Specimen:
-    """One choice at a time from the least specimen, until the limit is met or nothing is less."""
-    best = min(specimens, key=value)
+@dataclass(frozen=True)
+class _Aim:
+    """What a descent makes small (sign 1) or large (-1): a static objective, or what is ordered by.
+
+    It ends at the limit.
+    """
+
+    name: str | None = None
+    sign: float = 1.0
+    limit: float = -math.inf
+
+    def of(self, specimen: Specimen) -> float:
+        """The less the better."""
+        return self.sign * (cost(specimen) if self.name is None else specimen.values[self.name])
+
+
+def _descend(factory: Factory, aim: _Aim, specimens: Sequence[Specimen]) -> Specimen:
+    """One choice at a time from the best specimen, until the limit is met or nothing is better."""
+    best = min(specimens, key=aim.of)
     for _ in range(_DESCENT_ROUNDS):
         before = best
-        for neighbour in _neighbours(factory, best):
-            if value(best) <= limit:
+        for neighbour in _neighbours(factory, best, counted=aim.name is None):
+            if aim.of(best) <= aim.sign * aim.limit:
                 return best
-            if value(neighbour) < value(best):
+            if aim.of(neighbour) < aim.of(best):
                 best = neighbour
         if best is before:
             break
     return best
 
 
-def _neighbours(factory: Factory, specimen: Specimen) -> Iterator[Specimen]:
+def _neighbours(factory: Factory, specimen: Specimen, *, counted: bool) -> Iterator[Specimen]:
     """Every network that differs in one answer, others redrawn only where they became open."""
     for key in specimen.choices:
         options = _Options(key)
@@ -266,7 +280,8 @@ def _neighbours(factory: Factory, specimen: Specimen) -> Iterator[Specimen]:
         for option in options.found:
             trial = _Redraw(specimen.choices, {key: option}, options)
             genotype = _plain(factory.assembly, trial)
-            yield _specimen(factory, genotype, trial, factory.build(genotype).eval())
+            network = factory.build(genotype).eval()
+            yield _specimen(factory, genotype, trial, network, counted=counted)
 
 
 @dataclass
