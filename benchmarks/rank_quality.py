@@ -47,7 +47,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from orchestrator_guided.pool import Breeder
+from orchestrator_guided.relatives import Relatives
 from ranked_figures import STATIC, Job, Setting
 from trained_start import begun
 
@@ -195,7 +195,7 @@ def _relatives(family: str, count: int, setting: Setting, kept: Kept) -> Iterato
         return Genotype(space.name, space.preset, space.suggest(trial))
 
     context = SamplerContext(Ground([], draw, start=answers), setting.seed)
-    yield from Breeder(context, random.Random(setting.seed)).relatives(count)
+    yield from Relatives(context).some(count, random.Random(setting.seed))
 
 
 def _show(family: str, genotypes: Sequence[Genotype], kept: Kept) -> None:

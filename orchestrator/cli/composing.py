@@ -84,11 +84,14 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
 def compose(overrides: Sequence[str], line: CommandLine | None = None) -> StudyConfig:
     """The checked configuration of overrides; raises ConfigError naming what is valid.
 
-    `line` says where else configuration is looked for.
+    `line` says where else configuration is looked for. Multiply-adds are counted whatever is
+    searched for: they are what a sampler knows of a network before anything is paid.
     """
     from orchestrator.config import check_config
 
     data = _composed(overrides, line or CommandLine())
+    if data.get("objective"):
+        data["objective"].setdefault("macs", {"name": "macs", "role": "reported"})
     if data.get("space") is None:
         names = sorted(path.stem for path in (config_dir() / "search").glob("*.yaml"))
         raise ConfigError(

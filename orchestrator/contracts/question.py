@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import Any, Literal
 
 __all__ = ["Question"]
@@ -62,6 +63,21 @@ class Question:
             return (_key(answer) if answer.__class__ is bool else answer) in self._codes
         except TypeError:  # a list, which has no hash
             return answer in self.options
+
+    @cached_property
+    def numbers(self) -> Sequence[float]:
+        """Its options where all are numbers, rising, or the two ends of a real one; else none."""
+        plain = all(isinstance(n, Real) and not isinstance(n, bool) for n in self.options)
+        return sorted(self.options) if plain else []
+
+    def below(self, answer: Any) -> Sequence[float]:
+        """The numbers that are less than an answer, rising; of a real one the low end and itself.
+
+        None where the answer is no number.
+        """
+        if self.kind == "real":
+            return [self.options[0], answer] if answer > self.options[0] else []
+        return [number for number in self.numbers if number < answer]
 
     @property
     def _ranked(self) -> bool:

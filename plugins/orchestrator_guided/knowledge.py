@@ -52,7 +52,8 @@ class Knowledge:
         # surely its best file has that.
         self._measured: dict[int, dict[Hashable, tuple[float, float]]] = {}
         self._tell_static()
-        self._features = self._features_of(self._logs(self._costs), self._predicted)
+        self._trained = self._code_of_start()
+        self._features = self._features_of(self._codes, self._logs(self._costs), self._predicted)
         self._targets = {
             place: evidence.target(place, len(evidence))
             for place, loss in enumerate(evidence.losses)
@@ -132,8 +133,7 @@ class Knowledge:
 
     def _told(self, place: int, rows: Places, count: int) -> Observations:
         """Rows of the first `count`, as they were known then."""
-        costs, predicted = self._costs[:count], self._predicted[:count]
-        features = _mixed(self._standard(self._logs(costs), costs), predicted, predicted)
+        features = self._first_features(count)
         return self._observed(rows, features, self.evidence.target(place, count))
 
     def _observed(
@@ -151,9 +151,7 @@ class Knowledge:
 
     def _tell_works(self) -> None:
         def told(count: int) -> Observations:
-            costs, predicted = self._costs[:count], self._predicted[:count]
-            known = _mixed(self._standard(self._logs(costs), costs), predicted, predicted)
-            features = np.nan_to_num(known)
+            features = np.nan_to_num(self._first_features(count))
             rows = np.arange(count)[-_MOST_SEEN:]
             works = np.where(self._failed[rows], 0.0, 1.0)
             none = np.zeros(len(rows))
@@ -171,27 +169,45 @@ class Knowledge:
 
     # --- what the trend goes by ---------------------------------------------------------------
 
-    def _features_of(self, logs: Floats, predicted: Floats | None = None) -> Floats:
-        """Static objectives and, where some were foretold, whether these were: by default not."""
+    def _features_of(self, codes: Floats, logs: Floats, predicted: Floats | None = None) -> Floats:
+        """Static objectives, how much of the trained network is left where candidates inherit one,
+        and, where some were foretold, whether these were: by default not.
+        """
         own = np.zeros(len(logs)) if predicted is None else predicted
-        return _mixed(self._standard(logs, self._costs), self._predicted, own)
+        standard = _standard(
+            self._trends(codes, logs), self._trends(self._codes, self._logs(self._costs))
+        )
+        return _mixed(standard, self._predicted, own)
+
+    def _first_features(self, count: int) -> Floats:
+        """Of the first `count` records, as they were known then."""
+        predicted = self._predicted[:count]
+        trends = self._trends(self._codes[:count], self._logs(self._costs[:count]))
+        return _mixed(_standard(trends, trends), predicted, predicted)
+
+    def _trends(self, codes: Floats, logs: Floats) -> Floats:
+        """(n, static) or one more: in how many of its answers each differs from what was trained.
+
+        What is inherited is worth the less the more was changed, which multiply-adds do not tell.
+        """
+        if self._trained is None:
+            return logs
+        code, asked = self._trained
+        apart = ((codes - code)[:, asked] ** 2).sum(1)
+        return np.column_stack([logs, apart])
+
+    def _code_of_start(self) -> tuple[Floats, NDArray[np.bool_]] | None:
+        """The trained network's code, and which of its columns are of its own answers."""
+        start = self.context.start
+        if start is None:
+            return None
+        asked = np.array([name in start for name in self._questions], dtype=bool)
+        return self._memory.coder.pool([self.context.complete(start)])[0], asked
 
     def _logs(self, costs: Floats) -> Floats:
         found = costs.copy()
         for place in range(len(self._names)):
             found[:, place] = self._log(place, costs[:, place])
-        return found
-
-    def _standard(self, logs: Floats, known: Floats) -> Floats:
-        """By the mean and the spread of what is known."""
-        if not len(known) or not known.shape[1]:
-            return logs
-        told = self._logs(known)
-        told = told[np.isfinite(told).all(1)]
-        if not len(told):
-            return logs
-        spread = told.std(0)
-        found: Floats = (logs - told.mean(0)) / np.where(spread > 1e-9, spread, 1.0)
         return found
 
     # --- what is asked --------------------------------------------------------------------------
@@ -231,7 +247,8 @@ class Knowledge:
         As if what is measurable had been measured, by so many standard deviations off what is
         expected, where `as_measured` says so.
         """
-        codes, features = self._coded(pool), self._features_of(logs)
+        codes = self._coded(pool)
+        features = self._features_of(codes, logs)
         costs = self._values(logs)
         found: list[Belief] = []
         chances = self._works(codes, features)
@@ -324,7 +341,8 @@ class Knowledge:
             return
         pool = [self.context.complete(proposal.choices) for proposal in pending]
         logs = self.guessed(pool)
-        codes, features = self._coded(pool), self._features_of(logs)
+        codes = self._coded(pool)
+        features = self._features_of(codes, logs)
         for place in self._seen:
             process = self._memory.processes[self.evidence.losses[place].axis.name]
             values, variances = process.expect(codes, features), np.zeros(len(pool))
@@ -355,9 +373,9 @@ class Knowledge:
             differ, spread = self.evidence.beyond(place)
             values = loss.modelled(known[rows]) + differ
             some = [pool[int(row)] for row in rows]
-            features = self._features_of(self.exact([latest[int(row)].values for row in rows]))
-            variances = np.full(len(rows), spread**2)
-            told = Observations(self._coded(some), features, values, variances, self._questions)
+            codes, logs = self._coded(some), self.exact([latest[int(row)].values for row in rows])
+            features, variances = self._features_of(codes, logs), np.full(len(rows), spread**2)
+            told = Observations(codes, features, values, variances, self._questions)
             self._memory.processes[loss.axis.name].believe(told)
             sure = max(spread, _REPEATED)
             self._measured[place] = {
@@ -395,3 +413,13 @@ def _mixed(standard: Floats, predicted: Floats, own: Floats) -> Floats:
     if 0 < predicted.sum() < len(predicted):
         return np.column_stack([standard, own])
     return standard
+
+
+def _standard(trends: Floats, known: Floats) -> Floats:
+    """By the mean and the spread of what is known."""
+    known = known[np.isfinite(known).all(1)]
+    if not known.size:
+        return trends
+    spread = known.std(0)
+    found: Floats = (trends - known.mean(0)) / np.where(spread > 1e-9, spread, 1.0)
+    return found

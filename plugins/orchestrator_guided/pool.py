@@ -1,10 +1,4 @@
-"""Candidates worth a thought: children of the front and of the best so far, and a few at random.
-
-Where candidates inherit trained weights, what is worth a thought from the start are relatives of
-the network that was trained: what is part of it, at most as wide, as deep and as large in every
-answer that is a number, with all other answers its own. A random draw has other activations and
-attention in most places, for which its weights were never trained.
-"""
+"""Candidates worth a thought: children of the front and of the best so far, and a few at random."""
 
 from __future__ import annotations
 
@@ -49,15 +43,6 @@ class Breeder:
         drawn = (self._context.random(self._rng.getrandbits(31)) for _ in range(count))
         return [choices for choices in drawn if self._is_new(choices)]
 
-    def relatives(self, count: int) -> list[Choices]:
-        """Networks that inherit all their weights, some near the trained one and some far smaller.
-
-        None where candidates start from noise.
-        """
-        start = self._context.start
-        found = [self._relative(start) for _ in range(count)] if start else []
-        return [choices for choices in found if self._is_new(choices)]
-
     def new(self, choices: Sequence[Choices]) -> list[Choices]:
         """Those of some answers that nobody knows, whole."""
         whole = [self._context.complete(chosen) for chosen in choices]
@@ -85,31 +70,6 @@ class Breeder:
             return self._context.complete(child)
         except ConfigError:  # an answer that this branch of the space does not offer
             return self._context.complete(rng.choice(parents))
-
-    def _relative(self, start: Choices) -> Choices:
-        """With a share of the answers lowered, which is drawn first: 0 to all of them.
-
-        What the start leaves open, such as how to compress, is drawn.
-        """
-        rng, share = self._rng, self._rng.random()
-        whole = self._context.complete(start)  # so that its questions are known
-        answers = {name: whole[name] for name in start if name in whole}
-        for name, answer in answers.items():
-            if rng.random() < share:
-                answers[name] = self._lowered(self._context.questions[name], answer)
-        try:
-            return self._context.complete(answers)
-        except ConfigError:  # an answer that is none where another is lower
-            return whole
-
-    def _lowered(self, question: Question, answer: Any) -> Any:
-        """A number at most as large; what is no number stays, as weights were trained for it."""
-        if question.kind == "real":
-            return self._rng.uniform(question.options[0], answer)
-        numbers = [n for n in question.options if isinstance(n, int | float)]
-        if isinstance(answer, bool) or len(numbers) < len(question.options):
-            return answer
-        return self._rng.choice([n for n in numbers if n <= answer])
 
     def _changed(self, question: Question, answer: Any) -> Any:
         rng = self._rng

@@ -28,6 +28,7 @@ from orchestrator_guided.losses import losses_of
 from orchestrator_guided.memory import Memory
 from orchestrator_guided.pool import Breeder, told_of
 from orchestrator_guided.prior import best_of, priors_of
+from orchestrator_guided.relatives import Relatives
 from orchestrator_guided.start import Counted, Start
 
 __all__ = ["GuidedSampler"]
@@ -35,6 +36,8 @@ __all__ = ["GuidedSampler"]
 Floats = NDArray[np.float64]
 
 _STRANGERS, _RELATIVES = 30, 30
+# Of relatives the nearest is taken whose cost lies at least this share of the farthest away.
+_FAR = 0.5
 _CHILDREN, _ROUNDS, _GRANDCHILDREN, _BEST = 110, 2, 45, 8
 _EXACT, _MOST_COUNTED = 4, 24
 _PARENTS = 8
@@ -114,7 +117,8 @@ class GuidedSampler(Sampler):
             knowledge = Knowledge(known.context, known.evidence, known.memory)
             knowledge.take(history.measured)
             knowledge.believe(history.pending, history.climbing)
-            known.turn = _Turn(told, history, knowledge, known.breeder(history), known.seeds)
+            breeder = known.breeder(history)
+            known.turn = _Turn(told, history, knowledge, breeder, known.relatives, known.seeds)
         return known.turn
 
 
@@ -126,6 +130,7 @@ class _Known:
     evidence: Evidence
     memory: Memory
     start: Start
+    relatives: Relatives
     # Answers of what was best in earlier searches.
     seeds: list[Choices]
     turn: _Turn | None = None
@@ -140,10 +145,12 @@ class _Known:
         priors = priors_of(earlier, losses, len(context.axes), coder)
         evidence.read_earlier(earlier)
         coder.borrowed = len(evidence)
-        near = Breeder(context, random.Random(context.search_seed)).relatives(len(coder.drawn))
-        start = Start(context, near or coder.drawn, startup)
+        relatives = Relatives(context)
+        near = relatives.some(len(coder.drawn), random.Random(context.search_seed))
+        far = _FAR if near else 1.0
+        start = Start(context, near or coder.drawn, startup, far)
         seeds = best_of(earlier, losses, len(context.axes))
-        return cls(context, evidence, Memory(coder, start, priors), start, seeds)
+        return cls(context, evidence, Memory(coder, start, priors), start, relatives, seeds)
 
     @property
     def believes(self) -> bool:
@@ -182,6 +189,7 @@ class _Turn:
     history: History
     knowledge: Knowledge
     breeder: Breeder
+    relatives: Relatives
     seeds: Sequence[Choices] = ()
 
     def __post_init__(self) -> None:
@@ -237,8 +245,9 @@ class _Turn:
     def _bred(self) -> list[Counted]:
         """Breed, rank, breed of the best, and count exactly only for the last few."""
         pool = self.breeder.children(self._parents(), _CHILDREN)
-        pool += [*self.breeder.strangers(_STRANGERS), *self.breeder.relatives(_RELATIVES)]
-        pool += self.breeder.new(self.seeds)
+        pool += self.breeder.strangers(_STRANGERS)
+        rng = random.Random(f"{self.context.search_seed} {self.told}")
+        pool += self.breeder.new([*self.relatives.some(_RELATIVES, rng), *self.seeds])
         scores = self._guess(pool)
         for _ in range(_ROUNDS):
             leading = [pool[int(i)] for i in _falling(scores)[:_BEST]]

@@ -24,11 +24,16 @@ _ROUNDS, _CHILDREN, _PARENTS = 8, 24, 8
 
 @dataclass
 class Start:
-    """Draws of which the static objectives are counted once, and children of them if need be."""
+    """Draws of which the static objectives are counted once, and children of them if need be.
+
+    A draw is taken whose cost lies far from all costs so far: the farthest, or with `far` below 1
+    the first that lies so far away, as a share of that.
+    """
 
     context: SamplerContext
     drawn: Sequence[Choices]
     wanted: int
+    far: float = 1.0
 
     def next(self, history: History, evidence: Evidence, breeder: Breeder) -> Choices | None:
         """A draw whose cost lies where no earlier one's does."""
@@ -45,7 +50,8 @@ class Start:
         costs = self._costs([values for _, values in kept])
         if not len(told):
             return kept[int(np.argsort(costs, kind="stable")[len(costs) // 2])][0]
-        return kept[int(np.abs(costs[:, None] - told[None]).min(1).argmax())][0]
+        apart = np.abs(costs[:, None] - told[None]).min(1)
+        return kept[int(np.argmax(apart >= self.far * apart.max()))][0]
 
     def allowed(self, history: History, breeder: Breeder) -> Choices | None:
         """One that is new and keeps the budgets; where none is found, one that breaks them least.

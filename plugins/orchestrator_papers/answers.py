@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import Any
 
 from orchestrator import Choices, Question, SamplerContext
@@ -32,9 +31,8 @@ def levels(question: Question) -> Sequence[Any]:
 
 def numbers_of(question: Question) -> Sequence[float]:
     """Its options where they are numbers, rising; none where they are not, or there is but one."""
-    found = levels(question) if question.kind == "real" else list(question.options)
-    plain = all(isinstance(option, Real) and not isinstance(option, bool) for option in found)
-    return sorted(found) if plain and len(found) > 1 else []
+    found = levels(question) if question.kind == "real" else question.numbers
+    return found if len(found) > 1 else []
 
 
 def is_nothing(answer: Any) -> bool:

@@ -45,6 +45,7 @@ def test_an_objective_may_be_asked_of_each_device() -> None:
         ("accuracy", "accuracy", None),
         ("latency_ms", "latency_ms", None),
         ("latency_ms@two", "latency_ms", "two"),
+        ("macs", "macs", None),
     ]
     assert found["latency_ms@two"].max == 3
 
@@ -71,4 +72,17 @@ def test_sweeps_take_the_same_words() -> None:
     )
     found = [compose(words, line) for words in jobs(line)]
     assert [config.run.seed for config in found] == [1, 2]
-    assert all(list(config.objective) == ["accuracy", "latency_ms@two"] for config in found)
+    asked = ["accuracy", "latency_ms@two", "macs"]
+    assert all(list(config.objective) == asked for config in found)
+
+
+@pytest.mark.parametrize(
+    ("words", "role"),
+    [
+        (["objective=[accuracy,latency_ms]"], "reported"),
+        (["objective=[accuracy,macs]"], "objective"),
+        (["objective=[accuracy,macs]", "objective.macs.role=reported"], "reported"),
+    ],
+)
+def test_multiply_adds_are_counted_whatever_is_searched_for(words: list[str], role: str) -> None:
+    assert compose([SEARCH, *words]).objective["macs"].role == role

@@ -253,6 +253,16 @@ def test_real_and_very_long_questions_take_two_columns() -> None:
     assert switch.code(False) != switch.code(0) and switch.code(1) != switch.code(True)
 
 
+def test_a_question_knows_its_numbers_and_those_below_an_answer() -> None:
+    kernels = Question("kernel", "categorical", (5, 3, 7))
+    assert (list(kernels.numbers), kernels.below(7), kernels.below(3)) == ([3, 5, 7], [3, 5], [])
+    for options in (("relu", 3), (False, True)):
+        mixed = Question("mixed", "categorical", options)
+        assert (mixed.numbers, mixed.below(options[1])) == ([], [])
+    share = Question("share", "real", (0.0, 4.0))
+    assert (share.below(3.0), share.below(0.0)) == ([0.0, 3.0], [])
+
+
 def test_history_tells_pending_ones_failures_and_budgets(tmp_path: Path) -> None:
     asked = proposer(tmp_path, FrontEvolution())
     told(asked, 6)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator_guided.pool import Breeder
+from orchestrator_guided.relatives import Relatives
 from orchestrator_guided.sampler import GuidedSampler
 
 from orchestrator import Axis, Genotype, Ground, Record, SamplerContext, Trial
@@ -34,7 +34,7 @@ def draw(trial: Trial) -> Genotype:
 
 def relatives(start: Mapping[str, Any] | None, count: int = 200) -> list[Mapping[str, Any]]:
     context = SamplerContext(Ground(AXES, draw, start=start), seed=3)
-    return list(Breeder(context, random.Random(0)).relatives(count))
+    return Relatives(context).some(count, random.Random(0))
 
 
 def test_numbers_are_at_most_those_of_the_trained_network() -> None:
@@ -50,7 +50,28 @@ def test_what_is_no_number_is_what_it_was_trained_with() -> None:
 
 def test_some_are_near_and_some_are_far() -> None:
     kept = [sum(each[name] == START[name] for name in START) for each in relatives(START)]
-    assert {3, 4, 5} <= set(kept) and min(kept) == 2
+    assert set(kept) == {2, 3, 4}  # of five, of which three are numbers
+
+
+def test_the_nearest_come_first() -> None:
+    kept = [sum(each[name] == START[name] for name in START) for each in relatives(START)]
+    assert kept == sorted(kept, reverse=True)
+
+
+def test_what_saves_most_is_lowered_most_often() -> None:
+    names = [f"width{place}" for place in range(12)]
+
+    def wide(trial: Trial) -> Genotype:
+        return Genotype("wide", "small", {name: trial.suggest_int(name, 1, 9) for name in names})
+
+    def cost(genotype: Genotype) -> Mapping[str, float]:
+        widths = genotype.architecture
+        return {"macs": widths["width7"] * (100.0 + sum(widths.values()))}
+
+    ground = Ground(AXES, wide, cost, start=dict.fromkeys(names, 9))
+    found = Relatives(SamplerContext(ground, seed=3)).some(100, random.Random(0))
+    lowered = {name: sum(each[name] < 9 for each in found) for name in names}
+    assert lowered.pop("width7") > 1.5 * max(lowered.values())
 
 
 def test_what_the_start_leaves_open_is_drawn() -> None:
