@@ -15,8 +15,8 @@ against it, for the same random architectures of a family:
 
 With `--weights` families are those of full size at 64 px, and architectures are relatives of the
 trained network, parts of it that a search begins with (`--drawn random`: of the whole space). Their
-own training starts from what they inherit, and so do the shared weights; beside the above stand
-then
+own training starts from what they inherit, by the recipe of `train=finetune`, and so do the shared
+weights; beside the above stand then
 
   one epoch          validation accuracy after one epoch from inherited weights
   probe              the last layer solved on inherited features (`estimator=probe`)
@@ -51,8 +51,10 @@ from orchestrator_guided.relatives import Relatives
 from ranked_figures import STATIC, Job, Setting
 from trained_start import begun
 
-from orchestrator import Choices, Genotype, Ground, SamplerContext, Trial, usable_cores
+from orchestrator import Choices, Genotype, Ground, SamplerContext, Subject, Trial, usable_cores
 from orchestrator.analysis.ranking import kendall, kendall_at
+from orchestrator.plugins import installed
+from orchestrator.training.building import build_network
 from orchestrator.trials import PartlyKnownTrial, RandomTrial
 
 FAMILIES = ("mobilenetv3", "shufflenetv2", "efficientformer")
@@ -186,16 +188,22 @@ def _drawn(
 
 
 def _relatives(family: str, count: int, setting: Setting, kept: Kept) -> Iterator[Choices]:
-    """Answers that a search with these weights begins with."""
+    """Answers that a search with these weights may begin with, near ones and far ones mixed."""
     space, dataset = setting.of(family)
     start = begun(kept.folder / family, space, dataset, setting.weights)
-    answers = start.answers if start else None
+    answers, counter = start.answers if start else None, installed().create("objective", "macs", {})
 
     def draw(trial: Trial) -> Genotype:
         return Genotype(space.name, space.preset, space.suggest(trial))
 
-    context = SamplerContext(Ground([], draw, start=answers), setting.seed)
-    yield from Relatives(context).some(count, random.Random(setting.seed))
+    def static(genotype: Genotype) -> Mapping[str, float]:
+        network = build_network(space, genotype, dataset.facts, seed=0).eval()
+        return {"macs": counter.measure(Subject(genotype, network, dataset.facts.shape))}
+
+    context = SamplerContext(Ground([], draw, static, start=answers), setting.seed)
+    rng = random.Random(setting.seed)
+    found = Relatives(context).some(count, rng)
+    yield from rng.sample(found, len(found))
 
 
 def _show(family: str, genotypes: Sequence[Genotype], kept: Kept) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from trained_start import IMAGE_SIZE, begun, prepared
+from trained_start import FINE_TUNED, IMAGE_SIZE, begun, prepared
 
 from orchestrator import Dataset, Genotype, SearchSpace, Subject
 from orchestrator.config import TrainConfig
@@ -62,6 +62,11 @@ class Setting:
 
     @property
     def config(self) -> TrainConfig:
+        """That of what inherits, where there are weights."""
+        return replace(self.from_noise, **FINE_TUNED) if self.weights else self.from_noise
+
+    @property
+    def from_noise(self) -> TrainConfig:
         """Photographs get larger batches and wider crops than digits."""
         if self.data is None:
             return TrainConfig(epochs=self.epochs)
@@ -72,7 +77,7 @@ class Setting:
         dataset = self.dataset
         counts = {split: len(dataset.split(split)) for split in ("train", "test")}
         own = {"data": dataset.name, "classes": list(dataset.classes), "images": counts}
-        told = {**asdict(self), **own}
+        told = {**asdict(self), **own, **(FINE_TUNED if self.weights else {})}
         return told if self.weights else {k: v for k, v in told.items() if k != "weights"}
 
 
@@ -148,18 +153,20 @@ def _own(genotype: Genotype, job: Job) -> dict[str, float | None]:
 
 def _epoch(genotype: Genotype, job: Job) -> dict[str, float | None]:
     """One epoch from inherited weights, its rate falling to 0 as any training's."""
-    return _trained("one epoch", _built(genotype, job), 1, job)
+    return _trained("one epoch", _built(genotype, job), job, replace(job.setting.config, epochs=1))
 
 
 def _scratch(genotype: Genotype, job: Job) -> dict[str, float | None]:
-    return _trained("from scratch", _drawn_network(genotype, job), job.setting.epochs, job)
+    return _trained("from scratch", _drawn_network(genotype, job), job, job.setting.from_noise)
 
 
-def _trained(name: str, network: nn.Module, epochs: int, job: Job) -> dict[str, float | None]:
+def _trained(
+    name: str, network: nn.Module, job: Job, config: TrainConfig
+) -> dict[str, float | None]:
     start, setting = time.process_time(), job.setting
-    run = TrainRun(epochs=epochs, seed=setting.seed)
+    run = TrainRun(epochs=config.epochs, seed=setting.seed)
     try:
-        curve = train(network, _footing(job.family, setting), setting.config, run).curve
+        curve = train(network, _footing(job.family, setting), config, run).curve
     except TrainingError:
         return {name: None}
     return {name: curve[-1], f"{name} s": time.process_time() - start}

@@ -48,7 +48,7 @@ import optuna
 import torch
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
-from trained_start import IMAGE_SIZE, begun, prepared
+from trained_start import FINE_TUNED, IMAGE_SIZE, begun, prepared
 
 from orchestrator import Ground, Record, SearchSpace
 from orchestrator.analysis import pareto
@@ -71,14 +71,6 @@ from orchestrator.training.footing import Footing
 from orchestrator.training.scoring import leading_figure
 from orchestrator.trials import FixedTrial
 
-# What `train=finetune` has besides, for networks that start from trained weights.
-_FINE_TUNED: dict[str, Any] = {
-    "learning_rate": 1e-3,
-    "ema_decay": 0.99,
-    "crop_padding": 0,
-    "crop_area": 0.7,
-    "label_smoothing": 0.1,
-}
 # Shares of the plain arm's budget after which its finalists are trained.
 _LOOKED_AT = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
 
@@ -333,7 +325,7 @@ def _inheriting(
     if options.inherit in (arm, "both"):
         start = begun(weights.parent, context.space, context.dataset, options.weights)
     if start is not None:
-        config = replace(config, **_FINE_TUNED)
+        config = replace(config, **FINE_TUNED)
     return replace(context, weights=weights, start=start, train=config)
 
 

@@ -16,6 +16,14 @@ from orchestrator.pretrained.starting import StartingWeights, prepare_start, sta
 
 # The least side at which weights that were trained at 224 px say much, at the least cost.
 IMAGE_SIZE = 64
+# What `train=finetune` has besides, for networks that start from trained weights.
+FINE_TUNED: dict[str, Any] = {
+    "learning_rate": 1e-3,
+    "ema_decay": 0.99,
+    "crop_padding": 0,
+    "crop_area": 0.7,
+    "label_smoothing": 0.1,
+}
 
 
 def prepared(family: str, weights: str | None, data: Mapping[str, Any]) -> tuple[Any, Any]:
