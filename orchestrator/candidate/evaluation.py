@@ -212,7 +212,7 @@ class _Evaluation:
             return self._variants(preview, maker, self.previewed, metrics)
         self.now.step = "compression"
         epochs = self.factory.config.train.epochs
-        treatment = Treatment(self.now.genotype, epochs, estimator.most_images)
+        treatment = Treatment(self.now.genotype, epochs, estimator.sees(context))
         network = self.factory.compress(estimate.network, treatment)
         if treatment.report:
             self.now.extra["compression"] = treatment.report

@@ -142,7 +142,7 @@ class Estimator(ABC):
     that it asks; instances of them come in `context.objectives`. `needs_start` says that it works
     on trained weights alone; `serves` are the kinds of outputs whose networks it can estimate.
     `most_images` is how many training images an epoch of a candidate has at most, None for all
-    there are: a forecast goes by it, and retraining after pruning keeps to it.
+    there are: a forecast goes by it.
     """
 
     name: ClassVar[str]
@@ -170,6 +170,10 @@ class Estimator(ABC):
     def foretells(self, context: EstimationContext) -> bool:
         """Whether it only looks at a network after all; asked once `prepare` is done."""
         return self.predicts
+
+    def sees(self, context: EstimationContext) -> int | None:
+        """`most_images` after all, to which retraining after pruning keeps; asked like these."""
+        return self.most_images
 
     @abstractmethod
     def estimate(

@@ -36,6 +36,7 @@ class AutoEstimator(Estimator):
     shared weights. The cheapest whose Kendall's tau with training is at least `least` is used from
     then on; where there is none, every candidate is trained. Candidates differ in size, which ranks
     them in part by itself: the search's own checks tell how well the choice does near the front.
+    With `images` an epoch of what is trained has so many at most, as with `estimator=train`.
     """
 
     name = "auto"
@@ -43,7 +44,13 @@ class AutoEstimator(Estimator):
     predicts = True
 
     def __init__(
-        self, *, candidates: int = 6, least: float = 0.6, proxy: str = "zen", supernet: bool = False
+        self,
+        *,
+        candidates: int = 6,
+        least: float = 0.6,
+        proxy: str = "zen",
+        supernet: bool = False,
+        images: int | None = None,
     ) -> None:
         if candidates < 3:
             raise ConfigError(f"estimator.candidates: found {candidates}, expected at least 3.")
@@ -56,7 +63,8 @@ class AutoEstimator(Estimator):
         self._ways: dict[str, Estimator] = {"proxy": self.proxy, "probe": ProbeEstimator()}
         if supernet:
             self._ways["supernet"] = SupernetEstimator()
-        self._train = TrainEstimator()
+        self._train = TrainEstimator(images=images)
+        self.most_images = images
 
     def prepare(self, context: EstimationContext) -> Sequence[str]:
         """Try all ways, each figure kept once it is known, and choose.
@@ -97,6 +105,10 @@ class AutoEstimator(Estimator):
     def foretells(self, context: EstimationContext) -> bool:
         """Only where the proxy was chosen."""
         return self._chosen(context).foretells(context)
+
+    def sees(self, context: EstimationContext) -> int | None:
+        """As many as the chosen way."""
+        return self._chosen(context).sees(context)
 
     def training_epochs(self, train: TrainConfig) -> tuple[float, float]:
         """At most: as if every candidate were trained after all."""

@@ -92,6 +92,17 @@ def test_where_nothing_ranks_everything_is_trained(
     assert not estimator.approximates(context) and not estimator.foretells(context)
 
 
+@pytest.mark.parametrize(("probe", "expected"), [(1, 5000), (-1, 200)])
+def test_it_sees_as_many_images_as_the_way_that_was_taken(
+    probe: int, expected: int, context: EstimationContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Calls(monkeypatch, proxy=lambda s: -s, probe=lambda s: probe * s)
+    estimator = AutoEstimator(images=200)
+    estimator.prepare(context)
+    assert estimator.sees(context) == expected
+    assert estimator.most_images == 200  # which a forecast goes by
+
+
 def test_a_proxy_that_is_taken_learns_from_what_was_trained(
     context: EstimationContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
