@@ -47,11 +47,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from orchestrator_guided.relatives import Relatives
 from ranked_figures import STATIC, Job, Setting
 from trained_start import begun
 
-from orchestrator import Choices, Genotype, Ground, SamplerContext, Subject, Trial, usable_cores
+from orchestrator import (
+    Choices,
+    Genotype,
+    Ground,
+    Relatives,
+    SamplerContext,
+    Subject,
+    Trial,
+    usable_cores,
+)
 from orchestrator.analysis.ranking import kendall, kendall_at
 from orchestrator.plugins import installed
 from orchestrator.training.building import build_network

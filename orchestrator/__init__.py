@@ -81,6 +81,7 @@ from orchestrator.contracts import (
     Published,
     Quantizer,
     Question,
+    Relatives,
     Retrain,
     Runtime,
     Sampler,
@@ -330,6 +331,7 @@ __all__ = [  # noqa: RUF022
     # Samplers
     "Sampler",
     "SamplerContext",
+    "Relatives",
     "Ground",
     "History",
     "Earlier",

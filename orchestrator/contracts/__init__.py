@@ -52,6 +52,7 @@ from orchestrator.contracts.place import HERE, Here, Place
 from orchestrator.contracts.placement import Placement
 from orchestrator.contracts.quantizer import Quantizer
 from orchestrator.contracts.question import Question
+from orchestrator.contracts.relatives import Relatives
 from orchestrator.contracts.runtime import Runtime, Session
 from orchestrator.contracts.sampler import (
     Earlier,
@@ -115,6 +116,7 @@ __all__ = [
     "Published",
     "Quantizer",
     "Question",
+    "Relatives",
     "Retrain",
     "Runtime",
     "Sampler",

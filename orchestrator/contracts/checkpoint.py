@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from orchestrator.records import Choices
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -48,6 +50,10 @@ class Checkpoint:
 
 class Start(Protocol):
     """The trained weights that all networks of a search start from."""
+
+    @property
+    def answers(self) -> Choices | None:
+        """The space's answers for the network they belong to; None where these are not known."""
 
     def give(self, network: nn.Module) -> Sequence[str]:
         """Copy into `network`, in place, the part of each tensor that it can hold.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.contracts import SearchSpace, Task
+from orchestrator.contracts import EstimationContext, Ground, Relatives, SamplerContext
 from orchestrator.errors import CandidateError, RunError
 from orchestrator.files import read_json, write_json
-from orchestrator.records import Genotype
+from orchestrator.records import Choices, Genotype
 from orchestrator.training.building import draw_plain
 from orchestrator.trials import PartlyKnownTrial, RandomTrial, apart
 
@@ -55,19 +57,17 @@ class _Scored:
 
 
 def draw_anchors(
-    source: tuple[SearchSpace, Task],
-    score: Callable[[Genotype], float],
-    *,
-    count: int,
-    seed: int,
+    context: EstimationContext, score: Callable[[Genotype], float], count: int
 ) -> list[Anchor]:
     """At most `count` architectures, evenly spread over the scores of six times as many.
 
     Even steps in rank, lowest and highest score included; a named network is preferred where one
-    lies near a step. What cannot be built or scored is left out; raises the last such
+    lies near a step. Where candidates inherit trained weights the others are relatives of the
+    trained network, as is what such a search ends with: a random draw keeps little of what was
+    trained. What cannot be built or scored is left out; raises the last such
     CandidateError if nothing is left.
     """
-    pool = sorted(_pool(source, score, _POOL * count, seed), key=lambda item: item.anchor.score)
+    pool = sorted(_pool(context, score, _POOL * count), key=lambda item: item.anchor.score)
     if len(pool) <= count:
         return [item.anchor for item in pool]
     step = (len(pool) - 1) / max(1, count - 1)
@@ -85,17 +85,18 @@ def _places(pool: Sequence[_Scored], count: int, step: float) -> list[int]:
 
 
 def _pool(
-    source: tuple[SearchSpace, Task], score: Callable[[Genotype], float], count: int, seed: int
+    context: EstimationContext, score: Callable[[Genotype], float], count: int
 ) -> list[_Scored]:
-    space, task = source
-    trials: list[RandomTrial] = [
-        PartlyKnownTrial(point.choices, seed) for point in space.published().values()
-    ]
-    trials += [RandomTrial(apart(seed, number)) for number in range(count)]
+    space, seed = context.space, context.seed
+    known = [point.choices for point in space.published().values()]
+    named = [PartlyKnownTrial(choices, seed) for choices in known]
+    drawn: list[RandomTrial] = [
+        PartlyKnownTrial(choices, seed) for choices in _relatives(context, count)
+    ] or [RandomTrial(apart(seed, number)) for number in range(count)]
     found: dict[str, _Scored] = {}
     failure: CandidateError | None = None
-    for trial in trials:
-        genotype = draw_plain(space, task, trial)
+    for place, trial in enumerate([*named, *drawn]):
+        genotype = draw_plain(space, context.task, trial)
         if genotype.key in found:
             continue
         try:
@@ -103,10 +104,18 @@ def _pool(
         except CandidateError as error:
             failure = error
             continue
-        found[genotype.key] = _Scored(anchor, isinstance(trial, PartlyKnownTrial))
+        found[genotype.key] = _Scored(anchor, place < len(named))
     if failure is not None and not found:
         raise failure
     return list(found.values())
+
+
+def _relatives(context: EstimationContext, count: int) -> list[Choices]:
+    """None where candidates start from noise, or it is not known how the trained one is drawn."""
+    answers = None if context.start is None else context.start.answers
+    draw = partial(draw_plain, context.space, context.task)
+    asked = SamplerContext(Ground([], draw, start=answers), context.seed)
+    return Relatives(asked).some(count, random.Random(context.seed))
 
 
 def read_anchors(path: Path, proxy: str) -> list[Anchor]:

@@ -127,9 +127,7 @@ class AutoEstimator(Estimator):
         def size(genotype: Genotype) -> float:
             return float(sum(p.numel() for p in started_network(genotype, context).parameters()))
 
-        source = (context.space, context.task)
-        anchors = draw_anchors(source, size, count=self.candidates, seed=context.seed)
-        return [Tried(anchor.genotype) for anchor in anchors]
+        return [Tried(each.genotype) for each in draw_anchors(context, size, self.candidates)]
 
     def _try_all(self, run: TrialRun, context: EstimationContext) -> list[str]:
         """Every figure that is not known yet; returns what ways told of their preparation."""

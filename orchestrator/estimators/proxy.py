@@ -68,12 +68,11 @@ class ProxyEstimator(Estimator):
         path, proxy = _file(context), self.proxy
         anchors = read_anchors(path, proxy)
         if not anchors:
-            anchors = draw_anchors(
-                (context.space, context.task),
-                lambda genotype: self.score(started_network(genotype, context), genotype, context),
-                count=self.anchors,
-                seed=context.seed,
-            )
+
+            def score(genotype: Genotype) -> float:
+                return self.score(started_network(genotype, context), genotype, context)
+
+            anchors = draw_anchors(context, score, self.anchors)
             write_anchors(path, proxy, anchors)
         for number, anchor in enumerate(anchors):
             if anchor.pending:

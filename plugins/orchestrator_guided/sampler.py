@@ -18,7 +18,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator import Choices, Earlier, History, Sampler, SamplerContext
+from orchestrator import Choices, Earlier, History, Relatives, Sampler, SamplerContext
 from orchestrator.errors import ConfigError
 from orchestrator_guided.coding import Coder
 from orchestrator_guided.evidence import Evidence
@@ -28,7 +28,6 @@ from orchestrator_guided.losses import losses_of
 from orchestrator_guided.memory import Memory
 from orchestrator_guided.pool import Breeder, told_of
 from orchestrator_guided.prior import best_of, priors_of
-from orchestrator_guided.relatives import Relatives
 from orchestrator_guided.start import Counted, Start
 
 __all__ = ["GuidedSampler"]

@@ -132,6 +132,18 @@ def test_candidates_are_distinct_and_spread_over_size(
     assert sizes == sorted(sizes) and sizes[-1] > 2 * sizes[0]
 
 
+def test_candidates_are_parts_of_the_trained_network(
+    context: EstimationContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Calls(monkeypatch)
+    AutoEstimator().prepare(context)
+    assert context.start is not None and context.start.answers is not None
+    trained = context.start.answers["stem.activation"]
+    stages = [stage for genotype in tried(context) for stage in genotype.architecture["stages"]]
+    assert {stage["activation"] for stage in stages} == {trained}
+    assert {stage["attention"] for stage in stages} == {"none"}
+
+
 def test_what_was_trained_is_not_trained_again(
     context: EstimationContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:

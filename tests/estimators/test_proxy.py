@@ -229,6 +229,8 @@ def test_architectures_that_are_trained_start_from_the_search_s_weights(
     given: list[nn.Module] = []
 
     class Start:
+        answers = None
+
         def give(self, network: nn.Module) -> list[str]:
             given.append(network)
             return []

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator_guided.relatives import Relatives
 from orchestrator_guided.sampler import GuidedSampler
 
-from orchestrator import Axis, Genotype, Ground, Record, SamplerContext, Trial
+from orchestrator import Axis, Genotype, Ground, Record, Relatives, SamplerContext, Trial
 from orchestrator.search.proposer import Proposer
 
 AXES = (Axis("accuracy", "share", "maximize", 0.1),)

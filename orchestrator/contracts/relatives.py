@@ -16,9 +16,9 @@ from functools import cached_property
 from math import log
 from typing import Any
 
-from orchestrator import Choices, SamplerContext
+from orchestrator.contracts.sampler import SamplerContext
 from orchestrator.errors import ConfigError
-from orchestrator_guided.pool import told_of
+from orchestrator.records import Choices
 
 __all__ = ["Relatives"]
 
@@ -39,7 +39,8 @@ class Relatives:
         What the start leaves open, such as how to compress, is drawn.
         """
         drawn = [self._draw(rng) for _ in range(count)] if self._weights else []
-        return sorted({told_of(each): each for each in drawn}.values(), key=self._changes)
+        found = {self.context.draw(choices).key: choices for choices in drawn}
+        return sorted(found.values(), key=self._changes)
 
     def _changes(self, choices: Choices) -> int:
         """Answers of the trained network that are others here, or are not asked for."""
