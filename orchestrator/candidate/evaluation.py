@@ -160,7 +160,10 @@ class _Evaluation:
         made: list[VariantFiles] = []
         for group in (cheap, dear):
             made += [maker.made(variant, self.previewed) for variant in group]
-            found += self._foreseen(preview, made, len(found))
+            if group:
+                self.sitting = Sitting(self.assembly, self.measure, list(made), before=self.sitting)
+            # All of them by the last sitting, of which latencies are recorded.
+            found = self._foreseen(preview, made)
             if any(isinstance(values, dict) and not self._broken(values) for values in found):
                 break
         own = found[0]
@@ -173,15 +176,13 @@ class _Evaluation:
         return self._broken(told[0]) if hopeless else {}
 
     def _foreseen(
-        self, preview: nn.Module, made: Sequence[VariantFiles], start: int
+        self, preview: nn.Module, made: Sequence[VariantFiles]
     ) -> list[dict[str, float] | Exception]:
-        """What files of the untrained network are worth from `start` on, or what is wrong there."""
-        if start < len(made):
-            self.sitting = Sitting(self.assembly, self.measure, list(made), before=self.sitting)
+        """What files of the untrained network are worth, or what is wrong with each."""
         found: list[dict[str, float] | Exception] = []
-        for number in range(start, len(made)):
-            seen = _Progress(self.now.number, made[number].genotype, values=dict(self.now.values))
-            subject = replace(self._subject(preview), genotype=made[number].genotype)
+        for number, files in enumerate(made):
+            seen = _Progress(self.now.number, files.genotype, values=dict(self.now.values))
+            subject = replace(self._subject(preview), genotype=files.genotype)
             try:
                 self._take(seen, self.assembly.tier("deployed"), subject, number)
             except (DeviceError, RunError):

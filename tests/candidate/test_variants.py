@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +17,7 @@ from orchestrator.candidate.compression import Compression, Variant
 from orchestrator.candidate.evaluation import evaluate
 from orchestrator.errors import CompileError, CompressionError, ConfigError
 from orchestrator.plugins import installed
-from orchestrator.records import Record, Step
+from orchestrator.records import Latency, Record, Step
 from orchestrator.trials import RandomTrial, every_answer
 
 pytestmark = pytest.mark.usefixtures("toys", "second_runtime")
@@ -239,6 +241,21 @@ def test_a_session_that_breaks_only_as_a_whole_ends_in_its_reason(tmp_path: Path
     record = evaluate((7, genotype()), [], made, measure)  # type: ignore[arg-type]
     reasons = {each.reason for each in (record, *record.variants)}
     assert reasons == {"too many files for the runtime"}
+
+
+def test_a_rejected_network_has_one_latency(tmp_path: Path) -> None:
+    sittings = itertools.count(1)
+
+    def measure(artifacts: Any, seats: Any) -> list[Latency]:
+        slower = next(sittings)
+        return [replace(known, ms=slower * known.ms) for known in toy_latencies(artifacts)]
+
+    budget = {"latency_ms": {"name": "latency_ms", "max": 0.01}}
+    made = factory(tmp_path, compressor=BOTH["compressor"], objective=budget)
+    record = evaluate((7, genotype()), [], made, measure)  # type: ignore[arg-type]
+    assert record.outcome == "rejected" and next(sittings) == 3
+    assert record.values["latency_ms"] == record.latencies["toy_device"].ms
+    assert record.violations["latency_ms"] == record.values["latency_ms"] - 0.01
 
 
 def test_two_settings_of_one_step_do_not_write_to_one_file(tmp_path: Path) -> None:
