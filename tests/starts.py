@@ -58,12 +58,14 @@ def trained(network: nn.Module) -> dict[str, Tensor]:
     return dict(network.state_dict())
 
 
-def loaded(space: SearchSpace, genotype: Genotype, *, without: Sequence[str] = ()) -> Loaded:
+def loaded(
+    space: SearchSpace, genotype: Genotype, *, without: Sequence[str] = (), **more: Any
+) -> Loaded:
     """What a file of that network would give, without tensors whose name begins so."""
     tensors = trained(network_of(space, genotype))
     left = {k: t for k, t in tensors.items() if k.startswith(tuple(without))}
     kept = {k: t for k, t in tensors.items() if k not in left}
-    return Loaded(replace(CREDIT, classes=3), genotype, FACTS, kept, head=left)
+    return Loaded(replace(CREDIT, classes=3), genotype, FACTS, kept, head=left, **more)
 
 
 def start_of(

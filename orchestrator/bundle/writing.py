@@ -30,7 +30,7 @@ from orchestrator.contracts import Artifact, ImageFacts, Maps, Outputs, PixelRec
 from orchestrator.data import DataSummary
 from orchestrator.errors import RunError
 from orchestrator.files import replacing
-from orchestrator.records import Credit, Genotype
+from orchestrator.records import Choices, Credit, Genotype
 from orchestrator.training.left_out import left_out
 
 __all__ = ["BundleContents", "check_images", "write_bundle"]
@@ -54,7 +54,8 @@ class BundleContents:
     latencies depend on, by device. `outputs` are what the network answers, if not a logit for each
     class, `start` whom the weights it started from are owed to, if it did not start from noise;
     `pixels` is how files become pixels and `data` what images there were, if that is known;
-    `taught_by` are the keys of networks of the search that it learnt from beside the labels.
+    `taught_by` are the keys of networks of the search that it learnt from beside the labels,
+    `choices` what it was drawn with, by which a search that starts from it knows its parts.
     """
 
     genotype: Genotype
@@ -83,6 +84,7 @@ class BundleContents:
     pixels: PixelRecipe | None = None
     data: DataSummary | None = None
     taught_by: Sequence[str] = ()
+    choices: Choices = field(default_factory=dict)
 
 
 def write_bundle(folder: Path, contents: BundleContents) -> Path:
@@ -185,6 +187,7 @@ def _facts(contents: BundleContents, places: Mapping[str, str]) -> dict[str, Any
         **({"start": contents.start.to_json()} if contents.start else {}),
         **({"left_out": missing} if missing else {}),
         **({"taught_by": list(contents.taught_by)} if contents.taught_by else {}),
+        **({"choices": dict(contents.choices)} if contents.choices else {}),
     }
 
 

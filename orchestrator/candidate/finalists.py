@@ -293,6 +293,7 @@ def _with_files(ahead: _Ahead, factory: Factory) -> BundleContents:
         versions={**contents.versions, **versions},
         fingerprints=ahead.elected.fingerprints,
         taught_by=[teacher.key for teacher in ahead.elected.teachers],
+        choices=ahead.elected.record.choices,
     )
 
 
@@ -320,6 +321,7 @@ def _contents(
         start=factory.start.credit if factory.start else None,
         pixels=factory.assembly.dataset.pixels,
         data=kept_summary(factory.folder),
+        choices=factory.start_answers or {},
     )
 
 

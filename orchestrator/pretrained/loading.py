@@ -34,7 +34,7 @@ from orchestrator.pretrained.mapping import (
     shapes_of,
 )
 from orchestrator.pretrained.reading import read_state
-from orchestrator.records import Credit, Genotype
+from orchestrator.records import Choices, Credit, Genotype
 
 __all__ = ["Loaded", "check_family", "load_checkpoint"]
 
@@ -51,7 +51,7 @@ class Loaded:
     trained for, with the dataset's channels and classes: built for these, it has every tensor in
     its shape. The classifier's are in `head` instead where its classes are others than the
     dataset's: what it reads of the features tells how much they matter. `notes` are what the user
-    should be told.
+    should be told, `choices` what the network was drawn with, as far as anybody wrote it down.
     """
 
     credit: Credit
@@ -60,6 +60,7 @@ class Loaded:
     tensors: Mapping[str, Tensor]
     notes: tuple[str, ...] = ()
     head: Mapping[str, Tensor] = field(default_factory=dict)
+    choices: Choices = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class _Found:
     channels: int = 3
     classes: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    choices: Choices = field(default_factory=dict)
 
 
 def load_checkpoint(
@@ -116,7 +118,7 @@ def load_checkpoint(
     part = ", ".join(["all of it", *changes])
     notes = (*found.notes, f"weights of {found.credit.name}: {part}", *_unchecked(found.credit))
     credit = replace(found.credit, part=part)
-    return Loaded(credit, found.genotype, own, tensors, notes, left)
+    return Loaded(credit, found.genotype, own, tensors, notes, left, found.choices)
 
 
 def _found(weights: str, space: SearchSpace, plugins: Plugins | None) -> _Found:
@@ -258,6 +260,7 @@ def _bundled(folder: Path, space: SearchSpace) -> _Found:
         images.image_size,
         images.in_channels,
         images.classes,
+        choices=facts.get("choices", {}),
     )
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from orchestrator.contracts import SearchSpace
-from orchestrator.errors import RunError
+from orchestrator.errors import ConfigError, RunError
 from orchestrator.files import understood
 from orchestrator.pretrained.loading import Loaded
-from orchestrator.pretrained.mapping import member_genotype
 from orchestrator.pretrained.quieting import quieten
 from orchestrator.pretrained.sorting import sort_channels
 from orchestrator.records import Choices, Credit, Genotype
@@ -31,6 +31,7 @@ from orchestrator.supernet.regions import region_of
 from orchestrator.supernet.store import owned_parameters
 from orchestrator.training.building import build_network
 from orchestrator.training.weights import write_weights
+from orchestrator.trials import FixedTrial
 
 __all__ = [
     "StartingWeights",
@@ -49,7 +50,8 @@ class StartingWeights:
     """Trained weights and statistics by name, sorted; fulfils `Start`.
 
     `genotype` is that of the network they belong to, `shape` that of the search's images,
-    (C, H, W). `notes` are what the user should be told of them.
+    (C, H, W). `notes` are what the user should be told of them, `choices` what the network was
+    drawn with, if that is known.
     """
 
     space: SearchSpace
@@ -58,13 +60,20 @@ class StartingWeights:
     genotype: Genotype
     shape: tuple[int, int, int]
     notes: tuple[str, ...] = ()
+    choices: Choices = field(default_factory=dict)
 
     @property
     def answers(self) -> Choices | None:
-        """The space's answers for `genotype` where it is a published network; None for another."""
-        for name, point in self.space.published().items():
-            if member_genotype(self.space, name).architecture == self.genotype.architecture:
-                return point.choices
+        """The space's answers for `genotype`: of a published network, or of what was written down.
+
+        None where neither draws it.
+        """
+        published = (point.choices for point in self.space.published().values())
+        for choices in (*published, self.choices):
+            trial = FixedTrial(choices)
+            with suppress(ConfigError):  # of a space that asked otherwise when they were written
+                if self.space.suggest(trial) == self.genotype.architecture:
+                    return trial.asked
         return None
 
     @torch.no_grad()
@@ -202,6 +211,7 @@ def _write(path: Path, space: SearchSpace, shape: tuple[int, int, int], loaded: 
         "genotype": loaded.genotype.to_json(),
         "shape": shape,
         "notes": [*loaded.notes, found.sentence],
+        "choices": dict(loaded.choices),
         "unsorted": found.left,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -224,6 +234,7 @@ def _mapped(space: SearchSpace, path: Path, changed_ns: int) -> StartingWeights:
             Genotype.from_json(facts["genotype"]),
             tuple(facts["shape"]),
             tuple(facts["notes"]),
+            facts.get("choices", {}),
         )
     except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise RunError(_unreadable(path, error)) from error

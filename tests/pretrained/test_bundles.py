@@ -24,7 +24,8 @@ def bundle(space: SearchSpace, tmp_path: Path) -> Path:
     network = space.build(architecture, FACTS, Classes(3))
     genotype = Genotype("trained", "full", architecture)
     contents = BundleContents(genotype, network, FACTS, {"preset": "full", "slope": 0.1})
-    return write_bundle(tmp_path / "mine", replace(contents, start=BEFORE))
+    drawn = {"width": 4, "pruning.ratio": 0.0}
+    return write_bundle(tmp_path / "mine", replace(contents, start=BEFORE, choices=drawn))
 
 
 def test_its_network_is_the_member_and_what_it_owes_is_owed_still(space, bundle: Path) -> None:
@@ -33,6 +34,7 @@ def test_its_network_is_the_member_and_what_it_owes_is_owed_still(space, bundle:
     assert found.credit.credit == "Somebody 2020, by way of hub/t1"
     assert found.credit.data.startswith("photos; then 3 classes of its own")
     assert prospect(str(bundle), space).licence == "MIT"
+    assert found.choices["width"] == 4
 
 
 def test_the_same_classes_keep_their_classifier(space, bundle: Path) -> None:

@@ -50,6 +50,20 @@ def test_a_named_network_is_known_by_its_answers_and_another_by_none(tmp_path: P
     assert start_of(tmp_path / "other", space, other).answers is None
 
 
+@pytest.mark.parametrize(("activation", "known"), [("silu", True), ("relu", False)])
+def test_any_network_is_known_by_what_it_was_drawn_with(
+    tmp_path: Path, activation: str, known: bool
+) -> None:
+    space = space_of()
+    plain = list(space.published().values())[1].choices
+    other = member(space, {"stages.1.activation": "silu"})
+    told = {**plain, "stages.1.activation": activation, "pruning.ratio": 0.3}
+    start_of(tmp_path, space, other, choices=told)
+    start = load_start(tmp_path, space)
+    answers = {**plain, "stages.1.activation": "silu"}
+    assert start.answers == (answers if known else None)
+
+
 def test_a_narrow_network_gets_the_leading_part_with_its_statistics(tmp_path: Path) -> None:
     space = space_of()
     start = start_of(tmp_path, space, member(space, {"stages.2.blocks.1.kernel": 5}))
