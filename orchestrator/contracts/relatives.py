@@ -73,7 +73,7 @@ class Relatives:
         Costs a count of each such network, once.
         """
         saved = {
-            name: self._saved(self._lowered({name: below[0]}))
+            name: self._saved(self._lowered({**self._whole, name: below[0]}))
             for name, answer in self._trained.items()
             if (below := self.context.questions[name].below(answer))
         }

@@ -61,11 +61,13 @@ def test_what_saves_most_is_lowered_most_often() -> None:
     names = [f"width{place}" for place in range(12)]
 
     def wide(trial: Trial) -> Genotype:
-        return Genotype("wide", "small", {name: trial.suggest_int(name, 1, 9) for name in names})
+        chosen = {name: trial.suggest_int(name, 1, 9) for name in names}
+        kept = trial.suggest_categorical("pruning.kept", [0.01, 1.0])  # which is nobody's saving
+        return Genotype("wide", "small", {**chosen, "kept": kept})
 
     def cost(genotype: Genotype) -> Mapping[str, float]:
         widths = genotype.architecture
-        return {"macs": widths["width7"] * (100.0 + sum(widths.values()))}
+        return {"macs": widths["kept"] * widths["width7"] * (100.0 + sum(widths.values()))}
 
     ground = Ground(AXES, wide, cost, start=dict.fromkeys(names, 9))
     found = Relatives(SamplerContext(ground, seed=3)).some(100, random.Random(0))
