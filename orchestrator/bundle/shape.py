@@ -37,6 +37,7 @@ class _Facts:
     files: list[dict[str, Any]]
     start: dict[str, Any]
     taught_by: list[str]
+    choices: dict[str, Any]
 
 
 class _Artifact:

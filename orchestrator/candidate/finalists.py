@@ -98,7 +98,11 @@ def make_teacher(genotype: Genotype, factory: Factory) -> dict[str, Any]:
     )
     training = train(network, factory.footing, config.train, run)
     figures = {f"validation_{_leading(factory)}": training.curve[-1]}
-    write_bundle(factory.folder / "teacher", _contents(genotype, network, factory, figures))
+    contents = _contents(genotype, network, factory, figures)
+    start = factory.start
+    if start is not None and start.genotype.plain() == genotype.plain():
+        contents = replace(contents, choices=start.answers or {})
+    write_bundle(factory.folder / "teacher", contents)
     return figures
 
 
@@ -321,7 +325,6 @@ def _contents(
         start=factory.start.credit if factory.start else None,
         pixels=factory.assembly.dataset.pixels,
         data=kept_summary(factory.folder),
-        choices=factory.start_answers or {},
     )
 
 

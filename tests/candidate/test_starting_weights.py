@@ -12,6 +12,7 @@ from torch import Tensor
 from toy_factory import factory, genotype
 from toys import ToyData, ToyEstimator, toy_latencies
 
+from orchestrator.bundle import read_facts
 from orchestrator.candidate import finalists, taught
 from orchestrator.candidate.evaluation import evaluate
 from orchestrator.candidate.factory import Factory
@@ -84,6 +85,25 @@ def test_finalists_and_the_teacher_start_there_at_the_full_rate(
     (finalist, warm), (teacher, _) = given
     assert torch.equal(finalist, first_layer(made)[:3]) and not warm
     assert torch.equal(teacher, first_layer(made))
+
+
+@pytest.mark.parametrize(("width", "known"), [(4, {"kind": "plain", "width": 4}), (3, None)])
+def test_the_teacher_tells_its_answers_where_it_is_the_weights_own_network(
+    width: int, known: Any, tmp_path: Path
+) -> None:
+    make_teacher(genotype(width=width), begun(tmp_path))
+    assert read_facts(tmp_path / "teacher").get("choices") == known
+
+
+def test_a_finalist_tells_what_it_was_drawn_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finalists, "_verified", lambda *told: True)
+    drawn = {"kind": "plain", "width": 3, "pruning.ratio": 0.5}
+    values = {"accuracy": 0.5, "params": 1.0, "latency_ms": 1.0}
+    record = Record(0, genotype(width=3), "feasible", values, drawn)
+    finish(Elected(record, AXES), begun(tmp_path), toy_latencies)
+    assert read_facts(tmp_path / "models" / record.id)["choices"] == drawn
 
 
 def test_a_teacher_may_learn_longer_than_finalists(
