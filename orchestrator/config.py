@@ -118,10 +118,10 @@ class DeviceConfig:
 class ObjectiveConfig:
     """One objective: searched for or only reported, with an optional hard budget in its unit.
 
-    `reference` is the worst value that still counts towards the hypervolume; by default that of
-    the space's largest network, for the task's leading metric what guessing reaches, or 0 for
-    another objective that is maximised. `device` is where it is measured, by its name among the
-    configuration's devices; by default the first of them.
+    `reference` is the worst value that still counts towards the hypervolume; by default the budget,
+    or where there is none, or a looser one, that of the space's largest network, for the task's
+    leading metric what guessing reaches, or 0 for another objective that is maximised. `device` is
+    where it is measured, by its name among the configuration's devices; by default the first.
     """
 
     name: str

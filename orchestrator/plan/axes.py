@@ -15,17 +15,32 @@ __all__ = ["made_axes"]
 def made_axes(
     assembly: Assembly, largest: Mapping[str, float], seen: Mapping[str, tuple[float, float]]
 ) -> list[Axis]:
-    """The leading metric counts from what a network reaches that knows nothing."""
+    """The leading metric counts from what a network reaches that knows nothing.
+
+    Each counts from its budget where that is better than what else it would count from.
+    """
     found = []
     for target in assembly.targets:
         if target.searched:
             axis = _axis(target, largest, seen.get(target.name))
-            if axis.name == assembly.task.leading.name:
-                axis = replace(axis, leads=True)
-                if target.config.reference is None:
+            leads = axis.name == assembly.task.leading.name
+            if target.config.reference is None:
+                if leads:
                     axis = replace(axis, reference=assembly.task.chance(assembly.facts))
-            found.append(axis)
+                axis = _from_budget(axis)
+            found.append(replace(axis, leads=leads))
     return found
+
+
+def _from_budget(axis: Axis) -> Axis:
+    """What lies beyond a budget is rejected, and no volume that anybody wants.
+
+    Counted in, it would make all that keeps a tight budget look alike in this objective.
+    """
+    limit = axis.min if axis.sign > 0 else axis.max
+    if limit is None or not axis.sign * axis.reference < axis.sign * limit < axis.sign * axis.best:
+        return axis
+    return replace(axis, reference=limit)
 
 
 def _axis(target: Target, largest: Mapping[str, float], seen: tuple[float, float] | None) -> Axis:

@@ -63,17 +63,30 @@ def test_compression_that_cannot_be_left_out_is_left_open(tmp_path: Path) -> Non
 
 
 def test_axes_and_ranges_tell_what_was_seen(tmp_path: Path) -> None:
-    made = plan(tmp_path, objective=params(max=1000))
+    made = plan(tmp_path, objective=params(max=1e6))
     axes = {axis.name: axis for axis in made.axes}
     assert list(axes) == ["accuracy", "params", "latency_ms"]
     assert axes["accuracy"].reference == 0.5  # guessing, of two classes
-    assert axes["params"].max == 1000
+    assert axes["params"].max == 1e6
     low, high = made.ranges["params"]
     assert SMALLEST_PARAMS <= low < high == axes["params"].reference
 
 
+def test_what_breaks_a_budget_counts_for_nothing(tmp_path: Path) -> None:
+    limits = {"accuracy": {"name": "accuracy", "min": 0.7}, **params(max=SMALLEST_PARAMS + 1)}
+    axes = {axis.name: axis for axis in plan(tmp_path, objective=limits).axes}
+    assert axes["accuracy"].reference == 0.7 and axes["accuracy"].leads
+    assert axes["params"].reference == SMALLEST_PARAMS + 1
+
+
+def test_a_budget_beyond_the_ideal_is_no_reference(tmp_path: Path) -> None:
+    made = plan(tmp_path, objective={"accuracy": {"name": "accuracy", "min": 1.0}})
+    assert made.axes[0].reference == 0.5
+
+
 def test_a_reference_that_is_given_is_taken(tmp_path: Path) -> None:
-    made = plan(tmp_path, objective={"accuracy": {"name": "accuracy", "reference": 0.2}})
+    told = {"name": "accuracy", "reference": 0.2, "min": 0.6}
+    made = plan(tmp_path, objective={"accuracy": told})
     assert made.axes[0].reference == 0.2 and made.axes[0].leads
 
 
