@@ -75,7 +75,7 @@ def test_what_the_command_line_names_wins_over_what_the_task_takes(tmp_path: Pat
     chosen = ["dataset=mask_folder", root, "train=default", "objective=[pixel_accuracy,params]"]
     config = compose(["+search=mobilenetv3", "task=segmentation", *chosen])
     assert (config.dataset.name, config.train.batch_size) == ("mask_folder", 32)
-    assert list(config.objective) == ["pixel_accuracy", "params"]
+    assert list(config.objective) == ["pixel_accuracy", "params", "macs"]
     before = compose(["dataset=mask_folder", root, "task=segmentation", "+search=mobilenetv3"])
     assert before.dataset.name == "mask_folder"
 
