@@ -53,7 +53,8 @@ class Knowledge:
         self._measured: dict[int, dict[Hashable, tuple[float, float]]] = {}
         self._tell_static()
         self._trained = self._code_of_start()
-        self._features = self._features_of(self._codes, self._logs(self._costs), self._predicted)
+        self._known_trends = self._trends(self._codes, self._logs(self._costs))
+        self._features = self._first_features(len(self._codes))
         self._targets = {
             place: evidence.target(place, len(evidence))
             for place, loss in enumerate(evidence.losses)
@@ -169,20 +170,17 @@ class Knowledge:
 
     # --- what the trend goes by ---------------------------------------------------------------
 
-    def _features_of(self, codes: Floats, logs: Floats, predicted: Floats | None = None) -> Floats:
+    def _features_of(self, codes: Floats, logs: Floats) -> Floats:
         """Static objectives, how much of the trained network is left where candidates inherit one,
-        and, where some were foretold, whether these were: by default not.
+        and, where some of what is known was foretold, that these are not.
         """
-        own = np.zeros(len(logs)) if predicted is None else predicted
-        standard = _standard(
-            self._trends(codes, logs), self._trends(self._codes, self._logs(self._costs))
-        )
-        return _mixed(standard, self._predicted, own)
+        standard = _standard(self._trends(codes, logs), self._known_trends)
+        return _mixed(standard, self._predicted, np.zeros(len(logs)))
 
     def _first_features(self, count: int) -> Floats:
         """Of the first `count` records, as they were known then."""
         predicted = self._predicted[:count]
-        trends = self._trends(self._codes[:count], self._logs(self._costs[:count]))
+        trends = self._known_trends[:count]
         return _mixed(_standard(trends, trends), predicted, predicted)
 
     def _trends(self, codes: Floats, logs: Floats) -> Floats:
