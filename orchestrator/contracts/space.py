@@ -183,6 +183,14 @@ class SearchSpace(ABC):
         """
         return None
 
+    def resampled(self, name: str, tensor: Tensor, shape: Sequence[int]) -> Tensor:
+        """A trained `tensor` for a network in which `name` has that shape; mostly as it is.
+
+        For what goes by the image size under the same name. A width or a kernel is none of that:
+        networks take their part of what comes back. Raises SharingError where it cannot be done.
+        """
+        return tensor
+
     def fixed_layers(self, network: nn.Module) -> Iterable[nn.Module]:
         """Layers of `network` whose number of outputs pruning must not change.
 

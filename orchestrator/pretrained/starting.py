@@ -86,7 +86,8 @@ class StartingWeights:
             if known is None:
                 missing.append(owned.name)
             else:
-                self._copy(known, owned.tensor.data, kernel=owned.kernel)
+                fitted = self.space.resampled(*known, owned.tensor.shape)
+                self._copy((known[0], fitted), owned.tensor.data, kernel=owned.kernel)
         own = {name for name, _ in network.named_parameters(remove_duplicate=False)}
         for name, tensor in network.state_dict().items():
             if name not in own and tensor.is_floating_point():

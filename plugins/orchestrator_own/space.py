@@ -19,12 +19,13 @@ from orchestrator import (
     Trial,
     leave_out,
 )
-from orchestrator.errors import BuildError, ConfigError, plural
+from orchestrator.errors import BuildError, ConfigError, SharingError, plural
 from orchestrator_own.anatomy import Anatomy, anatomy, slots
+from orchestrator_own.image_positions import positions_at
 from orchestrator_own.layers import activation_kinds, at_side, options_of, shrink, with_activations
 from orchestrator_own.making import TIMM, Wanted, check_source, make, refitted
 from orchestrator_own.timm_weights import checkpoint_of
-from orchestrator_own.widths import narrow
+from orchestrator_own.widths import Slot, Width, narrow
 
 __all__ = ["OwnNetwork"]
 
@@ -174,13 +175,46 @@ class OwnNetwork(SearchSpace):
             parts.append(found if found is not None else slice(start, start + part))
         return tuple(parts)
 
+    def resampled(self, name: str, tensor: Tensor, shape: Sequence[int]) -> Tensor:
+        """Positions of another grid of patches; see the base class.
+
+        Raises SharingError for what no width and no kernel explains, and is no table of positions:
+        its leading part would be taken for the whole.
+        """
+        if tensor.dim() != len(shape):
+            return tensor
+        other = [
+            dimension
+            for dimension, sizes in enumerate(zip(tensor.shape, shape, strict=True))
+            if sizes[0] != sizes[1] and not self._searched(name, dimension, sizes)
+        ]
+        if not other:
+            return tensor
+        found = positions_at(tensor, shape, other)
+        if found is None:
+            raise SharingError(
+                f"space.network={self.network}: {name} is {tuple(tensor.shape)} where it was "
+                f"trained and {tuple(shape)} here, which no width explains: it goes by the size of "
+                "images, and is no table of positions. Set dataset.image_size to that of the "
+                "training."
+            )
+        return found
+
+    def _searched(self, name: str, dimension: int, sizes: Iterable[int]) -> bool:
+        """Whether a width or a kernel that is searched has these sizes there."""
+        kernels = {f"{kernel.layer}.weight" for kernel in self.anatomy.kernels}
+        if dimension > 1 and name in kernels:
+            return True
+        found = slots(self.network, self.image_size).get((name, dimension))
+        return found is not None and set(sizes) <= _totals(*found).keys()
+
     def _part(self, name: str, dimension: int, whole: int, part: int) -> Part | None:
         """Where a smaller width's channels lie among a larger one's; None for the leading ones."""
         found = slots(self.network, self.image_size).get((name, dimension))
         if found is None or whole == part:
             return None
         width, slot = found
-        by_size = {len(slot.kept(width.roots(total))): total for total in width.totals}
+        by_size = _totals(width, slot)
         if whole not in by_size or part not in by_size:
             return None
         large = slot.kept(width.roots(by_size[whole]))
@@ -213,6 +247,11 @@ class _Answers:
     def suggest_float(self, name: str, low: float, high: float) -> float:
         """Never asked."""
         raise AssertionError(name)
+
+
+def _totals(width: Width, slot: Slot) -> Mapping[int, int]:
+    """How many entries of a dimension are kept → of how many channels of the width."""
+    return {len(slot.kept(width.roots(total))): total for total in width.totals}
 
 
 def _asked(trial: Trial, name: str, options: Sequence[Any]) -> Any:
