@@ -15,8 +15,8 @@ against it, for the same random architectures of a family:
 
 With `--weights` families are those of full size at 64 px, and architectures are relatives of the
 trained network, parts of it that a search begins with (`--drawn random`: of the whole space). Their
-own training starts from what they inherit, by the recipe of `train=finetune`, and so do the shared
-weights; beside the above stand then
+own training starts from what they inherit, by the recipe of `train=finetune` but for its colour
+jitter, and so do the shared weights; beside the above stand then
 
   one epoch          validation accuracy after one epoch from inherited weights
   probe              the last layer solved on inherited features (`estimator=probe`)

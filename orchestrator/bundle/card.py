@@ -74,7 +74,7 @@ def _start(told: Mapping[str, Any] | None) -> list[str]:
     if told is None:
         return []
     credit = Credit.from_json(told)
-    hashed = "" if credit.checked else " (not checked: publisher tells no sha256)"
+    hashed = "" if credit.checked else " (not checked: no sha256 is listed for it)"
     exact = "the released one" if credit.exact else "only near to the released one"
     rows = {
         "weights": "what they are",

@@ -15,7 +15,7 @@ from orchestrator.pretrained.prospect import Prospect, prospect_of
 
 __all__ = ["fetch_weights", "list_weights"]
 
-_COLUMNS = ("weights", "network", "size", "licence", "function", "top-1", "at hand")
+_COLUMNS = ("weights", "network", "size", "licence", "trained on", "function", "top-1", "at hand")
 
 
 def list_weights(parts: Sequence[str], *, as_json: bool) -> None:
@@ -56,7 +56,7 @@ def _named(name: str) -> Listed:
 def _checked(listed: Listed, found: Fetched) -> str:
     told = listed.checkpoint.sha256
     if not told:
-        return " (not checked: publisher tells no sha256)"
+        return " (not checked: no sha256 is listed for it)"
     whole = "as" if len(told) == len(found.sha256) else f"its first {len(told)} digits as"
     return f" ({whole} its publisher tells)"
 
@@ -67,6 +67,7 @@ def _shown(entry: Prospect) -> dict[str, str]:
         entry.member,
         human(entry.bytes, "bytes") if entry.bytes else MISSING,
         marked(entry.licence),
+        marked(entry.data.partition(" (")[0]),
         "exact" if entry.exact else "near",
         MISSING if entry.top1_percent is None else human(entry.top1_percent / 100, "share"),
         "yes" if entry.at_hand else "no",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from orchestrator.analysis.health import Finding, few_images, no_learning, small_space
 from orchestrator.candidate.assembly import Assembly
 from orchestrator.candidate.factory import Factory
@@ -14,11 +16,14 @@ from orchestrator.plan.image_sides import small_images
 from orchestrator.plan.survey import Specimen
 from orchestrator.pretrained.listing import TRAINED
 from orchestrator.pretrained.prospect import Prospect
-from orchestrator.pretrained.settling import adapts
+from orchestrator.pretrained.settling import adapts, each_channel
 from orchestrator.records import Genotype
 from orchestrator.training.epochs import losses_of_a_batch
 
 __all__ = ["noted", "unpromising"]
+
+# Means and deviations of pixels in [0, 1] between which weights tell no difference.
+_ALIKE = 0.02
 
 
 def unpromising(factory: Factory, size: float, genotype: Genotype, data: DataSummary) -> list[str]:
@@ -43,8 +48,27 @@ def noted(
     small = small_images([item.sides for item in specimens], size, trained=trained)
     told = [*(start.warnings if start else ()), *data.warnings]
     told += [*factory.assembly.dataset.notes, *factory.notes]
+    if start:
+        told += _normalised(start, factory.assembly)
     more = [*_drawn(factory.assembly), *_trained_first(factory), *small]
     return [*told, *more, *_counted(factory, specimens)]
+
+
+def _normalised(start: Prospect, assembly: Assembly) -> list[str]:
+    """That images reach the network otherwise than those that its weights were trained with."""
+    facts, usual = assembly.facts, (start.mean, start.deviation)
+    if not start.mean:
+        return []
+    wanted = [each_channel(values, facts.in_channels) for values in usual]
+    if np.allclose(wanted, (facts.mean, facts.deviation), atol=_ALIKE):
+        return []
+    told = [", ".join(f"{value:.3g}" for value in values) for values in (*wanted, facts.mean)]
+    return [
+        f"weights={start.name}: trained with images of mean {told[0]} and deviation {told[1]}, "
+        f"dataset {assembly.dataset.name} takes off a mean of {told[2]}, so they are worth less. "
+        "dataset.normalise=auto takes theirs, where a dataset has it; one of your own is told "
+        "them if its constructor has an argument trained_with."
+    ]
 
 
 def _counted(factory: Factory, specimens: Sequence[Specimen]) -> list[str]:

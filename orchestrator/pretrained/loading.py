@@ -319,4 +319,4 @@ def _keeps_classifier(found: _Found, facts: ImageFacts, task: Task | None) -> bo
 def _unchecked(credit: Credit) -> list[str]:
     if credit.checked:
         return []
-    return [f"{credit.name}: sha256 {credit.sha256} (not checked: publisher tells no sha256)"]
+    return [f"{credit.name}: sha256 {credit.sha256} (not checked: no sha256 is listed for it)"]

@@ -114,8 +114,9 @@ def fit_channels(
 ) -> tuple[dict[str, Tensor], str]:
     """Tensors for images of three channels made fit for those of `facts`, and what was done.
 
-    One channel: summed over the colours, which is the same function for a grey picture. Of n:
-    repeated, times 3 / n, which keeps the scale of what follows. Raises WeightsError for layers
+    One channel: summed over the colours, which is the same function for a grey picture where the
+    colours' mean and deviation are alike, and near to it for ImageNet's. Of n: repeated, times
+    3 / n, which keeps the scale of what follows. Raises WeightsError for layers
     whose shape follows the channels otherwise.
     """
     channels = facts.in_channels

@@ -22,7 +22,8 @@ class Prospect:
     """Weights as they are known without reading them; plain values for a plan.
 
     `bytes` is the released file's, None where nobody tells it. `at_hand` says that no network is
-    needed; `source` is where they lie, or where they will be fetched.
+    needed; `source` is where they lie, or where they will be fetched. `mean` and `deviation` are of
+    the images they were trained with, one of each channel; empty where nobody tells them.
     """
 
     name: str
@@ -36,6 +37,8 @@ class Prospect:
     sha256: str = ""
     exact: bool = True
     top1_percent: float | None = None
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of JSON values."""
@@ -49,7 +52,7 @@ class Prospect:
         exact = "" if self.exact else "; only near to the function it was released as"
         return (
             f"{self.name}, {size}, {where}; licence {marked(self.licence)}; {self.credit}; data: "
-            f"{self.data}{exact}"
+            f"{marked(self.data)}{exact}"
         )
 
     @property
@@ -112,6 +115,8 @@ def prospect_of(listed: Listed, path: Path | None = None) -> Prospect:
         sha256=checkpoint.sha256,
         exact=checkpoint.exact,
         top1_percent=checkpoint.top1_percent,
+        mean=checkpoint.mean,
+        deviation=checkpoint.deviation,
     )
 
 
@@ -128,4 +133,6 @@ def _of_bundle(folder: Path) -> Prospect:
         source=str(file),
         at_hand=True,
         bytes=file.stat().st_size if file.is_file() else None,
+        mean=tuple(facts["mean"]),
+        deviation=tuple(facts["deviation"]),
     )

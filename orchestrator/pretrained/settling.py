@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,7 @@ from orchestrator.pretrained.identifying import identify, is_path, meant, releas
 from orchestrator.pretrained.listing import TRAINED, find, listed_by
 from orchestrator.pretrained.loading import check_family
 
-__all__ = ["adapts", "settled"]
+__all__ = ["adapts", "each_channel", "settled"]
 
 # What a dataset's constructor calls the mean and deviation that weights were trained with.
 _TRAINED_WITH = "trained_with"
@@ -47,13 +47,20 @@ def settled(config: StudyConfig, plugins: Plugins) -> StudyConfig:
     weights = config.weights
     if weights is None or weights == TRAINED or _gone(weights):
         return config
-    chosen = config.space
+    chosen = _with_weights(config.space, weights, plugins)
     kept = _Kept(plugins.create("space", chosen.name, chosen.options), plugins)
     wish = _wish(weights, kept, chosen.options)
     space = Chosen(chosen.name, {**chosen.options, **_agreed(wish, chosen.options)})
     dataset = _with_normalisation(config.dataset, wish, plugins)
     _check_usual(wish, plugins.create("space", chosen.name, {**chosen.options, **wish.options}))
     return replace(config, weights=wish.weights, space=space, dataset=dataset)
+
+
+def _with_weights(space: Chosen, weights: str, plugins: Plugins) -> Chosen:
+    """Told what the search starts from, where its constructor asks for `weights`."""
+    if "weights" not in inspect.signature(plugins.resolve("space", space.name)).parameters:
+        return space
+    return Chosen(space.name, {**space.options, "weights": weights.removeprefix(f"{space.name}/")})
 
 
 def _gone(weights: str) -> bool:
@@ -139,10 +146,18 @@ def _check_usual(wish: _Wish, space: SearchSpace) -> None:
             )
 
 
+def each_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
+    """Of as many channels: of other than the weights' own, each has the mean over those."""
+    mean = sum(values) / len(values)
+    return tuple(values) if len(values) == channels else (mean,) * channels
+
+
 def _with_normalisation(dataset: Chosen, wish: _Wish, plugins: Plugins) -> Chosen:
     """Tell the dataset what the weights were trained with, where it asks for that."""
     takes = inspect.signature(plugins.resolve("dataset", dataset.name)).parameters
     if not wish.mean or _TRAINED_WITH not in takes or dataset.options.get(_TRAINED_WITH):
         return dataset
-    told = [list(wish.mean), list(wish.deviation)]
+    usual = takes["in_channels"].default if "in_channels" in takes else len(wish.mean)
+    channels = dataset.options.get("in_channels", usual)
+    told = [list(each_channel(values, channels)) for values in (wish.mean, wish.deviation)]
     return Chosen(dataset.name, {**dataset.options, _TRAINED_WITH: told})

@@ -5,12 +5,29 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from orchestrator import Checkpoint
+from orchestrator import Checkpoint, Credit
 from orchestrator.errors import ConfigError
 from orchestrator_own.making import TIMM
 
-__all__ = ["checkpoint_of"]
+__all__ = ["checkpoint_of", "trained_on"]
 
+# How tags name sets of images; most of the others are nobody's but their owner's.
+_DATA = {
+    "in1k": "ImageNet-1k",
+    "in12k": "ImageNet-12k",
+    "in21k": "ImageNet-21k",
+    "in22k": "ImageNet-22k",
+    "jft": "JFT-300M, Google's own",
+    "ig1b": "a billion public Instagram pictures, Meta's own",
+    "yfcc100m": "YFCC100M",
+    "laion": "LAION",
+    "laion400m": "LAION-400M",
+    "laion2b": "LAION-2B",
+    "openai": "pictures and texts of OpenAI's own",
+    "lvd142m": "LVD-142M, Meta's own",
+    "inat21": "iNaturalist 2021",
+}
+_TERMS = "research use, see image-net.org/download"
 _HOME = "https://github.com/huggingface/pytorch-image-models"
 
 
@@ -30,12 +47,22 @@ def checkpoint_of(source: str) -> Checkpoint:
         naming="timm",
         licence=told.license or "unknown",
         credit=f"timm {name}; {told.origin_url or _HOME}",
+        data=trained_on(told.tag or name.partition(".")[2]),
         classes=told.num_classes,
         mean=tuple(told.mean),
         deviation=tuple(told.std),
         image_size=told.input_size[-1],
         interpolation=told.interpolation,
     )
+
+
+def trained_on(tag: str) -> str:
+    """What images a tag of timm names, in the order of the trainings: "augreg_in21k_ft_in1k"."""
+    found = [named for word in tag.split("_") for part, named in _DATA.items() if word == part]
+    if not found:
+        return Credit.UNKNOWN
+    terms = f" ({_TERMS})" if any(named.startswith("ImageNet") for named in found) else ""
+    return ", then ".join(dict.fromkeys(found)) + terms
 
 
 def _locations(told: Any) -> tuple[str, ...]:

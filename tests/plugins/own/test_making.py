@@ -8,6 +8,7 @@ import pytest
 from orchestrator_own.anatomy import anatomy
 from orchestrator_own.making import Wanted, check_source, make, takes
 from orchestrator_own.space import OwnNetwork
+from orchestrator_own.timm_weights import trained_on
 
 from orchestrator import Classes, ImageFacts
 from orchestrator.errors import BuildError, ConfigError
@@ -158,3 +159,18 @@ def test_a_network_of_timm_lists_the_weights_that_timm_has_of_it():
     assert checkpoint.locations[0] == "hf://timm/mobilenetv3_small_050.lamb_in1k/model.safetensors"
     assert (checkpoint.member, checkpoint.classes) == ("original", 1000)
     assert len(space.anatomy.widths) > 20
+
+
+@pytest.mark.parametrize(
+    ("tag", "data"),
+    [
+        ("augreg_in21k_ft_in1k", "ImageNet-21k, then ImageNet-1k (research use"),
+        ("lamb_in1k", "ImageNet-1k (research use"),
+        ("laion2b_ft_in12k", "LAION-2B, then ImageNet-12k (research use"),
+        ("lvd142m", "LVD-142M"),
+        ("somebody", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_a_tag_of_timm_tells_what_its_weights_were_trained_on(tag, data):
+    assert trained_on(tag).startswith(data)
