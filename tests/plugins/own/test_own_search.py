@@ -29,10 +29,9 @@ _SEARCH = [
 
 @dataclass(frozen=True)
 class Users:
-    """A folder with a user's code and trained weights, and how good these are on test."""
+    """A folder with a user's code and trained weights."""
 
     folder: Path
-    accuracy: float
 
     def run(self, *arguments):
         done = subprocess.run(
@@ -50,25 +49,29 @@ def batches(dataset, name):
         yield torch.from_numpy(dataset.facts.normalise(pixels)), torch.from_numpy(targets)
 
 
-@pytest.fixture(scope="module")
-def users(tmp_path_factory):
-    """Their own loop, with nothing of ours but the images."""
-    folder = tmp_path_factory.mktemp("theirs")
-    shutil.copy(own_networks.__file__, folder / "their_resnet.py")
+def trained_by_hand(*, epochs):
+    """Their own loop, with nothing of ours but the images; and how good it is on test."""
     dataset = installed().create("dataset", "digits", {"image_size": 16})
     torch.manual_seed(0)
     network = own_networks.narrow_resnet18(10, 1)
     optimizer = torch.optim.AdamW(network.parameters(), 2e-3)
-    for _ in range(6):
+    for _ in range(epochs):
         for images, labels in batches(dataset, "train"):
             optimizer.zero_grad()
             functional.cross_entropy(network(images), labels).backward()
             optimizer.step()
-    torch.save(network.state_dict(), folder / "trained.pth")
     network.eval()
     with torch.no_grad():
         right = [network(x).argmax(1) == y for x, y in batches(dataset, "test")]
-    return Users(folder, float(torch.cat(right).float().mean()))
+    return network, float(torch.cat(right).float().mean())
+
+
+@pytest.fixture(scope="module")
+def users(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("theirs")
+    shutil.copy(own_networks.__file__, folder / "their_resnet.py")
+    torch.save(trained_by_hand(epochs=6)[0].state_dict(), folder / "trained.pth")
+    return Users(folder)
 
 
 def test_the_plan_tells_what_stays_of_a_network_of_ones_own(users):
@@ -128,6 +131,24 @@ def test_a_trained_resnet_18_comes_back_at_half_the_macs_and_within_a_point(user
     finalists = load(folder).finalists
     best = max(finalists, key=lambda each: each.figures["test_accuracy"])
     assert best.figures["macs"] <= 492_000
-    assert best.figures["test_accuracy"] >= users.accuracy - 0.01
+    _, whole = trained_by_hand(epochs=6 + 2 + 12)  # as long as a finalist and its weights
+    assert best.figures["test_accuracy"] >= whole - 0.01
     for each in finalists:
+        users.run("rebuild", str(folder / "models" / each.id))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["narrow_resnet18", "narrow_mobilenetv2", "narrow_vit"])
+def test_every_compressor_works_on_networks_of_ones_own(users, network):
+    folder = users.folder / network
+    search = [item for item in _SEARCH if not item.startswith(("~compressor", "space.network"))]
+    budget = ["budget.candidates=8", "budget.finalists=2", f"run.dir={folder}"]
+    users.run(*search, *budget, f"space.network=their_resnet:{network}")
+    found = load(folder)
+    first = min(found.records, key=lambda record: record.number)
+    assert found.plan.seeds[0].name == "original"
+    assert first.choices.items() <= found.plan.seeds[0].choices.items()
+    steps = {step.name for record in found.records for step in record.genotype.compression}
+    assert steps == {"distillation", "pruning", "quantization"}
+    for each in found.finalists:
         users.run("rebuild", str(folder / "models" / each.id))
