@@ -26,6 +26,8 @@ __all__ = ["adapts", "each_channel", "settled"]
 
 # What a dataset's constructor calls the mean and deviation that weights were trained with.
 _TRAINED_WITH = "trained_with"
+# Options of a space that say nothing of what a network of it computes.
+_NO_FUNCTION = ("preset", "weights")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def _wish(weights: str, kept: _Kept, options: Mapping[str, Any]) -> _Wish:
     if path.is_dir():
         facts = read_facts(path)
         check_family(path, genotype_of(facts, path), kept.space)
-        asked = {k: v for k, v in facts["space_options"].items() if k != "preset"}
+        asked = {k: v for k, v in facts["space_options"].items() if k not in _NO_FUNCTION}
         return _Wish(str(path), asked, tuple(facts["mean"]), tuple(facts["deviation"]))
     told = json.dumps(dict(options), sort_keys=True, default=str)
     return _of_file(path, path.stat().st_mtime_ns, told, kept)

@@ -14,6 +14,7 @@ from orchestrator.candidate.assembly import settle
 from orchestrator.config import StudyConfig, check_config, flat_config
 from orchestrator.errors import ConfigError
 from orchestrator.records import Genotype
+from orchestrator.trials import FixedTrial
 
 FACTS = ImageFacts.unnamed(16, classes=3)
 
@@ -105,3 +106,19 @@ def test_a_space_that_takes_weights_is_told_those_of_the_search(trained, tmp_pat
     found = settle(config(space=own, weights=str(path)), trained)
     assert found.space.options["weights"] == str(path)
     assert settle(found, trained) == found
+
+
+def test_a_bundle_of_such_a_space_is_taken_whatever_it_started_from(
+    trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"network": "own_networks:narrow_vit", "image_size": 16}
+    space = trained.create("space", "own", {**options, "weights": "trained"})
+    choices = space.published()["original"].choices
+    genotype = Genotype("own", "whole", space.suggest(FixedTrial(choices)))
+    network = space.build(genotype.architecture, FACTS, Classes(3))
+    monkeypatch.setattr("orchestrator.bundle.writing.verify", lambda *told: None)
+    told = {**options, "weights": "trained"}
+    contents = BundleContents(genotype, network, FACTS, space_options=told)
+    bundle = write_bundle(tmp_path / "mine", contents)
+    found = settle(config(space={"name": "own", **options}, weights=str(bundle)), trained)
+    assert found.weights == found.space.options["weights"] == str(bundle)
