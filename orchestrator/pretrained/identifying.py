@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from orchestrator.bundle.facts import sha256
 from orchestrator.contracts import Checkpoint, ImageFacts, SearchSpace
-from orchestrator.errors import WeightsError
+from orchestrator.errors import SharingError, WeightsError
 from orchestrator.plugins import Plugins
 from orchestrator.pretrained.fetching import same_hash
 from orchestrator.pretrained.listing import FULL, Listed, all_listed, listed_by
@@ -41,7 +42,8 @@ class Fit:
     """A network of the space that a file's tensors fit, every name and shape.
 
     `listed` are the checkpoints that they could be, as far as names and shapes tell; none for a
-    file in our own names.
+    file in our own names. `resampled` are the names of tensors that were made fit, as the file is
+    of a network for images of another size.
     """
 
     member: str
@@ -50,6 +52,7 @@ class Fit:
     classes: int
     listed: tuple[Listed, ...] = ()
     channels: int = 3
+    resampled: tuple[str, ...] = ()
 
 
 def is_path(weights: str) -> bool:
@@ -167,11 +170,26 @@ def _fitted(
     if mismatch.only_in(frozenset(mismatch.otherwise)) and mismatch.count:
         head = head_names(space, genotype, facts_for(side, classes, channels))
         classes = classes_in(tensors, head) or classes
-        facts = facts_for(side, classes, channels)
-        mismatch = compared(tensors, shapes_of(space, genotype, facts))
+        expected = shapes_of(space, genotype, facts_for(side, classes, channels))
+        mismatch = compared(tensors, expected)
+    resampled = tuple(mismatch.otherwise)
+    if mismatch.count and mismatch.only_in(frozenset(resampled)):
+        tensors = _resampled(tensors, expected, space, resampled)
+        mismatch = compared(tensors, expected)
     if mismatch.count:
         return mismatch
-    return Fit(member, genotype, tensors, classes, listed, channels)
+    return Fit(member, genotype, tensors, classes, listed, channels, resampled)
+
+
+def _resampled(
+    tensors: Mapping[str, Tensor], expected: Shapes, space: SearchSpace, names: Iterable[str]
+) -> Mapping[str, Tensor]:
+    """With what the space can make of those of other shapes; the rest as it is."""
+    found = dict(tensors)
+    for name in names:
+        with suppress(SharingError):
+            found[name] = space.resampled(name, tensors[name], expected[name])
+    return found
 
 
 def _channels_in(tensors: Mapping[str, Tensor], expected: Shapes) -> int:

@@ -222,6 +222,8 @@ def _identified(path: Path, space: SearchSpace, plugins: Plugins | None) -> _Fou
         told += (
             f"; these are different functions, tell which by the space's options: {_options(fit)}"
         )
+    if fit.resampled:
+        told += f"; for images of another size, to which {', '.join(fit.resampled)} are resampled"
     size = side or space.published()[fit.member].image_size
     return _Found(credit, fit.genotype, fit.tensors, size, fit.channels, notes=(told,))
 

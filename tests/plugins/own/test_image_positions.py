@@ -7,7 +7,9 @@ import pytest
 import torch
 from orchestrator_own.space import OwnNetwork
 
-from orchestrator.errors import SharingError
+from orchestrator import ImageFacts
+from orchestrator.errors import SharingError, WeightsError
+from orchestrator.pretrained.loading import load_checkpoint
 from orchestrator.pretrained.starting import StartingWeights
 from orchestrator.records import Credit, Genotype
 from orchestrator.trials import FixedTrial
@@ -45,3 +47,22 @@ def test_what_goes_by_the_image_size_otherwise_is_refused_and_says_what_to_set()
     trained = own_networks.sized(10, 3, 64)
     with pytest.raises(SharingError, match=r"Set dataset\.image_size"):
         started("sized", 32, trained=trained)
+
+
+def test_a_file_of_a_network_for_larger_images_fits_and_the_search_is_told(tmp_path):
+    trained = own_networks.narrow_vit(10, 3, 64)
+    torch.save(trained.state_dict(), tmp_path / "mine.pth")
+    space = OwnNetwork(network="own_networks:narrow_vit", image_size=32)
+    found = load_checkpoint(str(tmp_path / "mine.pth"), space, ImageFacts.unnamed(32))
+    assert found.tensors["pos_embed"].shape == (1, 17, 48)
+    assert torch.equal(found.tensors["pos_embed"][:, 0], trained.pos_embed[:, 0])
+    assert "pos_embed are resampled" in found.notes[0]
+    with pytest.raises(WeightsError, match=r"patch.*\(48, 3, 8, 8\)"):
+        load_checkpoint(_other_patches(tmp_path), space, ImageFacts.unnamed(32))
+
+
+def _other_patches(folder):
+    """A file whose network no size of images explains."""
+    other = own_networks.VisionTransformer(10, 3, 64, dim=48, heads=3, depth=4, patch=4)
+    torch.save(other.state_dict(), folder / "other.pth")
+    return str(folder / "other.pth")
