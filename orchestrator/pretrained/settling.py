@@ -59,8 +59,9 @@ def settled(config: StudyConfig, plugins: Plugins) -> StudyConfig:
 
 
 def _with_weights(space: Chosen, weights: str, plugins: Plugins) -> Chosen:
-    """Told what the search starts from, where its constructor asks for `weights`."""
-    if "weights" not in inspect.signature(plugins.resolve("space", space.name)).parameters:
+    """Told what the search starts from, where its constructor asks for `weights` and has none."""
+    takes = inspect.signature(plugins.resolve("space", space.name)).parameters
+    if "weights" not in takes or space.options.get("weights") not in (None, TRAINED):
         return space
     return Chosen(space.name, {**space.options, "weights": weights.removeprefix(f"{space.name}/")})
 
