@@ -86,8 +86,7 @@ class StartingWeights:
             if known is None:
                 missing.append(owned.name)
             else:
-                fitted = self.space.resampled(*known, owned.tensor.shape)
-                self._copy((known[0], fitted), owned.tensor.data, kernel=owned.kernel)
+                self._copy(known, owned.tensor.data, kernel=owned.kernel)
         own = {name for name, _ in network.named_parameters(remove_duplicate=False)}
         for name, tensor in network.state_dict().items():
             if name not in own and tensor.is_floating_point():
@@ -104,7 +103,7 @@ class StartingWeights:
         for owned in owned_parameters(network):
             known = self._known(owned.name, prefix)
             if known is not None:
-                found[owned.name] = known[1]
+                found[owned.name] = self.space.resampled(*known, owned.tensor.shape)
         return found
 
     def _prefix(self, network: nn.Module) -> str:
@@ -127,12 +126,12 @@ class StartingWeights:
         return None if known is None else (own, known)
 
     def _copy(self, known: tuple[str, Tensor], into: Tensor, *, kernel: bool) -> None:
-        """Put the common part into a tensor.
+        """Put the common part into a tensor, once it is of the images' size.
 
         What old outputs read anew, channels as well as rings of a kernel, is 0, so that they stay
         what they were. Raises SharingError where the ranks differ.
         """
-        name, source = known
+        name, source = known[0], self.space.resampled(*known, into.shape)
         ours, theirs = tuple(source.shape), tuple(into.shape)
         common = tuple(map(min, ours, theirs)) if len(ours) == len(theirs) else theirs
         part = region_of(self.space, name, (ours, common), kernel=kernel)

@@ -11,7 +11,7 @@ from orchestrator_own.making import TIMM
 
 __all__ = ["checkpoint_of", "trained_on"]
 
-# How tags name sets of images; most of the others are nobody's but their owner's.
+# How tags name sets of images; what others name is told as unknown.
 _DATA = {
     "in1k": "ImageNet-1k",
     "in12k": "ImageNet-12k",

@@ -80,7 +80,7 @@ def test_one_name_has_one_rank_and_its_own_operator(space):
 def test_files_that_torchvision_took_over_are_owed_to_those_who_trained_them() -> None:
     listed = EfficientNetSpace(preset="full").pretrained()
     b0, b5, b1 = (
-        listed[f"{name}"] for name in ("b0-imagenet1k_v1", "b5-imagenet1k_v1", "b1-imagenet1k_v2")
+        listed[name] for name in ("b0-imagenet1k_v1", "b5-imagenet1k_v1", "b1-imagenet1k_v2")
     )
     assert "Wightman" in b0.credit and "Melas-Kyriazi" in b5.credit
     assert {b0.licence, b5.licence} == {"Apache-2.0"}

@@ -17,14 +17,19 @@ from orchestrator.trials import FixedTrial
 CREDIT = Credit("own", "original", "unknown", "me", "own", "", "")
 
 
-def started(name, side, *, trained):
-    """The network at `side` pixels, having started from `trained`."""
+def start(name, side, trained):
+    """What `trained` is to networks at `side` pixels."""
     space = OwnNetwork(network=f"own_networks:{name}", image_size=side)
     choices = space.published()["original"].choices
     genotype = Genotype(space.name, space.preset, space.suggest(FixedTrial(choices)))
     tensors = {name: tensor.detach() for name, tensor in trained.state_dict().items()}
+    return StartingWeights(space, tensors, CREDIT, genotype, (3, side, side))
+
+
+def started(name, side, *, trained):
+    """The network at `side` pixels, having started from `trained`."""
     network = getattr(own_networks, name)(10, 3, side)
-    StartingWeights(space, tensors, CREDIT, genotype, (3, side, side)).give(network)
+    start(name, side, trained).give(network)
     return network
 
 
@@ -41,6 +46,17 @@ def test_positions_are_those_of_the_same_places_in_images_of_another_size(side):
     assert torch.all(found[:, 0] == 7.0)
     inside = (expected > 0.2) & (expected < 0.8)  # bicubic weights bend at the rim
     assert torch.allclose(found[0, 1:, 0][inside], expected[inside], atol=0.03)
+
+
+def test_shared_weights_and_buffers_have_them_resampled_too():
+    trained = own_networks.narrow_vit(10, 3, 64)
+    expected = started("narrow_vit", 32, trained=trained).pos_embed
+    begun, network = start("narrow_vit", 32, trained), own_networks.narrow_vit(10, 3, 32)
+    assert torch.equal(begun.whole(network)["pos_embed"], expected)
+    del network.pos_embed
+    network.register_buffer("pos_embed", torch.zeros(1, 17, 48))
+    begun.give(network)
+    assert torch.equal(network.pos_embed, expected)
 
 
 def test_what_goes_by_the_image_size_otherwise_is_refused_and_says_what_to_set():
